@@ -331,6 +331,7 @@ table private.jobs (
 comment on table private.jobs is 'Outbox and queue. dedupe_key makes each effect happen once; lower priority runs first.';
 comment on column private.jobs.attempts is 'Counted at claim, so that a job that kills its worker runs out of attempts too.';
 comment on column private.jobs.lost_leases is 'How often a worker died with this job in hand, since it last came to an end. Such a job is run alone.';
+CREATE INDEX jobs_alert_idx ON private.jobs USING btree (((payload ->> 'alert_id'::text))) WHERE (kind = 'send_alert'::text);
 CREATE INDEX jobs_dead_idx ON private.jobs USING btree (kind) WHERE (status = 'dead'::text);
 CREATE INDEX jobs_due_idx ON private.jobs USING btree (run_at) WHERE (status = 'queued'::text);
 CREATE INDEX jobs_expire_session_idx ON private.jobs USING btree (((payload ->> 'session_id'::text))) WHERE ((kind = 'expire_checkout_session'::text) AND (status = ANY (ARRAY['queued'::text, 'running'::text])));
@@ -1694,7 +1695,7 @@ comment on column public.webhook_events.livemode is 'False: of test mode.';
 comment on column public.webhook_events.api_version is 'The version of Stripes API that it was written in.';
 comment on column public.webhook_events.stripe_created_at is 'When it happened at Stripe.';
 comment on column public.webhook_events.received_at is 'When it was stored, delivered or fetched.';
-comment on column public.webhook_events.processed_at is 'When its facts were applied, or it was ignored.';
+comment on column public.webhook_events.processed_at is 'When its facts were last applied, or it was ignored.';
 comment on column public.webhook_events.next_attempt_at is 'When it is tried again; null: not at all.';
 comment on column public.webhook_events.last_error is 'Why it failed the last time.';
 comment on column public.webhook_events.ignored_reason is 'Why nothing was done with it.';
@@ -5060,7 +5061,7 @@ comment on function private.settle_unfulfillable(o orders, p_source text) is 'Mo
 
 CREATE OR REPLACE FUNCTION private.severity_rank(p_severity text)
  RETURNS integer
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.severity_rank(p_severity text) is 'Severities in order, from 1; null: no severity.';

@@ -33,7 +33,8 @@ comment on column public.webhook_events.status is
 comment on column public.webhook_events.livemode is 'False: of test mode.';
 comment on column public.webhook_events.api_version is 'The version of Stripes API that it was written in.';
 comment on column public.webhook_events.stripe_created_at is 'When it happened at Stripe.';
-comment on column public.webhook_events.processed_at is 'When its facts were applied, or it was ignored.';
+comment on column public.webhook_events.processed_at is
+  'When its facts were last applied, or it was ignored.';
 comment on column public.webhook_events.next_attempt_at is 'When it is tried again; null: not at all.';
 comment on column public.webhook_events.last_error is 'Why it failed the last time.';
 comment on column public.webhook_events.ignored_reason is 'Why nothing was done with it.';
@@ -263,6 +264,7 @@ create index jobs_running_idx on private.jobs (leased_until) where status = 'run
 create index jobs_finished_idx on private.jobs (kind, finished_at) where status in ('done', 'discarded');
 create index jobs_dead_idx on private.jobs (kind) where status = 'dead';
 create index jobs_notification_idx on private.jobs ((payload ->> 'notification_id')) where kind = 'send_mail';
+create index jobs_alert_idx on private.jobs ((payload ->> 'alert_id')) where kind = 'send_alert';
 create index jobs_refund_payment_idx on private.jobs ((payload ->> 'payment_id'))
   where kind = 'refund_payment';
 alter table private.jobs enable row level security;

@@ -264,11 +264,13 @@ revoke all on public.alerts, public.notifications from public, anon, authenticat
 grant select on public.alerts, public.notifications to authenticated, service_role;
 
 create function private.severity_rank(p_severity text) returns integer
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select array_position('{info,warning,critical}', p_severity)
+begin
+  return array_position('{info,warning,critical}', p_severity);
+end;
 $$;
 comment on function private.severity_rank(text) is 'Severities in order, from 1; null: no severity.';
 
