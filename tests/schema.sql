@@ -41,6 +41,9 @@ type public.dispute_reminder as (outcome text, run_at timestamp with time zone);
 type public.event_outcome as (outcome text, reason text, delivery_count integer, order_ids uuid[], closing_sessions text[]);
 
 
+type public.fraud_value as (item_type text, value text);
+
+
 type public.limit_decision as (allowed boolean, key text, retry_after_seconds integer);
 
 
@@ -5836,11 +5839,11 @@ grant execute on function public.get_error_budgets(p_week date) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.get_fraud_values(p_livemode boolean)
- RETURNS TABLE(item_type text, value text)
+ RETURNS fraud_value[]
  LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_fraud_values(p_livemode boolean) is 'What confirmed fraud was done with, for Radar''s value lists: addresses, networks'' addresses and fingerprints of cards, under Stripe''s names of their types. What was erased or has been cleared is gone from it.';
+comment on function public.get_fraud_values(p_livemode boolean) is 'What confirmed fraud was done with, for Radar''s value lists: addresses, networks'' addresses and fingerprints of cards. What was erased or has been cleared is gone from it. An array, which no limit on rows cuts: what is missing here leaves the lists.';
 grant execute on function public.get_fraud_values(p_livemode boolean) to service_role;
 
 
