@@ -1729,7 +1729,7 @@ table public.webhook_rejections (
   constraint webhook_rejections_reason_source_key UNIQUE NULLS NOT DISTINCT (reason, source_ip),
   constraint webhook_rejections_pkey PRIMARY KEY (id)
 );
-comment on table public.webhook_rejections is 'Requests refused by stripe-webhook, counted by reason and address. Bounded: past 10 000 addresses new ones are counted under null.';
+comment on table public.webhook_rejections is 'Requests refused by stripe-webhook, counted by reason and address. Bounded: past 10 000 rows new addresses are counted under ::, unless they are Stripe''s. Null: the address is not known.';
 row level security on public.webhook_rejections;
 policy webhook_rejections_read on public.webhook_rejections as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.webhook_rejections to authenticated;
@@ -6086,7 +6086,7 @@ CREATE OR REPLACE FUNCTION public.record_webhook_rejection(p_reason text, p_sour
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.record_webhook_rejection(p_reason text, p_source_ip text, p_count integer) is 'Counts p_count refused webhook requests under (reason, address). p_source_ip null: address unknown. Past 10 000 rows, new addresses are counted under null.';
+comment on function public.record_webhook_rejection(p_reason text, p_source_ip text, p_count integer) is 'Counts p_count refused webhook requests under (reason, address). p_source_ip null: address unknown. Past 10 000 rows, new addresses but Stripe''s are counted under ::.';
 grant execute on function public.record_webhook_rejection(p_reason text, p_source_ip text, p_count integer) to service_role;
 
 

@@ -67,8 +67,8 @@ create table public.webhook_rejections (
   constraint webhook_rejections_reason_source_key unique nulls not distinct (reason, source_ip)
 );
 comment on table public.webhook_rejections is
-  'Requests refused by stripe-webhook, counted by reason and address. Bounded: past 10 000 addresses new '
-  'ones are counted under null.';
+  'Requests refused by stripe-webhook, counted by reason and address. Bounded: past 10 000 rows new '
+  'addresses are counted under ::, unless they are Stripe''s. Null: the address is not known.';
 
 create table public.stripe_webhook_ips (
   address inet primary key,
@@ -117,10 +117,12 @@ begin
   if found then
     return;
   end if;
-  if (
+  if v_source_ip is not null and (
     select count(*) from (select 1 from public.webhook_rejections limit c_addresses_max) counted
-  ) >= c_addresses_max then
-    v_source_ip := null;
+  ) >= c_addresses_max and not exists (
+    select 1 from public.stripe_webhook_ips i where i.address = v_source_ip
+  ) then
+    v_source_ip := '::';
   end if;
   insert into public.webhook_rejections as r (reason, source_ip, count)
   values (p_reason, v_source_ip, p_count)
@@ -130,7 +132,7 @@ end;
 $$;
 comment on function public.record_webhook_rejection(text, text, integer) is
   'Counts p_count refused webhook requests under (reason, address). p_source_ip null: address unknown. Past '
-  '10 000 rows, new addresses are counted under null.';
+  '10 000 rows, new addresses but Stripe''s are counted under ::.';
 grant execute on function public.record_webhook_rejection(text, text, integer) to service_role;
 
 create type public.webhook_allowlist as (addresses text[], refreshed_at timestamptz);

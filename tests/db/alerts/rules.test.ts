@@ -257,6 +257,21 @@ Deno.test("signature_failures: what retention removes hides nothing that comes a
   });
 });
 
+Deno.test("signature_failures: a flood from more addresses than are told apart is strangers', and Stripe's still count", async () => {
+  await undone(async (shop) => {
+    const { tx } = shop;
+    await tx`insert into public.webhook_rejections (reason, source_ip)
+      select 'invalid_signature', '2001:db8::'::inet + n from generate_series(1, 10000) n`;
+    await evaluated(shop);
+    await shop.rejected("invalid_signature", "2001:db8:1::1", 500);
+    await evaluated(shop, 1);
+    assert.deepEqual(await openKinds(shop), []);
+    await shop.rejected("invalid_signature", "3.18.12.63", 3);
+    await evaluated(shop, 2);
+    assert.deepEqual(await openKinds(shop), ["signature_failures"]);
+  });
+});
+
 Deno.test("quiet hours, in the shop's time zone and past midnight: nothing opens, and what is still so is told after", async () => {
   await undone(async (shop) => {
     const { tx } = shop;
