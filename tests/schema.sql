@@ -41,6 +41,9 @@ type public.dispute_reminder as (outcome text, run_at timestamp with time zone);
 type public.event_outcome as (outcome text, reason text, delivery_count integer, order_ids uuid[], closing_sessions text[]);
 
 
+type public.fraud_value as (item_type text, value text);
+
+
 type public.limit_decision as (allowed boolean, key text, retry_after_seconds integer);
 
 
@@ -331,6 +334,7 @@ table private.jobs (
 comment on table private.jobs is 'Outbox and queue. dedupe_key makes each effect happen once; lower priority runs first.';
 comment on column private.jobs.attempts is 'Counted at claim, so that a job that kills its worker runs out of attempts too.';
 comment on column private.jobs.lost_leases is 'How often a worker died with this job in hand, since it last came to an end. Such a job is run alone.';
+CREATE INDEX jobs_alert_idx ON private.jobs USING btree (((payload ->> 'alert_id'::text))) WHERE (kind = 'send_alert'::text);
 CREATE INDEX jobs_dead_idx ON private.jobs USING btree (kind) WHERE (status = 'dead'::text);
 CREATE INDEX jobs_due_idx ON private.jobs USING btree (run_at) WHERE (status = 'queued'::text);
 CREATE INDEX jobs_expire_session_idx ON private.jobs USING btree (((payload ->> 'session_id'::text))) WHERE ((kind = 'expire_checkout_session'::text) AND (status = ANY (ARRAY['queued'::text, 'running'::text])));
@@ -536,16 +540,13 @@ table private.settings (
   constraint settings_pkey PRIMARY KEY (key),
   constraint settings_alert_at_once_known CHECK (((key <> 'alert_at_once'::text) OR (value = ANY (ARRAY['"info"'::jsonb, '"warning"'::jsonb, '"critical"'::jsonb])))),
   constraint settings_alert_group_minutes_fits CHECK (((key <> 'alert_group_minutes'::text) OR ((value #>> '{}'::text[]) ~ '^([0-9]|[1-9][0-9]{1,2})$'::text))),
+  constraint settings_counts_are_counts CHECK (((key <> ALL (ARRAY['event_retry_base_seconds'::text, 'event_retry_max_seconds'::text, 'stock_shown_max'::text, 'low_stock_at'::text])) OR ((jsonb_typeof(value) = 'number'::text) AND ((value #>> '{}'::text[]) ~ '^[0-9]{1,6}$'::text)))),
   constraint settings_digest_hour_fits CHECK (((key <> 'digest_hour'::text) OR (value = 'null'::jsonb) OR ((value #>> '{}'::text[]) ~ '^([0-9]|1[0-9]|2[0-3])$'::text))),
   constraint settings_early_fraud_warning_policy_known CHECK (((key <> 'early_fraud_warning_policy'::text) OR (value = ANY (ARRAY['"refund"'::jsonb, '"review"'::jsonb])))),
-  constraint settings_low_stock_at_is_count CHECK (
-CASE key
-    WHEN 'low_stock_at'::text THEN ((jsonb_typeof(value) = 'number'::text) AND (value >= '0'::jsonb))
-    ELSE true
-END),
   constraint settings_recovery_fits CHECK (private.recovery_setting_fits(key, value)),
   constraint settings_retention_fits CHECK (((key !~ '^retention_[a-z]+_days$'::text) OR ((jsonb_typeof(value) = 'number'::text) AND ((value #>> '{}'::text[]) ~ '^[1-9][0-9]{0,3}$'::text)))),
-  constraint settings_shop_fits CHECK (private.shop_setting_fits(key, value))
+  constraint settings_shop_fits CHECK (private.shop_setting_fits(key, value)),
+  constraint settings_switches_are_switches CHECK (((key <> ALL (ARRAY['admin_require_mfa'::text, 'prices_include_tax'::text])) OR (jsonb_typeof(value) = 'boolean'::text)))
 );
 comment on table private.settings is 'Switches read by SQL functions. Change a value with update; it takes effect at once.';
 row level security on private.settings;
@@ -1697,7 +1698,7 @@ comment on column public.webhook_events.livemode is 'False: of test mode.';
 comment on column public.webhook_events.api_version is 'The version of Stripes API that it was written in.';
 comment on column public.webhook_events.stripe_created_at is 'When it happened at Stripe.';
 comment on column public.webhook_events.received_at is 'When it was stored, delivered or fetched.';
-comment on column public.webhook_events.processed_at is 'When its facts were applied, or it was ignored.';
+comment on column public.webhook_events.processed_at is 'When its facts were last applied, or it was ignored.';
 comment on column public.webhook_events.next_attempt_at is 'When it is tried again; null: not at all.';
 comment on column public.webhook_events.last_error is 'Why it failed the last time.';
 comment on column public.webhook_events.ignored_reason is 'Why nothing was done with it.';
@@ -1728,7 +1729,7 @@ table public.webhook_rejections (
   constraint webhook_rejections_reason_source_key UNIQUE NULLS NOT DISTINCT (reason, source_ip),
   constraint webhook_rejections_pkey PRIMARY KEY (id)
 );
-comment on table public.webhook_rejections is 'Requests refused by stripe-webhook, counted by reason and address. Bounded: past 10 000 addresses new ones are counted under null.';
+comment on table public.webhook_rejections is 'Requests refused by stripe-webhook, counted by reason and address. Bounded: past 10 000 rows new addresses are counted under ::, unless they are Stripe''s. Null: the address is not known.';
 row level security on public.webhook_rejections;
 policy webhook_rejections_read on public.webhook_rejections as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.webhook_rejections to authenticated;
@@ -3070,7 +3071,7 @@ CREATE OR REPLACE FUNCTION private.fresh_orders(r private.alert_rules, p_livemod
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.fresh_orders(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Orders that were paid within the window and have not been sent or cancelled: of others nothing can be kept back.';
+comment on function private.fresh_orders(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Orders that were paid within the window, have not been sent, and are to be: of others nothing can be kept back.';
 
 
 CREATE OR REPLACE FUNCTION private.has_scheduler()
@@ -3979,7 +3980,7 @@ CREATE OR REPLACE FUNCTION private.pick_jobs(p_limit integer, p_mails integer)
  RETURNS bigint[]
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.pick_jobs(p_limit integer, p_mails integer) is 'Locks up to p_limit due jobs, up to p_mails of them mails (null: any number), most urgent first; or the one job that was in hand when its worker died, alone, when nothing else is due or it has waited long enough.';
+comment on function private.pick_jobs(p_limit integer, p_mails integer) is 'Locks up to p_limit due jobs, up to p_mails and half of p_limit of them mails (null: any number), most urgent first; or the one job that was in hand when its worker died, alone, when nothing else is due or it has waited long enough.';
 
 
 CREATE OR REPLACE FUNCTION private.pick_probes(p_lease_seconds integer)
@@ -4139,7 +4140,7 @@ CREATE OR REPLACE FUNCTION private.raise_alert(p_kind text, p_severity text, p_d
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.raise_alert(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb) is 'Something happened (again) that staff must know: opens or counts up the alert of p_dedupe_key and, when it is new or had been resolved, queues its message if its severity is sent at once.';
+comment on function private.raise_alert(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb) is 'Something happened (again) that staff must know: opens or counts up the alert of p_dedupe_key and, when it is new, had been resolved or has become worse, queues its message if its severity is sent at once. An open alert keeps the worst severity, one that opens again takes the new one.';
 
 
 CREATE OR REPLACE FUNCTION private.raise_alert_once(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb DEFAULT '{}'::jsonb)
@@ -4611,7 +4612,7 @@ CREATE OR REPLACE FUNCTION private.rule_job_backlog(r private.alert_rules, p_liv
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.rule_job_backlog(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Jobs that have been due for longer than the threshold, at most 1000.';
+comment on function private.rule_job_backlog(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Jobs that have been due for longer than the threshold, at most 1000; neither those of a provider that is down, nor mails while others of them leave.';
 
 
 CREATE OR REPLACE FUNCTION private.rule_key_mode_changed(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone)
@@ -5059,6 +5060,14 @@ CREATE OR REPLACE FUNCTION private.settle_unfulfillable(o orders, p_source text)
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.settle_unfulfillable(o orders, p_source text) is 'Money of an order that will not ship, because it is oversold or cancelled, goes back; customer and staff hear of it.';
+
+
+CREATE OR REPLACE FUNCTION private.severity_rank(p_severity text)
+ RETURNS integer
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.severity_rank(p_severity text) is 'Severities in order, from 1; null: no severity.';
 
 
 CREATE OR REPLACE FUNCTION private.share_of_goods(o orders)
@@ -5688,7 +5697,7 @@ CREATE OR REPLACE FUNCTION public.claim_jobs(p_worker text, p_limit integer, p_l
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_mails integer) is 'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a provider that is down wait. p_mails: at most so many mails to customers, for a provider that takes only so many a second; null, any number. The rest is left to others, so that a burst of mails holds up nothing. order_id: the order that a job is about, or null.';
+comment on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_mails integer) is 'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a provider that is down wait. p_mails: at most so many mails to customers, for a provider that takes only so many a second, and half of p_limit; null, any number. The rest is left to others, so that a burst of mails holds up nothing. order_id: the order that a job is about, or null.';
 grant execute on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_mails integer) to service_role;
 
 
@@ -5830,11 +5839,11 @@ grant execute on function public.get_error_budgets(p_week date) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.get_fraud_values(p_livemode boolean)
- RETURNS TABLE(item_type text, value text)
+ RETURNS fraud_value[]
  LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_fraud_values(p_livemode boolean) is 'What confirmed fraud was done with, for Radar''s value lists: addresses, networks'' addresses and fingerprints of cards, under Stripe''s names of their types. What was erased or has been cleared is gone from it.';
+comment on function public.get_fraud_values(p_livemode boolean) is 'What confirmed fraud was done with, for Radar''s value lists: addresses, networks'' addresses and fingerprints of cards. What was erased or has been cleared is gone from it. An array, which no limit on rows cuts: what is missing here leaves the lists.';
 grant execute on function public.get_fraud_values(p_livemode boolean) to service_role;
 
 
@@ -6077,7 +6086,7 @@ CREATE OR REPLACE FUNCTION public.record_webhook_rejection(p_reason text, p_sour
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.record_webhook_rejection(p_reason text, p_source_ip text, p_count integer) is 'Counts p_count refused webhook requests under (reason, address). p_source_ip null: address unknown. Past 10 000 rows, new addresses are counted under null.';
+comment on function public.record_webhook_rejection(p_reason text, p_source_ip text, p_count integer) is 'Counts p_count refused webhook requests under (reason, address). p_source_ip null: address unknown. Past 10 000 rows, new addresses but Stripe''s are counted under ::.';
 grant execute on function public.record_webhook_rejection(p_reason text, p_source_ip text, p_count integer) to service_role;
 
 

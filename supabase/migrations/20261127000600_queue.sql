@@ -33,7 +33,8 @@ comment on column public.webhook_events.status is
 comment on column public.webhook_events.livemode is 'False: of test mode.';
 comment on column public.webhook_events.api_version is 'The version of Stripes API that it was written in.';
 comment on column public.webhook_events.stripe_created_at is 'When it happened at Stripe.';
-comment on column public.webhook_events.processed_at is 'When its facts were applied, or it was ignored.';
+comment on column public.webhook_events.processed_at is
+  'When its facts were last applied, or it was ignored.';
 comment on column public.webhook_events.next_attempt_at is 'When it is tried again; null: not at all.';
 comment on column public.webhook_events.last_error is 'Why it failed the last time.';
 comment on column public.webhook_events.ignored_reason is 'Why nothing was done with it.';
@@ -66,8 +67,8 @@ create table public.webhook_rejections (
   constraint webhook_rejections_reason_source_key unique nulls not distinct (reason, source_ip)
 );
 comment on table public.webhook_rejections is
-  'Requests refused by stripe-webhook, counted by reason and address. Bounded: past 10 000 addresses new '
-  'ones are counted under null.';
+  'Requests refused by stripe-webhook, counted by reason and address. Bounded: past 10 000 rows new '
+  'addresses are counted under ::, unless they are Stripe''s. Null: the address is not known.';
 
 create table public.stripe_webhook_ips (
   address inet primary key,
@@ -116,10 +117,12 @@ begin
   if found then
     return;
   end if;
-  if (
+  if v_source_ip is not null and (
     select count(*) from (select 1 from public.webhook_rejections limit c_addresses_max) counted
-  ) >= c_addresses_max then
-    v_source_ip := null;
+  ) >= c_addresses_max and not exists (
+    select 1 from public.stripe_webhook_ips i where i.address = v_source_ip
+  ) then
+    v_source_ip := '::';
   end if;
   insert into public.webhook_rejections as r (reason, source_ip, count)
   values (p_reason, v_source_ip, p_count)
@@ -129,7 +132,7 @@ end;
 $$;
 comment on function public.record_webhook_rejection(text, text, integer) is
   'Counts p_count refused webhook requests under (reason, address). p_source_ip null: address unknown. Past '
-  '10 000 rows, new addresses are counted under null.';
+  '10 000 rows, new addresses but Stripe''s are counted under ::.';
 grant execute on function public.record_webhook_rejection(text, text, integer) to service_role;
 
 create type public.webhook_allowlist as (addresses text[], refreshed_at timestamptz);
@@ -263,6 +266,7 @@ create index jobs_running_idx on private.jobs (leased_until) where status = 'run
 create index jobs_finished_idx on private.jobs (kind, finished_at) where status in ('done', 'discarded');
 create index jobs_dead_idx on private.jobs (kind) where status = 'dead';
 create index jobs_notification_idx on private.jobs ((payload ->> 'notification_id')) where kind = 'send_mail';
+create index jobs_alert_idx on private.jobs ((payload ->> 'alert_id')) where kind = 'send_alert';
 create index jobs_refund_payment_idx on private.jobs ((payload ->> 'payment_id'))
   where kind = 'refund_payment';
 alter table private.jobs enable row level security;
@@ -469,7 +473,8 @@ begin
       select j.id from private.jobs j
       where j.status = 'queued' and j.lost_leases = 0 and j.run_at <= now() and j.kind = 'send_mail'
       order by j.priority, j.run_at, j.id
-      limit greatest(0, least(p_mails, p_limit))
+      -- However many may leave, others get their half.
+      limit greatest(0, least(p_mails, (p_limit + 1) / 2))
       for update skip locked
     );
     v_closed := v_closed || 'send_mail'::text;
@@ -488,9 +493,9 @@ begin
 end;
 $$;
 comment on function private.pick_jobs(integer, integer) is
-  'Locks up to p_limit due jobs, up to p_mails of them mails (null: any number), most urgent first; or the '
-  'one job that was in hand when its worker died, alone, when nothing else is due or it has waited long '
-  'enough.';
+  'Locks up to p_limit due jobs, up to p_mails and half of p_limit of them mails (null: any number), most '
+  'urgent first; or the one job that was in hand when its worker died, alone, when nothing else is due or it '
+  'has waited long enough.';
 
 create function public.claim_jobs(
   p_worker text,
@@ -543,8 +548,8 @@ comment on function public.claim_jobs(text, integer, integer, integer) is
   'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, '
   'none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a '
   'provider that is down wait. p_mails: at most so many mails to customers, for a provider that takes only '
-  'so many a second; null, any number. The rest is left to others, so that a burst of mails holds '
-  'up nothing. order_id: the order that a job is about, or null.';
+  'so many a second, and half of p_limit; null, any number. The rest is left to others, so that a burst of '
+  'mails holds up nothing. order_id: the order that a job is about, or null.';
 grant execute on function public.claim_jobs(text, integer, integer, integer) to service_role;
 
 -- Ending jobs: a closed set of outcomes, guarded by the lease. What the outcomes say of a provider drives its

@@ -6,10 +6,6 @@
 insert into private.settings (key, value, description) values
   ('low_stock_at', '3', 'reporting.low_stock lists what has this many pieces to sell, or fewer.');
 
-alter table private.settings add constraint settings_low_stock_at_is_count check (
-  case key when 'low_stock_at' then jsonb_typeof(value) = 'number' and value >= '0' else true end
-);
-
 create function private.report_setting(p_key text) returns text
 language plpgsql
 stable
@@ -1018,7 +1014,7 @@ comment on view reporting.suspicious_activity is
   'Refused webhook requests and signs of fraud, the newest first.';
 comment on column reporting.suspicious_activity.what is 'rejected webhooks, or fraud signal.';
 comment on column reporting.suspicious_activity.who is
-  'The address that sent them (null: too many to tell apart), or the order''s number.';
+  'The address that sent them (::, too many to tell apart; null, not known), or the order''s number.';
 comment on column reporting.suspicious_activity.detail is 'Why they were refused, or the kind of sign.';
 comment on column reporting.suspicious_activity.count is 'How many.';
 comment on column reporting.suspicious_activity.last_at is 'When it happened last.';

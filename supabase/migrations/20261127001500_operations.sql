@@ -545,12 +545,15 @@ as $$
     where a.status = 'resolved' and a.last_at < now() - private.retention('alert')
       and not exists (
         select 1 from private.jobs j
-        where j.dedupe_key = 'send_alert:' || a.dedupe_key and j.status not in ('done', 'discarded')
+        where j.kind = 'send_alert' and j.payload ->> 'alert_id' = a.id::text
+          and j.status not in ('done', 'discarded')
       )
     limit p_limit
   ), told as (
-    -- With its message's job: left behind, it would keep the next alert of this cause from being told.
-    delete from private.jobs j using old where j.dedupe_key = 'send_alert:' || old.dedupe_key
+    -- With the jobs of its messages: one left behind would keep the next alert of this cause, which counts
+    -- from one again, from being told when it gets as far.
+    delete from private.jobs j using old
+    where j.kind = 'send_alert' and j.payload ->> 'alert_id' = old.id::text
   ), purged as (
     delete from public.alerts a using old where a.id = old.id returning 1
   )
@@ -685,33 +688,37 @@ comment on function private.confirmed_fraud(boolean) is
   'disputed as fraudulent, and neither won nor closed as a mere inquiry, or reported by an early fraud '
   'warning that staff have not released.';
 
-create function public.get_fraud_values(p_livemode boolean) returns table (item_type text, value text)
+create type public.fraud_value as (item_type text, value text);
+comment on type public.fraud_value is 'A value for one of Radar''s lists, under Stripe''s name of its type.';
+
+create function public.get_fraud_values(p_livemode boolean) returns public.fraud_value[]
 language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
 begin
-  return query
-  select distinct v.item_type, v.value
-  from private.confirmed_fraud(p_livemode) c
-  join public.orders o on o.id = c.order_id
-  cross join lateral (
-    select 'email' as item_type, lower(btrim(o.email)) as value
-    union all
-    select 'ip_address', host(o.purchase_ip)
-    union all
-    select 'card_fingerprint', a.card_fingerprint
-    from public.payment_attempts a where a.order_id = o.id and a.outcome = 'succeeded'
-  ) v
-  where v.value <> ''
-  order by v.item_type, v.value;
+  return array(
+    select distinct row(v.item_type, v.value)::public.fraud_value as item
+    from private.confirmed_fraud(p_livemode) c
+    join public.orders o on o.id = c.order_id
+    cross join lateral (
+      select 'email' as item_type, lower(btrim(o.email)) as value
+      union all
+      select 'ip_address', host(o.purchase_ip)
+      union all
+      select 'card_fingerprint', a.card_fingerprint
+      from public.payment_attempts a where a.order_id = o.id and a.outcome = 'succeeded'
+    ) v
+    where v.value <> ''
+    order by item
+  );
 end;
 $$;
 comment on function public.get_fraud_values(boolean) is
   'What confirmed fraud was done with, for Radar''s value lists: addresses, networks'' addresses and '
-  'fingerprints of cards, under Stripe''s names of their types. What was erased or has been cleared is gone '
-  'from it.';
+  'fingerprints of cards. What was erased or has been cleared is gone from it. An array, which no limit on '
+  'rows cuts: what is missing here leaves the lists.';
 grant execute on function public.get_fraud_values(boolean) to service_role;
 
 -- Where personal data is, and how long it stays.
@@ -3319,7 +3326,8 @@ begin
   end if;
   select * into a from public.alerts x where x.dedupe_key = p_key;
   -- Figures move with the window: it is news when they are worse than all that was told.
-  if a.id is null or a.status = 'resolved' or f.value > (a.data ->> 'value')::numeric then
+  if a.id is null or a.status = 'resolved' or f.value > (a.data ->> 'value')::numeric
+    or private.severity_rank(r.severity) > private.severity_rank(a.severity) then
     perform private.raise_alert(r.kind, r.severity, p_key, v_data);
   end if;
 end;
@@ -3470,6 +3478,8 @@ begin
     and (w.source_ip is null or exists (
       select 1 from public.stripe_webhook_ips i where i.address = w.source_ip
     ));
+  -- Retention has removed counters, or Stripe an address: what comes from now on counts all the same.
+  update private.refused_signatures s set total = v_total where s.total > v_total;
   insert into private.refused_signatures (noted_at, total) values (p_now, v_total)
   on conflict (noted_at) do update set total = excluded.total;
   delete from private.refused_signatures s
@@ -3490,22 +3500,33 @@ language plpgsql
 stable
 set search_path = ''
 as $$
+declare
+  -- Mails are paced: in a burst they wait for their turn, and that is how it should be.
+  c_turn constant interval := '5 minutes';
+  v_waiting text[] := array(
+    select k.kind from private.job_kinds k join private.circuit_breakers b on b.provider = k.provider
+    where b.open_until is not null
+    union all
+    select 'send_mail' where exists (
+      select 1 from private.jobs j
+      where j.kind = 'send_mail' and j.status in ('done', 'discarded') and j.finished_at > p_now - c_turn
+    )
+  );
 begin
   return query
   select '', count(*)::numeric, jsonb_build_object('oldest_due_at', min(x.run_at))
   from (
-    select j.run_at, j.kind from private.jobs j
+    select j.run_at from private.jobs j
     where j.status = 'queued' and j.run_at <= p_now - make_interval(secs => r.threshold::double precision)
+      and not j.kind = any (v_waiting)
     order by j.run_at limit 1000
   ) x
-  left join private.job_kinds k on k.kind = x.kind
-  left join private.circuit_breakers b on b.provider = k.provider
-  where b.open_until is null
   having count(*) >= r.minimum;
 end;
 $$;
 comment on function private.rule_job_backlog(private.alert_rules, boolean, timestamptz) is
-  'Jobs that have been due for longer than the threshold, at most 1000.';
+  'Jobs that have been due for longer than the threshold, at most 1000; neither those of a provider that is '
+  'down, nor mails while others of them leave.';
 
 create function private.rule_scheduler_silent(r private.alert_rules, p_livemode boolean, p_now timestamptz)
 returns setof private.alert_finding
@@ -3622,12 +3643,13 @@ begin
   where o.livemode = p_livemode and o.paid_at > p_now - make_interval(secs => r.window_seconds)
     and o.paid_at <= p_now
     and (o.fulfilled_at is null or o.fulfilled_at > p_now)
-    and (o.cancelled_at is null or o.cancelled_at > p_now);
+    and (o.cancelled_at is null or o.cancelled_at > p_now)
+    and o.fulfillment_status <> 'cancelled';
 end;
 $$;
 comment on function private.fresh_orders(private.alert_rules, boolean, timestamptz) is
-  'Orders that were paid within the window and have not been sent or cancelled: of others nothing can be '
-  'kept back.';
+  'Orders that were paid within the window, have not been sent, and are to be: of others nothing can be kept '
+  'back.';
 
 create function private.rule_order_high_value(r private.alert_rules, p_livemode boolean, p_now timestamptz)
 returns setof private.alert_finding

@@ -87,7 +87,7 @@ begin
       else 'processed'
     end, ignored_reason = v_reason,
     attempts = attempts + 1,
-    processed_at = case when v_error is null then now() end,
+    processed_at = case when v_error is null then now() else processed_at end,
     next_attempt_at = case when v_error is not null then v_run_at end,
     last_error = v_error,
     payload = case when v_error is null and private.concerns_erased(p_facts, v_result -> 'order_ids')

@@ -34,8 +34,8 @@ stable
 set search_path = ''
 as $$
 begin
-  return array_position('{info,warning,critical}', p_severity)
-    >= array_position('{info,warning,critical}', private.setting('alert_at_once') #>> '{}');
+  return private.severity_rank(p_severity)
+    >= private.severity_rank(private.setting('alert_at_once') #>> '{}');
 end;
 $$;
 comment on function private.sent_at_once(text) is

@@ -70,8 +70,8 @@ insert into private.alert_rules (kind, threshold, unit, minimum, window_seconds,
   ('signature_failures', 3, 'count', 1, 900, 'critical',
     'Deliveries from Stripe''s own addresses, or from unknown ones, whose signature or time is wrong.'),
   ('job_backlog', 900, 'seconds', 1, null, 'critical',
-    'A job is due so long, and nobody takes it. Jobs of a provider that is down do not count. Minimum: '
-    'jobs.'),
+    'A job is due so long, and nobody takes it. Jobs of a provider that is down do not count, nor mails '
+    'while others leave. Minimum: jobs.'),
   ('scheduler_silent', 300, 'seconds', 1, 3600, 'critical',
     'Nobody had called retry-jobs for so long; told when somebody does again. Window: how long it is told.'),
   ('checkout_errors', 0.5, 'share', 5, 900, 'critical',

@@ -65,6 +65,17 @@ create policy notifications_read on public.notifications for select to authentic
 revoke all on public.alerts, public.notifications from public, anon, authenticated, service_role;
 grant select on public.alerts, public.notifications to authenticated, service_role;
 
+create function private.severity_rank(p_severity text) returns integer
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return array_position('{info,warning,critical}', p_severity);
+end;
+$$;
+comment on function private.severity_rank(text) is 'Severities in order, from 1; null: no severity.';
+
 create function private.raise_alert(
   p_kind text,
   p_severity text,
@@ -75,18 +86,28 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  v_known text := (select status from public.alerts where dedupe_key = p_dedupe_key);
+  v_was public.alerts;
   v_alert public.alerts;
 begin
+  select * into v_was from public.alerts x where x.dedupe_key = p_dedupe_key;
   insert into public.alerts as a (kind, severity, dedupe_key, data)
   values (p_kind, p_severity, p_dedupe_key, p_data)
   on conflict on constraint alerts_dedupe_key_key
   do update set count = a.count + 1, last_at = now(), data = excluded.data,
+    severity = case
+      when a.status = 'resolved'
+        or private.severity_rank(excluded.severity) > private.severity_rank(a.severity)
+        then excluded.severity
+      else a.severity
+    end,
     status = case a.status when 'resolved' then 'open' else a.status end,
     told_at = case a.status when 'resolved' then null else a.told_at end,
     over_told_at = case a.status when 'resolved' then null else a.over_told_at end
   returning * into v_alert;
-  if (v_alert.count = 1 or v_known = 'resolved') and private.sent_at_once(p_severity) then
+  if (
+    v_alert.count = 1 or v_was.status = 'resolved'
+    or (v_alert.told_at is null and v_alert.severity <> v_was.severity)
+  ) and private.sent_at_once(v_alert.severity) then
     perform private.enqueue_job(
       'send_alert', concat_ws(':', 'send_alert', p_dedupe_key, nullif(v_alert.count, 1)),
       jsonb_build_object('alert_id', v_alert.id), now(), 50
@@ -96,7 +117,8 @@ end;
 $$;
 comment on function private.raise_alert(text, text, text, jsonb) is
   'Something happened (again) that staff must know: opens or counts up the alert of p_dedupe_key and, when '
-  'it is new or had been resolved, queues its message if its severity is sent at once.';
+  'it is new, had been resolved or has become worse, queues its message if its severity is sent at once. An '
+  'open alert keeps the worst severity, one that opens again takes the new one.';
 
 create function private.raise_alert_once(
   p_kind text,

@@ -54,7 +54,8 @@ begin
   end if;
   select * into a from public.alerts x where x.dedupe_key = p_key;
   -- Figures move with the window: it is news when they are worse than all that was told.
-  if a.id is null or a.status = 'resolved' or f.value > (a.data ->> 'value')::numeric then
+  if a.id is null or a.status = 'resolved' or f.value > (a.data ->> 'value')::numeric
+    or private.severity_rank(r.severity) > private.severity_rank(a.severity) then
     perform private.raise_alert(r.kind, r.severity, p_key, v_data);
   end if;
 end;

@@ -87,12 +87,15 @@ as $$
     where a.status = 'resolved' and a.last_at < now() - private.retention('alert')
       and not exists (
         select 1 from private.jobs j
-        where j.dedupe_key = 'send_alert:' || a.dedupe_key and j.status not in ('done', 'discarded')
+        where j.kind = 'send_alert' and j.payload ->> 'alert_id' = a.id::text
+          and j.status not in ('done', 'discarded')
       )
     limit p_limit
   ), told as (
-    -- With its message's job: left behind, it would keep the next alert of this cause from being told.
-    delete from private.jobs j using old where j.dedupe_key = 'send_alert:' || old.dedupe_key
+    -- With the jobs of its messages: one left behind would keep the next alert of this cause, which counts
+    -- from one again, from being told when it gets as far.
+    delete from private.jobs j using old
+    where j.kind = 'send_alert' and j.payload ->> 'alert_id' = old.id::text
   ), purged as (
     delete from public.alerts a using old where a.id = old.id returning 1
   )

@@ -52,12 +52,13 @@ begin
   where o.livemode = p_livemode and o.paid_at > p_now - make_interval(secs => r.window_seconds)
     and o.paid_at <= p_now
     and (o.fulfilled_at is null or o.fulfilled_at > p_now)
-    and (o.cancelled_at is null or o.cancelled_at > p_now);
+    and (o.cancelled_at is null or o.cancelled_at > p_now)
+    and o.fulfillment_status <> 'cancelled';
 end;
 $$;
 comment on function private.fresh_orders(private.alert_rules, boolean, timestamptz) is
-  'Orders that were paid within the window and have not been sent or cancelled: of others nothing can be '
-  'kept back.';
+  'Orders that were paid within the window, have not been sent, and are to be: of others nothing can be kept '
+  'back.';
 
 create function private.rule_order_high_value(r private.alert_rules, p_livemode boolean, p_now timestamptz)
 returns setof private.alert_finding

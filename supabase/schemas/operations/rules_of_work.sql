@@ -61,6 +61,8 @@ begin
     and (w.source_ip is null or exists (
       select 1 from public.stripe_webhook_ips i where i.address = w.source_ip
     ));
+  -- Retention has removed counters, or Stripe an address: what comes from now on counts all the same.
+  update private.refused_signatures s set total = v_total where s.total > v_total;
   insert into private.refused_signatures (noted_at, total) values (p_now, v_total)
   on conflict (noted_at) do update set total = excluded.total;
   delete from private.refused_signatures s
@@ -81,22 +83,33 @@ language plpgsql
 stable
 set search_path = ''
 as $$
+declare
+  -- Mails are paced: in a burst they wait for their turn, and that is how it should be.
+  c_turn constant interval := '5 minutes';
+  v_waiting text[] := array(
+    select k.kind from private.job_kinds k join private.circuit_breakers b on b.provider = k.provider
+    where b.open_until is not null
+    union all
+    select 'send_mail' where exists (
+      select 1 from private.jobs j
+      where j.kind = 'send_mail' and j.status in ('done', 'discarded') and j.finished_at > p_now - c_turn
+    )
+  );
 begin
   return query
   select '', count(*)::numeric, jsonb_build_object('oldest_due_at', min(x.run_at))
   from (
-    select j.run_at, j.kind from private.jobs j
+    select j.run_at from private.jobs j
     where j.status = 'queued' and j.run_at <= p_now - make_interval(secs => r.threshold::double precision)
+      and not j.kind = any (v_waiting)
     order by j.run_at limit 1000
   ) x
-  left join private.job_kinds k on k.kind = x.kind
-  left join private.circuit_breakers b on b.provider = k.provider
-  where b.open_until is null
   having count(*) >= r.minimum;
 end;
 $$;
 comment on function private.rule_job_backlog(private.alert_rules, boolean, timestamptz) is
-  'Jobs that have been due for longer than the threshold, at most 1000.';
+  'Jobs that have been due for longer than the threshold, at most 1000; neither those of a provider that is '
+  'down, nor mails while others of them leave.';
 
 create function private.rule_scheduler_silent(r private.alert_rules, p_livemode boolean, p_now timestamptz)
 returns setof private.alert_finding

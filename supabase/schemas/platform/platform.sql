@@ -66,7 +66,15 @@ create table private.settings (
   description text not null,
   updated_at timestamptz not null default now(),
   constraint settings_early_fraud_warning_policy_known
-    check (key <> 'early_fraud_warning_policy' or value in ('"refund"', '"review"'))
+    check (key <> 'early_fraud_warning_policy' or value in ('"refund"', '"review"')),
+  -- What reads one of these fails over anything else: every webhook, checkout or heartbeat.
+  constraint settings_counts_are_counts check (
+    key not in ('event_retry_base_seconds', 'event_retry_max_seconds', 'stock_shown_max', 'low_stock_at')
+    or (jsonb_typeof(value) = 'number' and value #>> '{}' ~ '^[0-9]{1,6}$')
+  ),
+  constraint settings_switches_are_switches check (
+    key not in ('admin_require_mfa', 'prices_include_tax') or jsonb_typeof(value) = 'boolean'
+  )
 );
 comment on table private.settings is
   'Switches read by SQL functions. Change a value with update; it takes effect at once.';

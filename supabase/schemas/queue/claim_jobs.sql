@@ -115,7 +115,8 @@ begin
       select j.id from private.jobs j
       where j.status = 'queued' and j.lost_leases = 0 and j.run_at <= now() and j.kind = 'send_mail'
       order by j.priority, j.run_at, j.id
-      limit greatest(0, least(p_mails, p_limit))
+      -- However many may leave, others get their half.
+      limit greatest(0, least(p_mails, (p_limit + 1) / 2))
       for update skip locked
     );
     v_closed := v_closed || 'send_mail'::text;
@@ -134,9 +135,9 @@ begin
 end;
 $$;
 comment on function private.pick_jobs(integer, integer) is
-  'Locks up to p_limit due jobs, up to p_mails of them mails (null: any number), most urgent first; or the '
-  'one job that was in hand when its worker died, alone, when nothing else is due or it has waited long '
-  'enough.';
+  'Locks up to p_limit due jobs, up to p_mails and half of p_limit of them mails (null: any number), most '
+  'urgent first; or the one job that was in hand when its worker died, alone, when nothing else is due or it '
+  'has waited long enough.';
 
 create function public.claim_jobs(
   p_worker text,
@@ -189,6 +190,6 @@ comment on function public.claim_jobs(text, integer, integer, integer) is
   'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, '
   'none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a '
   'provider that is down wait. p_mails: at most so many mails to customers, for a provider that takes only '
-  'so many a second; null, any number. The rest is left to others, so that a burst of mails holds '
-  'up nothing. order_id: the order that a job is about, or null.';
+  'so many a second, and half of p_limit; null, any number. The rest is left to others, so that a burst of '
+  'mails holds up nothing. order_id: the order that a job is about, or null.';
 grant execute on function public.claim_jobs(text, integer, integer, integer) to service_role;

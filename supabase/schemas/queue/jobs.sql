@@ -112,6 +112,7 @@ create index jobs_running_idx on private.jobs (leased_until) where status = 'run
 create index jobs_finished_idx on private.jobs (kind, finished_at) where status in ('done', 'discarded');
 create index jobs_dead_idx on private.jobs (kind) where status = 'dead';
 create index jobs_notification_idx on private.jobs ((payload ->> 'notification_id')) where kind = 'send_mail';
+create index jobs_alert_idx on private.jobs ((payload ->> 'alert_id')) where kind = 'send_alert';
 create index jobs_refund_payment_idx on private.jobs ((payload ->> 'payment_id'))
   where kind = 'refund_payment';
 alter table private.jobs enable row level security;

@@ -31,7 +31,8 @@ comment on column public.webhook_events.status is
 comment on column public.webhook_events.livemode is 'False: of test mode.';
 comment on column public.webhook_events.api_version is 'The version of Stripes API that it was written in.';
 comment on column public.webhook_events.stripe_created_at is 'When it happened at Stripe.';
-comment on column public.webhook_events.processed_at is 'When its facts were applied, or it was ignored.';
+comment on column public.webhook_events.processed_at is
+  'When its facts were last applied, or it was ignored.';
 comment on column public.webhook_events.next_attempt_at is 'When it is tried again; null: not at all.';
 comment on column public.webhook_events.last_error is 'Why it failed the last time.';
 comment on column public.webhook_events.ignored_reason is 'Why nothing was done with it.';
@@ -64,8 +65,8 @@ create table public.webhook_rejections (
   constraint webhook_rejections_reason_source_key unique nulls not distinct (reason, source_ip)
 );
 comment on table public.webhook_rejections is
-  'Requests refused by stripe-webhook, counted by reason and address. Bounded: past 10 000 addresses new '
-  'ones are counted under null.';
+  'Requests refused by stripe-webhook, counted by reason and address. Bounded: past 10 000 rows new '
+  'addresses are counted under ::, unless they are Stripe''s. Null: the address is not known.';
 
 create table public.stripe_webhook_ips (
   address inet primary key,
@@ -114,10 +115,12 @@ begin
   if found then
     return;
   end if;
-  if (
+  if v_source_ip is not null and (
     select count(*) from (select 1 from public.webhook_rejections limit c_addresses_max) counted
-  ) >= c_addresses_max then
-    v_source_ip := null;
+  ) >= c_addresses_max and not exists (
+    select 1 from public.stripe_webhook_ips i where i.address = v_source_ip
+  ) then
+    v_source_ip := '::';
   end if;
   insert into public.webhook_rejections as r (reason, source_ip, count)
   values (p_reason, v_source_ip, p_count)
@@ -127,7 +130,7 @@ end;
 $$;
 comment on function public.record_webhook_rejection(text, text, integer) is
   'Counts p_count refused webhook requests under (reason, address). p_source_ip null: address unknown. Past '
-  '10 000 rows, new addresses are counted under null.';
+  '10 000 rows, new addresses but Stripe''s are counted under ::.';
 grant execute on function public.record_webhook_rejection(text, text, integer) to service_role;
 
 create type public.webhook_allowlist as (addresses text[], refreshed_at timestamptz);

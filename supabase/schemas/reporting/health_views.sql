@@ -120,7 +120,7 @@ comment on view reporting.suspicious_activity is
   'Refused webhook requests and signs of fraud, the newest first.';
 comment on column reporting.suspicious_activity.what is 'rejected webhooks, or fraud signal.';
 comment on column reporting.suspicious_activity.who is
-  'The address that sent them (null: too many to tell apart), or the order''s number.';
+  'The address that sent them (::, too many to tell apart; null, not known), or the order''s number.';
 comment on column reporting.suspicious_activity.detail is 'Why they were refused, or the kind of sign.';
 comment on column reporting.suspicious_activity.count is 'How many.';
 comment on column reporting.suspicious_activity.last_at is 'When it happened last.';

@@ -4,10 +4,6 @@
 insert into private.settings (key, value, description) values
   ('low_stock_at', '3', 'reporting.low_stock lists what has this many pieces to sell, or fewer.');
 
-alter table private.settings add constraint settings_low_stock_at_is_count check (
-  case key when 'low_stock_at' then jsonb_typeof(value) = 'number' and value >= '0' else true end
-);
-
 create function private.report_setting(p_key text) returns text
 language plpgsql
 stable

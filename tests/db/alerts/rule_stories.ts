@@ -61,14 +61,22 @@ export const ruleStories: Record<string, RuleStory> = {
     provoke: (shop) => shop.rejected("timestamp_out_of_tolerance", null, 1),
   },
   job_backlog: {
-    // Due for ten minutes, or held because the provider is down.
-    quiet: [async (shop) => {
-      await shop.job("purge", 10);
-      await shop
-        .tx`insert into private.circuit_breakers (provider, failures, opened_at, open_until)
+    quiet: [
+      // A burst of mails: they wait, and leave one after the other.
+      async (shop) => {
+        await shop.times(3, () => shop.job("send_mail", 40));
+        await shop.tx`insert into private.jobs (kind, dedupe_key, status, finished_at)
+          values ('send_mail', 'send_mail:left', 'done', now() - interval '1 minute')`;
+      },
+      // Due for ten minutes, or held because the provider is down, more of them than are looked at.
+      async (shop) => {
+        await shop.job("purge", 10);
+        await shop
+          .tx`insert into private.circuit_breakers (provider, failures, opened_at, open_until)
         values ('mail', 9, now(), now())`;
-      await shop.job("send_mail", 90);
-    }],
+        await shop.times(1_000, () => shop.job("send_mail", 90));
+      },
+    ],
     provoke: (shop) => shop.job("purge", 16),
     end: (shop) => shop.tx`delete from private.jobs`,
   },
@@ -158,7 +166,12 @@ export const ruleStories: Record<string, RuleStory> = {
     provoke: (shop) => shop.order({ paid: 5, amount: 80_000, card: "DE" }),
   },
   order_many_pieces: {
-    quiet: [(shop) => shop.order({ paid: 10, pieces: 29 })],
+    // 29; and more, whose goods had gone: nobody sends them.
+    quiet: [async (shop) => {
+      await shop.order({ paid: 10, pieces: 29 });
+      const { id } = await shop.order({ paid: 10, pieces: 40 });
+      await shop.tx`update public.orders set fulfillment_status = 'cancelled' where id = ${id}`;
+    }],
     provoke: (shop) => shop.order({ paid: 5, pieces: 30 }),
   },
   refund_spike: {

@@ -209,6 +209,69 @@ Deno.test("set_alert_rule() changes thresholds, hours and severity, and says wha
   });
 });
 
+Deno.test("a rule that is made critical tells at once, whatever it was when it told before", async () => {
+  await undone(async (shop) => {
+    const { tx } = shop;
+    const told = async () => {
+      const [alert] = await tx`select id, severity from public.alerts where kind = 'job_backlog'`;
+      const jobs = await tx`select from private.jobs where kind = 'send_alert'`;
+      const [row] = await tx`select public.take_alert_message(${alert?.["id"]}) ->> 'outcome' as outcome`;
+      return [alert?.["severity"], jobs.length, row?.["outcome"]];
+    };
+    const set = (severity: string) =>
+      tx`select public.set_alert_rule('job_backlog', p_severity => ${severity})`;
+    await filled(shop, () => shop.job("purge", 20));
+    await set("info");
+    await evaluated(shop);
+    assert.deepEqual(await told(), ["info", 0, "told"]);
+    await tx`savepoint open`;
+    await set("critical");
+    await evaluated(shop);
+    await evaluated(shop);
+    assert.deepEqual(await told(), ["critical", 1, "tell"], "one that is open becomes critical");
+
+    await tx`rollback to savepoint open`;
+    await tx`select public.resolve_alert(id) from public.alerts`;
+    await set("critical");
+    await evaluated(shop);
+    assert.deepEqual(await told(), ["critical", 1, "tell"], "one that opens again is critical");
+
+    await tx`select public.resolve_alert(id) from public.alerts`;
+    await set("warning");
+    await evaluated(shop);
+    assert.equal((await told())[0], "warning", "and one that opens after that is not");
+  });
+});
+
+Deno.test("signature_failures: what retention removes hides nothing that comes after it", async () => {
+  await undone(async (shop) => {
+    const { tx } = shop;
+    await shop.rejected("invalid_signature", null, 500);
+    await evaluated(shop);
+    await tx`delete from public.webhook_rejections`;
+    await evaluated(shop, 1);
+    assert.deepEqual(await openKinds(shop), []);
+    await shop.rejected("invalid_signature", null, 3);
+    await evaluated(shop, 2);
+    assert.deepEqual(await openKinds(shop), ["signature_failures"]);
+  });
+});
+
+Deno.test("signature_failures: a flood from more addresses than are told apart is strangers', and Stripe's still count", async () => {
+  await undone(async (shop) => {
+    const { tx } = shop;
+    await tx`insert into public.webhook_rejections (reason, source_ip)
+      select 'invalid_signature', '2001:db8::'::inet + n from generate_series(1, 10000) n`;
+    await evaluated(shop);
+    await shop.rejected("invalid_signature", "2001:db8:1::1", 500);
+    await evaluated(shop, 1);
+    assert.deepEqual(await openKinds(shop), []);
+    await shop.rejected("invalid_signature", "3.18.12.63", 3);
+    await evaluated(shop, 2);
+    assert.deepEqual(await openKinds(shop), ["signature_failures"]);
+  });
+});
+
 Deno.test("quiet hours, in the shop's time zone and past midnight: nothing opens, and what is still so is told after", async () => {
   await undone(async (shop) => {
     const { tx } = shop;

@@ -236,6 +236,35 @@ test("replace_webhook_addresses() takes over a list, writes down what changed, a
   );
 });
 
+test("no value that a setting may have stops the heartbeat, a checkout, a webhook or staff", async () => {
+  const values = ["2.5", "-1", "1e12", "99999999999", "null", '"7"', '""', "[]", "{}", "true"];
+  const keys = (await sql`select key from private.settings order by key`).map(({ key }) => key as string);
+  const stopped: string[] = [];
+  for (const key of keys) {
+    for (const value of values) {
+      const tx = await sql.reserve();
+      try {
+        await tx`begin`;
+        await tx`delete from private.heartbeats`;
+        await tx`update private.settings set value = '0' where key = 'digest_hour'`;
+        const set = await tx`update private.settings set value = ${value}::text::jsonb where key = ${key}`
+          .then(() => true, () => false);
+        if (set) {
+          const claims = '{"app_metadata": {"role": "admin"}, "aal": "aal2"}';
+          await tx`select set_config('request.jwt.claims', ${claims}, true)`;
+          await tx`select public.enqueue_periodic_jobs(), private.backoff(1), private.shown_stock(1),
+            private.is_admin(), private.setting('prices_include_tax')::boolean, private.next_order_number()`
+            .catch((error) => stopped.push(`${key} ${value}: ${error.message}`));
+        }
+      } finally {
+        await tx`rollback`;
+        tx.release();
+      }
+    }
+  }
+  assert.deepEqual(stopped, []);
+});
+
 test("replace_webhook_addresses() refuses a list that is empty, cut or no list of addresses", async () => {
   const before = await sql`select address from public.stripe_webhook_ips order by address`;
   for (const list of [[], ["192.0.2.1", "192.0.2.2"], Array(20).fill("not an address")]) {

@@ -106,6 +106,32 @@ Deno.test("what was resolved before anybody was told is not told, and its return
   );
 });
 
+Deno.test("an alert that retention removed is told each time that it comes again", async () => {
+  const kind = "seasonal";
+  await sql`update private.settings set value = '1' where key = 'retention_alert_days'`;
+  const season = async () => {
+    for (const time of ["first", "second"]) {
+      await raise(kind, "1");
+      const begin = await taken((await queued(kind)).at(-1));
+      assert.equal(begin.over, false, time);
+      await sent(begin);
+      await pass(kind);
+      await resolve(kind, "1");
+      const end = await taken((await queued(kind)).at(-1));
+      assert.equal(end.over, true, time);
+      await sent(end);
+      await pass(kind);
+    }
+    assert.equal((await queued(kind)).length, 4, "two begins and two ends");
+  };
+  await season();
+  await sql`update private.jobs set status = 'done', finished_at = now() where kind = 'send_alert'`;
+  await sql`update public.alerts set last_at = now() - interval '2 days' where kind = ${kind}`;
+  await sql`select private.purge_alerts(1000)`;
+  assert.deepEqual(await queued(kind), []);
+  await season();
+});
+
 Deno.test("one worker at a time tells of a kind, and what it did not report another one tells", async () => {
   const kind = "two_workers";
   await raise(kind, "1");

@@ -59,6 +59,11 @@ Deno.test("a decline and a payment are counted once, in whatever order and howev
       tx.json(JSON.parse(JSON.stringify(again.facts)))
     }, null, null)`;
     assert.equal(outcome?.["outcome"], "applied");
+    for (const error of ["it does not go", null]) {
+      await tx`select private.process_stripe_event(${again.id}, now(), ${
+        tx.json(JSON.parse(JSON.stringify(again.facts)))
+      }, null, ${error})`;
+    }
     assert.deepEqual(await counts(tx, "webhook_lag_seconds"), {
       "webhook_lag_seconds delivered": deliveries,
     });

@@ -25,7 +25,7 @@ async function valuesAfter(
       where id = ${story.frame.orderId}`;
     await change(tx, story.frame.orderId);
     const rows = await tx`select item_type, array_agg(value) as values
-      from public.get_fraud_values(${livemode}) group by item_type`;
+      from unnest(public.get_fraud_values(${livemode})) group by item_type`;
     return Object.fromEntries(rows.map(({ item_type, values }) => [item_type, values]));
   });
 }

@@ -816,9 +816,7 @@ isOneToOne: false
 { Args: { "p_week": string }; Returns: Json
                            },
 "get_fraud_values":
-{ Args: { "p_livemode": boolean }; Returns: {
-              "item_type": string,"value": string
-            }[]
+{ Args: { "p_livemode": boolean }; Returns: (Database["public"]['CompositeTypes']["fraud_value"])[]
                            },
 "get_health":
 { Args: Record<PropertyKey, never>; Returns: Json
@@ -1049,6 +1047,8 @@ isOneToOne: false
                         "outcome": string | null,"run_at": string | null
                       },"event_outcome": {
                         "outcome": string | null,"reason": string | null,"delivery_count": number | null,"order_ids": (string)[] | null,"closing_sessions": (string)[] | null
+                      },"fraud_value": {
+                        "item_type": string | null,"value": string | null
                       },"limit_decision": {
                         "allowed": boolean | null,"key": string | null,"retry_after_seconds": number | null
                       },"mail_event_outcome": {

@@ -21,12 +21,12 @@ type EventRepair = Known<Returned<"reconcile_stripe_event">, {
 }>;
 type ObjectRepair = Known<Returned<"reconcile_stripe_object">, { outcome: null; changed: boolean }>;
 
-export type FraudValue = Returned<"get_fraud_values">[number];
+export type FraudValue = Known<Returned<"get_fraud_values">[number], { item_type: string; value: string }>;
 
 export const reconciliationCalls = (call: Call) => ({
   /** What confirmed fraud was done with, under Stripe's names of the types of Radar's lists. */
   getFraudValues: (livemode: boolean): Promise<FraudValue[]> =>
-    call("get_fraud_values", { p_livemode: livemode }),
+    call("get_fraud_values", { p_livemode: livemode }) as Promise<FraudValue[]>,
 
   /** How far a stream has been read, in ISO 8601. */
   getReconciliationCursor: (name: string): Promise<string> =>
