@@ -16,6 +16,7 @@ import { masked, type Project, readEnvFile, readProject } from "../../scripts/li
 import { schedule } from "../../scripts/live/setup/schedule.ts";
 import { secrets } from "../../scripts/live/setup/secrets.ts";
 import { databaseTarget, type SupabaseCli, supabaseCli } from "../../scripts/live/setup/supabase.ts";
+import { webhookEndpoint } from "../../scripts/live/setup/webhook_endpoint.ts";
 import { createStripe } from "../../supabase/functions/_shared/stripe/client.ts";
 import { stripeApiVersion } from "../../supabase/functions/_shared/stripe/api_version.ts";
 import { enabledEvents } from "../../supabase/functions/_shared/stripe_events/mod.ts";
@@ -263,6 +264,33 @@ Deno.test({
 
 Deno.test({
   ...options,
+  name: "an endpoint whose signing secret a dying run has lost is replaced, and only then the one that delivers",
+  fn: async () => {
+    for (const { id } of await ownEndpoints()) await stripe.webhookEndpoints.del(id);
+    const old = await stripe.webhookEndpoints.create({
+      url: webhookUrl(stack.api_url),
+      enabled_events: ["*"],
+    });
+    const project = await readProject(envFile);
+    project.values["STRIPE_WEBHOOK_SECRETS"] = "whsec_of_the_old_endpoint";
+    project.envFile = `${folder}/nowhere/.env`;
+    const plan = await webhookEndpoint.plan({ project, stripe, supabase: cliFor(project), say: () => {} });
+    await assert.rejects(plan.apply(), Deno.errors.NotFound);
+    const lost = (await ownEndpoints()).find(({ id }) => id !== old.id);
+    assert.ok(lost);
+
+    const { code, output } = await run(false);
+    assert.equal(code, 0, output);
+    assert.match(output, new RegExp(`delete ${lost.id}, whose signing secret was not kept\n {2}create http`));
+    const now = await ownEndpoints();
+    assert.deepEqual(now.filter(({ id }) => id === lost.id), []);
+    assert.deepEqual(now.filter(({ status }) => status === "disabled").map(({ id }) => id), [old.id]);
+    assert.match((await run(true)).output, /webhook endpoint:\n {2}as it should be/);
+  },
+});
+
+Deno.test({
+  ...options,
   name: "doctor compares the project's secrets with the env file by digest",
   fn: async () => {
     const values = await readEnvFile(envFile);
@@ -384,6 +412,26 @@ Deno.test("envLine() and setInEnvFile() keep a value as it is, and the rest of t
   }
   await setInEnvFile(path, "C", "new");
   assert.equal(await Deno.readTextFile(path), "# first\nA=whsec_a,whsec_b\nB=2\nC=new");
+});
+
+Deno.test("setInEnvFile() leaves line ends, export, comments, longer values and links as they are", async () => {
+  const path = `${folder}/styles.env`, link = `${folder}/link.env`;
+  const written = async (text: string, name: string) => {
+    await Deno.writeTextFile(path, text);
+    await setInEnvFile(link, name, "new");
+    assert.equal((await readEnvFile(path))[name], "new", text);
+    return await Deno.readTextFile(path);
+  };
+  await Deno.writeTextFile(path, "");
+  await Deno.symlink(path, link);
+  assert.equal(await written("A=1\r\nB=2\r\n", "A"), "A=new\r\nB=2\r\n");
+  assert.equal(await written("B=2\r\n", "A"), "B=2\r\nA=new\r\n");
+  assert.equal(await written("export A=1\n  export B=2 # why\n", "B"), "export A=1\n  export B=new # why\n");
+  assert.equal(await written("A='1' # why\nB= # none yet\n", "B"), "A='1' # why\nB=new # none yet\n");
+  assert.equal(await written("# A=0\nA=1\nA=2\n", "A"), "# A=0\nA=1\nA=new\n");
+  assert.equal(await written('A="1,\n2"\nB=3\n', "A"), "A=new\nB=3\n");
+  assert.equal(await written('A=1\nB="x\nA=2\n"\n', "A"), 'A=new\nB="x\nA=2\n"\n');
+  assert.ok((await Deno.lstat(link)).isSymlink);
 });
 
 Deno.test("masked() hides whole secrets, items of lists and keys of dictionaries, and nothing else", () => {
