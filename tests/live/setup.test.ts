@@ -264,7 +264,8 @@ Deno.test({
 
 Deno.test({
   ...options,
-  name: "an endpoint whose signing secret a dying run has lost is replaced, and only then the one that delivers",
+  name:
+    "an endpoint whose signing secret a dying run has lost is replaced, and only then the one that delivers",
   fn: async () => {
     for (const { id } of await ownEndpoints()) await stripe.webhookEndpoints.del(id);
     const old = await stripe.webhookEndpoints.create({
