@@ -80,7 +80,9 @@ export async function readRecords(path: string, controls: Controls, now: Date): 
   // By the clock that is furthest ahead: a day that has not come anywhere would vouch for years.
   const today = new Date(now.getTime() + 14 * 3_600_000).toISOString().slice(0, 10);
   const early = records.find(({ on }) => on > today);
-  if (early !== undefined) throw new TaskError(`${path}: ${early.what} is noted for ${early.on}, which is yet to come`);
+  if (early !== undefined) {
+    throw new TaskError(`${path}: ${early.what} is noted for ${early.on}, which is yet to come`);
+  }
   const unknown = records.find(({ what }) =>
     !what.startsWith("key:") && !controls.tasks.some((task) => task.name === what)
   );
