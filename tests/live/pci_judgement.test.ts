@@ -2,9 +2,11 @@
 import assert from "node:assert/strict";
 import { runCommand } from "../../scripts/lib/command.ts";
 import { ROOT } from "../../scripts/lib/paths.ts";
+import { error, ok, unseen, warning } from "../../scripts/live/doctor/finding.ts";
 import { openSubject, type Subject } from "../../scripts/live/doctor/subject.ts";
 import type { CheckResult, Scene } from "../../scripts/live/pci/check.ts";
 import { runCheck } from "../../scripts/live/pci/collect.ts";
+import { judgeDiagnosis } from "../../scripts/live/pci/configuration.ts";
 import { dependencies } from "../../scripts/live/pci/dependencies.ts";
 import { keyAges } from "../../scripts/live/pci/key_ages.ts";
 import { passwordRules } from "../../scripts/live/pci/password_rules.ts";
@@ -101,6 +103,18 @@ Deno.test("pci site: headers, plain http and a field for cards are judged, and s
     }),
   );
   assert.match(here.notExamined.join(), /this machine/);
+});
+
+Deno.test("pci configuration: what the doctor could not see was not examined", () => {
+  const judged = judgeDiagnosis([
+    ok("fine"),
+    warning("not so fine", "see to it"),
+    unseen("the account of the key could not be read", "give it the right"),
+    error("broken", "mend it"),
+  ]);
+  assert.deepEqual(judged.facts, ["fine", "to look at: not so fine"]);
+  assert.deepEqual(judged.notExamined, ["the account of the key could not be read"]);
+  assert.equal(said(judged), "deno task doctor: broken → mend it");
 });
 
 Deno.test("pci: a check that had nothing to look at has not passed", async () => {

@@ -5,7 +5,7 @@ import {
   type KeyPermission,
   keyPermissions,
 } from "../../../supabase/functions/_shared/stripe/permissions.ts";
-import { error, type Finding, ok, warning } from "./finding.ts";
+import { error, type Finding, ok, unseen, warning } from "./finding.ts";
 import type { Subject } from "./subject.ts";
 
 /**
@@ -53,7 +53,7 @@ export async function checkPermissions({ env, stripe, kind }: Subject): Promise<
     ),
     ...(untold > 0
       ? [
-        warning(
+        unseen(
           `of ${untold} rights it cannot be told whether the restricted key has them`,
           "see whether Stripe takes the key and answers, then run this again",
         ),
