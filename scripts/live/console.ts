@@ -32,6 +32,10 @@ async function main(envFile: string | null, port: number): Promise<number> {
   const site = consoleSite(publicSettings(source));
   const server = listen(port, async (request) => {
     const url = new URL(request.url);
+    // Another site's name may be pointed here, and a console opened under it would be in reach of that site's pages.
+    if (url.hostname !== "127.0.0.1" && url.hostname !== "localhost") {
+      return new Response("Only on this machine: ask for 127.0.0.1 or localhost.\n", { status: 403 });
+    }
     if (url.pathname === "/") return Response.redirect(new URL(CONSOLE_PATH, url));
     const inside = url.pathname === CONSOLE_PATH || url.pathname.startsWith(`${CONSOLE_PATH}/`);
     const answer = inside ? await site(url) : null;

@@ -16,7 +16,7 @@ import { collect } from "./pci/collect.ts";
 import { changesBetween, type Collection, collectionFolders, readCollections } from "./pci/compare.ts";
 import { readControls, readRecords } from "./pci/controls.ts";
 import type { Status } from "./pci/evidence.ts";
-import { verifyCollection } from "./pci/sign.ts";
+import { openSigningKey, verifyCollection } from "./pci/sign.ts";
 
 const usage = `deno task pci [--env .env] [--out evidence] [--logs FOLDER] [--records FILE] [--diff-only]
 
@@ -51,7 +51,7 @@ if (import.meta.main) {
           if (values.env !== undefined || values.logs !== undefined) {
             throw new UsageError("--diff-only collects nothing, so it takes neither --env nor --logs");
           }
-          return await compareLast(out, console.log);
+          return await compareLast(out, console.log, Deno.env.get(keyVariable));
         }
         const { env = null, logs = null, records } = values;
         return await main({ out, envFile: env, logs, records }, {
@@ -145,14 +145,15 @@ export async function collectFrom(
 ): Promise<Collection> {
   const controls = await readControls(join(ROOT, "docs/pci/controls.yaml"));
   const collections = await readVerified(out);
+  const now = replaced?.now ?? new Date();
   const scene: Scene = {
     root: ROOT,
     kind: source.kind,
     subject: openSubject(source),
     sql,
     logs,
-    records: await readRecords(records, controls),
-    now: new Date(),
+    records: await readRecords(records, controls, now),
+    now,
     fetch,
     run: runCommand,
     ...replaced,
@@ -161,9 +162,17 @@ export async function collectFrom(
   return await collect({ scene, controls, subject: source.name, out, values: source.values, previous });
 }
 
-/** Checks the evidence there is, says what differs between the last two collections, and returns the exit code. */
-export async function compareLast(out: string, say: (line: string) => void): Promise<number> {
+/**
+ * Checks the evidence there is, says what differs between the last two collections, and returns the exit code.
+ * @throws TaskError when evidence was changed, or is signed with another key than the one given.
+ */
+export async function compareLast(
+  out: string,
+  say: (line: string) => void,
+  signingKey = "",
+): Promise<number> {
   const collections = await readVerified(out);
+  if (collections.length > 0 && signingKey !== "") await openSigningKey(out, signingKey);
   const [before, after] = collections.slice(-2);
   if (before === undefined || after === undefined) {
     throw new TaskError(`${out} holds fewer than two collections`);

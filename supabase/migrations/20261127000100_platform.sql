@@ -280,7 +280,19 @@ declare
   v_claims constant jsonb := auth.jwt();
 begin
   -- In plpgsql for its kept plans: every query of staff asks this for each table that it reads.
-  return coalesce(v_claims -> 'app_metadata' ->> 'role' = 'admin', false)
+  if v_claims -> 'app_metadata' ->> 'role' is distinct from 'admin' then
+    return false;
+  end if;
+  -- A token outlives what it says, by an hour as a rule: the account and its session decide.
+  return exists (
+    select 1 from auth.users u
+    where u.id = (v_claims ->> 'sub')::uuid and u.raw_app_meta_data ->> 'role' = 'admin'
+      and u.deleted_at is null and (u.banned_until is null or u.banned_until < now())
+  )
+    and (
+      v_claims ->> 'session_id' is null
+      or exists (select 1 from auth.sessions s where s.id = (v_claims ->> 'session_id')::uuid)
+    )
     and (
       not coalesce((
         select s.value::boolean from private.settings s where s.key = 'admin_require_mfa'
@@ -290,8 +302,9 @@ begin
 end;
 $$;
 comment on function private.is_admin() is
-  'True when the caller''s JWT carries app_metadata.role = admin (users cannot write app_metadata) and, '
-  'where admin_require_mfa is set, a second factor (aal2).';
+  'True when the caller''s JWT carries app_metadata.role = admin (users cannot write app_metadata), their '
+  'account still has that role and is not banned, the session of the token has not ended and, where '
+  'admin_require_mfa is set, it is one of two factors (aal2).';
 grant execute on function private.is_admin() to anon, authenticated, service_role;
 
 -- The limiter for shops without Upstash, and for when Upstash is down: a sliding window over two fixed ones.

@@ -235,6 +235,36 @@ Deno.test("reporting is for staff: all of it to them, nothing to anybody else, a
   assert.equal(await sqlstateOf(found("anon")), "42501");
 });
 
+Deno.test("a token outlives neither the role of its account, nor its session: they count at once", async () => {
+  const sees = async (claims: Record<string, unknown> = {}) => {
+    const identity = { ...admin(), claims: { ...admin().claims, ...claims } };
+    return await asRole(sql, identity, async (tx) => {
+      const [row] = await tx`select private.is_admin() and exists (select from public.alerts) as sees`;
+      return row?.["sees"];
+    });
+  };
+  const account = admin().claims?.["sub"] as string;
+  const [session] = await sql`insert into auth.sessions (user_id) values (${account}) returning id`;
+  assert.equal(await sees({ session_id: session?.["id"] }), true);
+  await sql`delete from auth.sessions where id = ${session?.["id"]}`;
+  assert.equal(await sees({ session_id: session?.["id"] }), false, "signed out everywhere");
+  const gone = [
+    ["banned_until = now() + interval '1 hour'", "banned_until = null"],
+    ["deleted_at = now()", "deleted_at = null"],
+    [
+      `raw_app_meta_data = raw_app_meta_data - 'role'`,
+      `raw_app_meta_data = raw_app_meta_data || '{"role": "admin"}'`,
+    ],
+  ];
+  for (const [taken = "", given = ""] of gone) {
+    await sql.unsafe(`update auth.users set ${taken} where id = '${account}'`);
+    assert.equal(await sees(), false, taken);
+    await sql.unsafe(`update auth.users set ${given} where id = '${account}'`);
+    assert.equal(await sees(), true, given);
+  }
+  assert.equal(await sees({ sub: otherId }), false, "the role is the account's");
+});
+
 Deno.test("where a second factor is required, staff without one see nothing of reporting", async () => {
   await requireSecondFactor(true);
   try {

@@ -74,6 +74,10 @@ test("console: a new order appears and becomes paid without a reload, and is fou
 
   await page.getByRole("link", { name: /^evt_/ }).first().click();
   await page.getByRole("region", { name: "Payload" }).getByText('"object": "event"').waitFor();
+
+  await goTo(page, "charts");
+  await page.getByRole("heading", { name: "Tries to pay, test mode" }).waitFor();
+  await page.getByRole("img", { name: /^Chart: Tries to pay, test mode/ }).waitFor();
 });
 
 test("console: an article is found by a part of its SKU or name, with its stock over time", async () => {
@@ -170,7 +174,12 @@ test("console: where a second factor is required, staff set one up and are asked
     await signIn(page, "admin@example.com");
     await page.getByRole("heading", { name: "A second factor is required" }).waitFor();
     assert.equal(await page.getByRole("table").count(), 0);
-    await page.getByRole("button", { name: "Set up an authenticator" }).click();
+    const setUp = page.getByRole("button", { name: "Set up an authenticator" });
+    await setUp.click();
+    await page.getByLabel("Code of your authenticator").waitFor();
+    // Whoever has begun and looked away begins again.
+    await page.reload();
+    await setUp.click();
     const secret = await page.locator("code").innerText();
     const confirm = async () => {
       await page.getByLabel("Code of your authenticator").fill(

@@ -1,10 +1,19 @@
 /** `deno task console`: what it hands to the browser, and that it serves the site. */
 import assert from "node:assert/strict";
+import { get } from "node:http";
 import { TextLineStream } from "../../scripts/lib/lines.ts";
 import { publicSettings } from "../../scripts/live/console.ts";
 
 const url = "https://abcdefghijklmnopqrst.supabase.co";
 const of = (values: Record<string, string>) => publicSettings({ name: ".env", values });
+
+/** How a request under this name is answered: `fetch()` lets nobody choose it. */
+const statusAs = (host: string, address: string) =>
+  new Promise((resolve, reject) => {
+    get(address, { headers: { host }, agent: false }, (response) => {
+      response.resume().on("end", () => resolve(response.statusCode));
+    }).on("error", reject);
+  });
 
 Deno.test("publicSettings() takes a publishable key, and never one that lets anybody in", () => {
   const keys = (...all: string[]) =>
@@ -50,6 +59,8 @@ Deno.test("deno task console serves the page on this machine until it is told to
     const other = await fetch(`${address}/consoles`);
     await other.body?.cancel();
     assert.equal(other.status, 404);
+    assert.equal(await statusAs("evil.example", `${address}/console`), 403, "a name that was pointed here");
+    assert.equal(await statusAs("localhost", `${address}/console`), 200);
   } finally {
     child.kill("SIGTERM");
     assert.equal((await child.status).code, 0);

@@ -316,6 +316,13 @@ Deno.test({
         "more than 365 days ago",
       ].map((line) => line.replace("passed", "to_confirm")),
     );
+    const other = await crypto.subtle.generateKey("Ed25519", true, ["sign"]) as CryptoKeyPair;
+    const pkcs8 = new Uint8Array(await crypto.subtle.exportKey("pkcs8", other.privateKey));
+    await assert.rejects(
+      compareLast(out, () => {}, btoa(String.fromCharCode(...pkcs8))),
+      /belongs to another key than this one/,
+      "evidence that somebody else has signed",
+    );
 
     const path = join(out, folder, "3.1.1.json");
     const text = await Deno.readTextFile(path);

@@ -2,8 +2,11 @@
 import assert from "node:assert/strict";
 import { runCommand } from "../../scripts/lib/command.ts";
 import { ROOT } from "../../scripts/lib/paths.ts";
+import { error, ok, unseen, warning } from "../../scripts/live/doctor/finding.ts";
 import { openSubject, type Subject } from "../../scripts/live/doctor/subject.ts";
 import type { CheckResult, Scene } from "../../scripts/live/pci/check.ts";
+import { runCheck } from "../../scripts/live/pci/collect.ts";
+import { judgeDiagnosis } from "../../scripts/live/pci/configuration.ts";
 import { dependencies } from "../../scripts/live/pci/dependencies.ts";
 import { keyAges } from "../../scripts/live/pci/key_ages.ts";
 import { passwordRules } from "../../scripts/live/pci/password_rules.ts";
@@ -86,6 +89,10 @@ Deno.test("pci site: headers, plain http and a field for cards are judged, and s
   const silent = await site(scene({}));
   assert.equal(said(silent), "");
   assert.match(silent.notExamined.join(), /does not answer from here/);
+  const closed = await site(scene({
+    fetch: () => Promise.resolve(new Response("Are you a robot?", { status: 403, headers })),
+  }));
+  assert.match(closed.notExamined.join(), /answers 403/);
   const here = await site(
     scene({
       subject: subject({
@@ -96,6 +103,37 @@ Deno.test("pci site: headers, plain http and a field for cards are judged, and s
     }),
   );
   assert.match(here.notExamined.join(), /this machine/);
+});
+
+Deno.test("pci configuration: what the doctor could not see was not examined", () => {
+  const judged = judgeDiagnosis([
+    ok("fine"),
+    warning("not so fine", "see to it"),
+    unseen("the account of the key could not be read", "give it the right"),
+    error("broken", "mend it"),
+  ]);
+  assert.deepEqual(judged.facts, ["fine", "to look at: not so fine"]);
+  assert.deepEqual(judged.notExamined, ["the account of the key could not be read"]);
+  assert.equal(said(judged), "deno task doctor: broken → mend it");
+});
+
+Deno.test("pci: a check that had nothing to look at has not passed", async () => {
+  const looked = (items: number) =>
+    runCheck(
+      "payment-page",
+      () =>
+        Promise.resolve({
+          examined: [{ what: "hosts of payment pages", items, sha256: "0".repeat(64), moves: false }],
+          facts: [],
+          findings: [],
+          notExamined: [],
+        }),
+      scene({}),
+    );
+  assert.equal((await looked(1)).status, "passed");
+  const { status, not_examined } = await looked(0);
+  assert.equal(status, "not_examined");
+  assert.deepEqual(not_examined, ["hosts of payment pages: there are none yet"]);
 });
 
 Deno.test("pci keys: a key of a project without a date fails as one that is too old does", async () => {

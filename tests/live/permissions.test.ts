@@ -121,6 +121,24 @@ Deno.test("doctor names each permission that the key lacks, and what it has too 
   ]);
 });
 
+Deno.test("doctor vouches for no right that Stripe has said nothing of", async () => {
+  await using unwell = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+    () => Response.json({ error: { type: "api_error", message: "Too many requests" } }, { status: 429 }),
+  );
+  const key = keyOf("All");
+  const stripe = new Stripe(key, {
+    host: "127.0.0.1",
+    port: unwell.addr.port,
+    protocol: "http",
+    maxNetworkRetries: 0,
+  });
+  const subject = { env: { stripeSecretKey: key, livemode: false }, stripe, kind: "project" };
+  assert.deepEqual((await checkPermissions(subject as unknown as Subject)).map(({ what }) => what), [
+    "of 12 rights it cannot be told whether the restricted key has them",
+  ]);
+});
+
 Deno.test("docs/going-live.md names the permissions as they are", async () => {
   const page = await Deno.readTextFile(new URL("../../docs/going-live.md", import.meta.url));
   for (const { resource, right } of keyPermissions) {

@@ -8,14 +8,15 @@ import { type CommandOutput } from "../../scripts/lib/command.ts";
 import { supabaseCliMissing } from "../../scripts/quality/ok/supabase_cli.ts";
 import { setUp } from "../../scripts/live/setup.ts";
 import { webhookUrl } from "../../supabase/functions/_shared/jobs/webhook_endpoints.ts";
-import { envLine, setInEnvFile } from "../../scripts/live/setup/env_file.ts";
+import { envLine } from "../../scripts/live/setup/env_file.ts";
 import { exposedSchemas, isExposed } from "../../scripts/live/setup/exposed_schemas.ts";
 import { judgeExposed } from "../../scripts/live/doctor/exposed_schemas.ts";
 import { functionNames } from "../../scripts/live/setup/functions.ts";
-import { masked, type Project, readEnvFile, readProject } from "../../scripts/live/setup/project.ts";
+import { type Project, readEnvFile, readProject } from "../../scripts/live/setup/project.ts";
 import { schedule } from "../../scripts/live/setup/schedule.ts";
 import { secrets } from "../../scripts/live/setup/secrets.ts";
 import { databaseTarget, type SupabaseCli, supabaseCli } from "../../scripts/live/setup/supabase.ts";
+import { webhookEndpoint } from "../../scripts/live/setup/webhook_endpoint.ts";
 import { createStripe } from "../../supabase/functions/_shared/stripe/client.ts";
 import { stripeApiVersion } from "../../supabase/functions/_shared/stripe/api_version.ts";
 import { enabledEvents } from "../../supabase/functions/_shared/stripe_events/mod.ts";
@@ -263,6 +264,34 @@ Deno.test({
 
 Deno.test({
   ...options,
+  name:
+    "an endpoint whose signing secret a dying run has lost is replaced, and only then the one that delivers",
+  fn: async () => {
+    for (const { id } of await ownEndpoints()) await stripe.webhookEndpoints.del(id);
+    const old = await stripe.webhookEndpoints.create({
+      url: webhookUrl(stack.api_url),
+      enabled_events: ["*"],
+    });
+    const project = await readProject(envFile);
+    project.values["STRIPE_WEBHOOK_SECRETS"] = "whsec_of_the_old_endpoint";
+    project.envFile = `${folder}/nowhere/.env`;
+    const plan = await webhookEndpoint.plan({ project, stripe, supabase: cliFor(project), say: () => {} });
+    await assert.rejects(plan.apply(), Deno.errors.NotFound);
+    const lost = (await ownEndpoints()).find(({ id }) => id !== old.id);
+    assert.ok(lost);
+
+    const { code, output } = await run(false);
+    assert.equal(code, 0, output);
+    assert.match(output, new RegExp(`delete ${lost.id}, whose signing secret was not kept\n {2}create http`));
+    const now = await ownEndpoints();
+    assert.deepEqual(now.filter(({ id }) => id === lost.id), []);
+    assert.deepEqual(now.filter(({ status }) => status === "disabled").map(({ id }) => id), [old.id]);
+    assert.match((await run(true)).output, /webhook endpoint:\n {2}as it should be/);
+  },
+});
+
+Deno.test({
+  ...options,
   name: "doctor compares the project's secrets with the env file by digest",
   fn: async () => {
     const values = await readEnvFile(envFile);
@@ -365,29 +394,4 @@ Deno.test("the database's password is in no argument of the CLI", async () => {
     async () => await Promise.resolve(databaseTarget({ values: { SUPABASE_DB_URL: "nonsense" }, ref: null })),
     /SUPABASE_DB_URL is not a connection string/,
   );
-});
-
-Deno.test("envLine() and setInEnvFile() keep a value as it is, and the rest of the file", async () => {
-  const path = `${folder}/lines.env`;
-  await Deno.writeTextFile(path, "# first\nA=1\nB=2");
-  const values = [
-    "plain",
-    "with space",
-    `it's $HOME`,
-    `"quoted" #not a comment`,
-    `it's "both"`,
-    "whsec_a,whsec_b",
-  ];
-  for (const value of values) {
-    await setInEnvFile(path, "A", value);
-    assert.equal((await readEnvFile(path))["A"], value);
-  }
-  await setInEnvFile(path, "C", "new");
-  assert.equal(await Deno.readTextFile(path), "# first\nA=whsec_a,whsec_b\nB=2\nC=new");
-});
-
-Deno.test("masked() hides whole secrets, items of lists and keys of dictionaries, and nothing else", () => {
-  const key = `sb_secret_${crypto.randomUUID()}`;
-  const values = { SUPABASE_SECRET_KEYS: JSON.stringify({ default: key }), APP_ENV: "development-like" };
-  assert.equal(masked(`key ${key}, APP_ENV development-like`, values), "key ***, APP_ENV development-like");
 });

@@ -61,6 +61,10 @@ Deno.test("a factor counts once a code of it was right, and makes the session on
   const again = await signedIn();
   const weak = await again.mfa.getAuthenticatorAssuranceLevel();
   assert.deepEqual([weak.data?.currentLevel, weak.data?.nextLevel], ["aal1", "aal2"]);
+  const second = await again.mfa.enroll({ factorType: "totp", friendlyName: "tablet" });
+  assert.equal(second.error?.code, "insufficient_aal", "a password alone adds none beside one that counts");
+  const removed = await again.mfa.unenroll({ factorId: factor.id });
+  assert.equal(removed.error?.code, "insufficient_aal", "nor takes it away");
   const foreign =
     createClient(gateway.url, gateway.keys.publishable_key, { auth: { persistSession: false } }).auth;
   await foreign.signInWithPassword({ email: "shopper@example.com", password: "demo-password" });
@@ -68,4 +72,14 @@ Deno.test("a factor counts once a code of it was right, and makes the session on
   assert.equal(stolen.error?.code, "mfa_factor_not_found", "nobody else's");
   assert.equal((await auth.mfa.unenroll({ factorId: factor.id })).error, null);
   assert.equal((await (await signedIn()).mfa.getAuthenticatorAssuranceLevel()).data?.nextLevel, "aal1");
+});
+
+Deno.test("a name is taken once, also by a factor that was never proven", async () => {
+  const auth = await signedIn();
+  const { data: begun } = await auth.mfa.enroll({ factorType: "totp" });
+  assert.ok(begun);
+  const again = await auth.mfa.enroll({ factorType: "totp" });
+  assert.equal(again.error?.code, "mfa_factor_name_conflict");
+  assert.equal((await auth.mfa.unenroll({ factorId: begun.id })).error, null);
+  assert.equal((await auth.mfa.enroll({ factorType: "totp" })).error, null);
 });

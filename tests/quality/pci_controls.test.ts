@@ -62,7 +62,21 @@ Deno.test("a requirement that stands twice, an unknown check and a task that is 
 });
 
 Deno.test("records.yaml fits controls.yaml", async () => {
-  await readRecords(join(folder, "records.yaml"), await readControls(path));
+  await readRecords(join(folder, "records.yaml"), await readControls(path), new Date());
+});
+
+Deno.test("a record of a day that is yet to come is refused: it would vouch for years", async () => {
+  const file = await Deno.makeTempFile({ suffix: ".yaml" });
+  const noted = async (on: string) => {
+    await Deno.writeTextFile(file, `records:\n  - { what: asv-scan, on: ${on}, by: owner }\n`);
+    return await readRecords(file, await readControls(path), new Date("2026-11-27T12:00:00Z"));
+  };
+  try {
+    assert.equal((await noted("2026-11-28")).length, 1, "today, where the day begins first");
+    await assert.rejects(noted("2062-11-27"), /asv-scan is noted for 2062-11-27, which is yet to come/);
+  } finally {
+    await Deno.remove(file);
+  }
 });
 
 Deno.test("the JSON schemas beside controls.yaml are those that the task checks with", async () => {

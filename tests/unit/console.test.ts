@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { billOf, fromNow, money, toneOf, urgency } from "../../scripts/lib/console/app/format.ts";
 import { linkTo, parseRoute } from "../../scripts/lib/console/app/route.ts";
 import { entryOf } from "../../scripts/lib/console/app/runbook.ts";
+import { allRowsOf } from "../../scripts/lib/console/app/backend.ts";
 import { byDay, byHour, carried, todayIn } from "../../scripts/lib/console/app/series.ts";
 
 Deno.test("parseRoute() reads what linkTo() writes, whatever stands in it", () => {
@@ -133,4 +134,13 @@ Deno.test("entryOf() finds every entry of the runbook, with its four points and 
     assert.doesNotMatch(text, /\*\*|`|\]\(|^#/, kind);
   }
   assert.equal(entryOf(page, "no_such_kind"), null);
+});
+
+Deno.test("allRowsOf() reads on where the API cuts an answer short, whatever its limit", async () => {
+  const stored = Array.from({ length: 2_345 }, (_, at) => at);
+  const api = (limit: number) => (from: number, to: number) =>
+    Promise.resolve({ data: stored.slice(from, Math.min(to + 1, from + limit)), error: null });
+  for (const limit of [100, 1_000, 5_000]) assert.deepEqual(await allRowsOf(api(limit)), stored);
+  const refused = () => Promise.resolve({ data: null, error: { message: "no" } });
+  await assert.rejects(allRowsOf(refused), /no/);
 });

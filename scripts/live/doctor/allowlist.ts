@@ -1,5 +1,5 @@
 import { parseAddresses } from "../../../supabase/functions/_shared/jobs/refresh_webhook_addresses.ts";
-import { error, type Finding, ok, warning } from "./finding.ts";
+import { error, type Finding, ok, unseen, warning } from "./finding.ts";
 import type { Subject } from "./subject.ts";
 
 const timeoutMs = 10_000;
@@ -13,10 +13,10 @@ export async function checkAllowlist({ env, rpc, kind }: Subject): Promise<Findi
       : error("the allowlist shuts out the stand-in", "add 127.0.0.1 to STRIPE_WEBHOOK_EXTRA_IPS");
   }
   const known = await rpc.getWebhookAllowlist().catch(() => null);
-  if (known === null) return warning("the allowlist could not be read", "fix the API first");
+  if (known === null) return unseen("the allowlist could not be read", "fix the API first");
   const published = await readPublished(env.stripeWebhookIpsUrl);
   if (published === null) {
-    return warning(
+    return unseen(
       `Stripe's list of addresses could not be read from here`,
       "see that this address answers: " +
         env.stripeWebhookIpsUrl,

@@ -1,6 +1,6 @@
 import { differingSecrets, emptiedSecrets, readDeployedSecrets, unnamedSecrets } from "../setup/secrets.ts";
 import { supabaseCli } from "../setup/supabase.ts";
-import { error, type Finding, ok, warning } from "./finding.ts";
+import { error, type Finding, ok, unseen, warning } from "./finding.ts";
 import type { Subject } from "./subject.ts";
 
 /** Compares the project's secrets with the env file, by digest. Needs an access token, and says nothing without one. */
@@ -15,7 +15,7 @@ export async function checkDeployedSecrets(
     deployed = await readDeployedSecrets(subject, supabase);
   } catch (failure) {
     return [
-      warning("the project's secrets could not be read", failure instanceof Error ? failure.message : ""),
+      unseen("the project's secrets could not be read", failure instanceof Error ? failure.message : ""),
     ];
   }
   const findings = [

@@ -4,6 +4,8 @@ export interface Finding {
   what: string;
   /** What to do about it; empty when all is well. */
   fix: string;
+  /** It could not be looked at: nobody knows whether all is well. */
+  unseen?: true;
 }
 
 export function ok(what: string): Finding {
@@ -13,6 +15,11 @@ export function ok(what: string): Finding {
 /** Works, but not as it should. */
 export function warning(what: string, fix: string): Finding {
   return { level: "warning", what, fix };
+}
+
+/** Could not be looked at. */
+export function unseen(what: string, fix: string): Finding {
+  return { ...warning(what, fix), unseen: true };
 }
 
 /** Orders, money or mail suffer. */

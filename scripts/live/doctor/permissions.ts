@@ -5,7 +5,7 @@ import {
   type KeyPermission,
   keyPermissions,
 } from "../../../supabase/functions/_shared/stripe/permissions.ts";
-import { error, type Finding, ok, warning } from "./finding.ts";
+import { error, type Finding, ok, unseen, warning } from "./finding.ts";
 import type { Subject } from "./subject.ts";
 
 /**
@@ -41,6 +41,7 @@ export async function checkPermissions({ env, stripe, kind }: Subject): Promise<
   }
   const missing = await refused(stripe, Object.values(probes));
   const allowed = await refused(stripe, Object.values(surplus));
+  const untold = [...missing, ...allowed].filter((answer) => answer === null).length;
   const lacking = keyPermissions.filter((_, at) => missing[at] === true);
   const extra = Object.keys(surplus).filter((_, at) => allowed[at] === false);
   return [
@@ -50,7 +51,15 @@ export async function checkPermissions({ env, stripe, kind }: Subject): Promise<
     ...extra.map((what) =>
       warning(`the restricted key may also ${what}`, "take what the functions do not need")
     ),
-    ...(lacking.length + extra.length === 0
+    ...(untold > 0
+      ? [
+        unseen(
+          `of ${untold} rights it cannot be told whether the restricted key has them`,
+          "see whether Stripe takes the key and answers, then run this again",
+        ),
+      ]
+      : []),
+    ...(lacking.length + extra.length + untold === 0
       ? [ok("the restricted key has the rights that the functions need")]
       : []),
   ];

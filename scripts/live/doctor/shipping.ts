@@ -1,5 +1,5 @@
 import { secretKeyOf } from "../setup/project.ts";
-import { type Finding, ok, warning } from "./finding.ts";
+import { type Finding, ok, unseen, warning } from "./finding.ts";
 import type { Subject } from "./subject.ts";
 
 /** An active row of `public.shipping_rates`. */
@@ -22,7 +22,7 @@ export async function checkShipping({ env }: Subject): Promise<Finding[]> {
     if (!response.ok) throw new Error(`status ${response.status}`);
     return judgeShipping(await response.json(), env.shippingCountries);
   } catch {
-    return [warning("the shipping rates could not be read", "fix the API first")];
+    return [unseen("the shipping rates could not be read", "fix the API first")];
   }
 }
 

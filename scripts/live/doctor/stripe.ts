@@ -8,7 +8,7 @@ import {
   readEndpoints,
   webhookUrl,
 } from "../../../supabase/functions/_shared/jobs/webhook_endpoints.ts";
-import { error, type Finding, ok, warning } from "./finding.ts";
+import { error, type Finding, ok, unseen, warning } from "./finding.ts";
 import type { Subject } from "./subject.ts";
 
 /** Stripe tries a live delivery for three days. */
@@ -141,7 +141,7 @@ async function checkAccount({ stripe, env }: Subject): Promise<Finding[]> {
     ];
   } catch {
     return [
-      warning("the account of the key could not be read", "give the key the permission to read its account"),
+      unseen("the account of the key could not be read", "give the key the permission to read its account"),
     ];
   }
 }
@@ -165,6 +165,6 @@ async function checkDeliveries({ stripe, rpc }: Subject): Promise<Finding> {
         "then 'deno task reconcile --since 7d'",
     );
   } catch {
-    return warning("undelivered events could not be counted", "give the key the permission to read events");
+    return unseen("undelivered events could not be counted", "give the key the permission to read events");
   }
 }

@@ -89,7 +89,8 @@ export async function collect(order: Order): Promise<Collection> {
   return { folder, manifest, files };
 }
 
-async function runCheck(name: CheckName, check: Check, scene: Scene): Promise<Piece> {
+/** Runs a check. What had nothing to look at has passed nothing. */
+export async function runCheck(name: CheckName, check: Check, scene: Scene): Promise<Piece> {
   const result = await check(scene).catch((failure): CheckResult => ({
     ...emptyResult(),
     findings: [{
@@ -97,12 +98,12 @@ async function runCheck(name: CheckName, check: Check, scene: Scene): Promise<Pi
       what: `the check itself failed: ${failure instanceof Error ? failure.message : failure}`,
     }],
   }));
-  const status = result.findings.length > 0
-    ? "failed"
-    : result.notExamined.length > 0
-    ? "not_examined"
-    : "passed";
-  const { examined, facts, findings, notExamined } = result;
+  const { examined, facts, findings } = result;
+  const notExamined = [
+    ...result.notExamined,
+    ...examined.filter(({ items }) => items === 0).map(({ what }) => `${what}: there are none yet`),
+  ];
+  const status = findings.length > 0 ? "failed" : notExamined.length > 0 ? "not_examined" : "passed";
   return { kind: "check", name, status, examined, facts, findings, not_examined: notExamined };
 }
 

@@ -1,15 +1,12 @@
 /** What `deno task doctor` says of the project. */
-import { type Check, emptyResult, sha256 } from "./check.ts";
+import { type Check, type CheckResult, emptyResult, sha256 } from "./check.ts";
+import type { Finding } from "../doctor/finding.ts";
 import { diagnose } from "../doctor.ts";
 
-/** Its errors are findings, its warnings are facts to look at. */
+/** The doctor's errors are findings, its warnings facts to look at; what it could not see was not examined. */
 export const configuration: Check = async ({ subject }) => {
-  const result = emptyResult();
   const findings = Array.isArray(subject) ? subject : await diagnose(subject);
-  for (const { level, what, fix } of findings) {
-    if (level === "error") result.findings.push({ where: "deno task doctor", what: `${what} → ${fix}` });
-    else result.facts.push(level === "ok" ? what : `to look at: ${what}`);
-  }
+  const result = judgeDiagnosis(findings);
   result.examined.push({
     what: "checks of the doctor",
     items: findings.length,
@@ -18,3 +15,15 @@ export const configuration: Check = async ({ subject }) => {
   });
   return result;
 };
+
+/** What a diagnosis is worth as evidence. */
+export function judgeDiagnosis(findings: Finding[]): CheckResult {
+  const result = emptyResult();
+  for (const { level, what, fix, unseen } of findings) {
+    if (unseen === true) result.notExamined.push(what);
+    else if (level === "error") {
+      result.findings.push({ where: "deno task doctor", what: `${what} → ${fix}` });
+    } else result.facts.push(level === "ok" ? what : `to look at: ${what}`);
+  }
+  return result;
+}

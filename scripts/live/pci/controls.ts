@@ -75,8 +75,14 @@ export async function readControls(path: string): Promise<Controls> {
  * Reads and checks `records.yaml`.
  * @throws TaskError that names what is wrong with it.
  */
-export async function readRecords(path: string, controls: Controls): Promise<ShopRecord[]> {
+export async function readRecords(path: string, controls: Controls, now: Date): Promise<ShopRecord[]> {
   const { records } = await readYaml(path, recordsFile);
+  // By the clock that is furthest ahead: a day that has not come anywhere would vouch for years.
+  const today = new Date(now.getTime() + 14 * 3_600_000).toISOString().slice(0, 10);
+  const early = records.find(({ on }) => on > today);
+  if (early !== undefined) {
+    throw new TaskError(`${path}: ${early.what} is noted for ${early.on}, which is yet to come`);
+  }
   const unknown = records.find(({ what }) =>
     !what.startsWith("key:") && !controls.tasks.some((task) => task.name === what)
   );

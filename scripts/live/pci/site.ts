@@ -47,6 +47,11 @@ export const site: Check = async ({ subject, fetch: get }) => {
       `the site: ${address} does not answer from here (${failure instanceof Error ? failure.message : ""})`,
     );
   }
+  if (!response.ok) {
+    await response.body?.cancel();
+    // An error page, or one that keeps robots out: it says nothing of the page that shoppers get.
+    return notExamined(`the site: ${address} answers ${response.status}`);
+  }
   const page = (await response.text()).slice(0, pageBytesMax);
   const headers = HEADERS.map(({ name }) => `${name}: ${response.headers.get(name) ?? ""}`);
   result.examined.push(

@@ -12,15 +12,31 @@ export function envLine(name: string, value: string): string {
   return `${name}=${quote}${value}${quote}`;
 }
 
-/** Replaces a variable's line, or adds one at the end; everything else in the file stays as it is. */
+/** One assignment: what stands before the name, the name, and its value, which in quotes may have several lines. */
+const ASSIGNMENT =
+  /^([ \t\ufeff]*(?:export[ \t]+)?)([\w.-]+)[ \t]*=(?:[ \t]*(?:"[^"]*"|'[^']*'|`[^`]*`)|[^\r\n]*?(?=[ \t]+#|[ \t]*$))/gm;
+
+/**
+ * Replaces a variable's value (of several the last, which is the one that counts), or adds a line at the end; everything
+ * else in the file stays as it is. Where the path is a link, the file that it leads to is written.
+ */
 export async function setInEnvFile(path: string, name: string, value: string): Promise<void> {
-  const lines = (await Deno.readTextFile(path)).split("\n");
-  const at = lines.findLastIndex((line) => new RegExp(`^\\s*(export\\s+)?${name}\\s*=`).test(line));
-  if (at >= 0) lines[at] = envLine(name, value);
-  else lines.splice(lines.at(-1) === "" ? -1 : lines.length, 0, envLine(name, value));
-  const partial = `${path}.${crypto.randomUUID()}`;
-  await Deno.writeTextFile(partial, lines.join("\n"), { mode: 0o600 });
-  await Deno.rename(partial, path);
+  const text = await Deno.readTextFile(path);
+  const found = [...text.matchAll(ASSIGNMENT)].findLast((match) => match[2] === name);
+  const target = await Deno.realPath(path);
+  const partial = `${target}.${crypto.randomUUID()}`;
+  await Deno.writeTextFile(
+    partial,
+    found === undefined ? added(text, envLine(name, value)) : text.slice(0, found.index) +
+      (found[1] ?? "") + envLine(name, value) + text.slice(found.index + found[0].length),
+    { mode: 0o600 },
+  );
+  await Deno.rename(partial, target);
+}
+
+function added(text: string, line: string): string {
+  const end = text.includes("\r\n") ? "\r\n" : "\n";
+  return text === "" || text.endsWith("\n") ? `${text}${line}${end}` : `${text}${end}${line}`;
 }
 
 /** Writes variables to a file that only this user can read, and removes it after the work. */

@@ -13,13 +13,19 @@ import { type Plan, settled, type SetupContext, type SetupStep } from "./step.ts
 
 const events = enabledEvents as Stripe.WebhookEndpointCreateParams.EnabledEvent[];
 
+/** What an endpoint's metadata says of its signing secret: Stripe shows it once, so a run that dies may lose it. */
+const secretState = "signing_secret", unsaved = "unsaved";
+
 /** Creates the endpoint, or brings its events and state up to date. */
 export const webhookEndpoint: SetupStep = {
   name: "webhook endpoint",
   async plan(context) {
     const url = webhookUrl(context.project.env.supabaseUrl);
     const state = await readEndpoints(context.stripe, url);
-    return state.current === null ? creation(context, url) : update(context, state.current, state);
+    if (state.current === null) return creation(context, url);
+    return state.current.metadata[secretState] === unsaved
+      ? renewal(context, url, state.current)
+      : update(context, state.current, state);
   },
 };
 
@@ -49,19 +55,37 @@ function creation({ stripe, project }: SetupContext, url: string): Plan {
       `add its signing secret to STRIPE_WEBHOOK_SECRETS in ${project.envFile}`,
     ],
     apply: async () => {
-      const { secret } = await stripe.webhookEndpoints.create({
+      const { id, secret } = await stripe.webhookEndpoints.create({
         url,
         enabled_events: events,
         api_version: stripeApiVersion,
         description: "Payment backend (deno task setup)",
+        metadata: { [secretState]: unsaved },
       });
       if (secret === undefined) throw new SetupError("Stripe created the endpoint without a signing secret");
       // Stripe shows it this once: it is kept before anything else can fail.
       const known = secretsOf(project.values);
-      if (known.includes(secret)) return;
-      const secrets = [...known, secret].join(",");
-      await setInEnvFile(project.envFile, "STRIPE_WEBHOOK_SECRETS", secrets);
-      project.values["STRIPE_WEBHOOK_SECRETS"] = secrets;
+      if (!known.includes(secret)) {
+        const secrets = [...known, secret].join(",");
+        await setInEnvFile(project.envFile, "STRIPE_WEBHOOK_SECRETS", secrets);
+        project.values["STRIPE_WEBHOOK_SECRETS"] = secrets;
+      }
+      await stripe.webhookEndpoints.update(id, { metadata: { [secretState]: "saved" } });
+    },
+  };
+}
+
+/**
+ * A run ended after it had created the endpoint and before it had kept the signing secret, which nobody has: another
+ * endpoint takes its place, before one that still delivers is disabled in its favour.
+ */
+function renewal(context: SetupContext, url: string, { id }: Stripe.WebhookEndpoint): Plan {
+  const { changes, apply } = creation(context, url);
+  return {
+    changes: [`delete ${id}, whose signing secret was not kept`, ...changes],
+    apply: async () => {
+      await context.stripe.webhookEndpoints.del(id);
+      await apply();
     },
   };
 }

@@ -86,6 +86,19 @@ export async function rowsOf<T>(query: PromiseLike<Answer>): Promise<T[]> {
   return data as T[];
 }
 
+/** Rows that are asked for at once; the API may answer with fewer (`max_rows`). */
+const BATCH_ROWS = 1_000;
+
+/** All rows of a query of any length, which `query` asks for from one row to another. @throws BackendError */
+export async function allRowsOf<T>(query: (from: number, to: number) => PromiseLike<Answer>): Promise<T[]> {
+  const rows: T[] = [];
+  for (;;) {
+    const more = await rowsOf<T>(query(rows.length, rows.length + BATCH_ROWS - 1));
+    if (more.length === 0) return rows;
+    rows.push(...more);
+  }
+}
+
 /** How many rows a query has, which was asked with `count: "exact"`; otherwise as {@linkcode rowsOf}. */
 export async function countOf(query: PromiseLike<Answer & { count: number | null }>): Promise<number> {
   const { count, error } = await query;

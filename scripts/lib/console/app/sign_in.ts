@@ -206,7 +206,15 @@ export function Enrolment(door: Door): ComponentChildren {
   const { busy, problem, run } = useStep(() => Promise.resolve());
   const enrol = () =>
     run(async () => {
-      const { data, error } = await door.backend.client.auth.mfa.enroll({ factorType: "totp" });
+      const { mfa } = door.backend.client.auth;
+      // One that was begun and never proven is in the way: Auth takes a second one of the same name for a mistake.
+      const listed = await mfa.listFactors();
+      if (listed.error !== null) return listed;
+      for (const { id, status } of listed.data.all) {
+        const { error } = status === "verified" ? { error: null } : await mfa.unenroll({ factorId: id });
+        if (error !== null) return { error };
+      }
+      const { data, error } = await mfa.enroll({ factorType: "totp" });
       if (data !== null) setFactor({ id: data.id, picture: data.totp.qr_code, secret: data.totp.secret });
       return { error };
     });

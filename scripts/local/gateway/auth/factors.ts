@@ -14,6 +14,7 @@ const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 interface Factor {
   id: string;
   secret: string;
+  status: string;
 }
 
 /** Answers `path`, what follows `/auth/v1/`, or null where it is about no factor. */
@@ -36,6 +37,15 @@ async function enrol(request: Request, context: Context): Promise<Response> {
   const user = await requireUser(request, context);
   const { factor_type, friendly_name = "", issuer = "offline" } = await readBody(request);
   if (factor_type !== "totp") throw unsupported(`factors of type ${factor_type}`);
+  const own = await context.sql<{ friendly_name: string; status: string }[]>`
+    select friendly_name, status from auth.mfa_factors where user_id = ${user.id}`;
+  if (own.some((factor) => factor.friendly_name === friendly_name)) {
+    const message = `A factor with the friendly name "${friendly_name}" for this user already exists`;
+    throw new AuthError(422, "mfa_factor_name_conflict", message);
+  }
+  if (own.some(({ status }) => status === "verified")) {
+    await requireBoth(request, context, "AAL2 required to enroll a new factor");
+  }
   const secret = base32(crypto.getRandomValues(new Uint8Array(20)));
   const [factor] = await context.sql<{ id: string }[]>`
     insert into auth.mfa_factors (user_id, friendly_name, secret)
@@ -90,14 +100,23 @@ async function verify(request: Request, id: string, context: Context): Promise<R
 
 async function removeFactor(request: Request, id: string, context: Context): Promise<Response> {
   const factor = await factorOf(request, id, context);
+  if (factor.status === "verified") {
+    await requireBoth(request, context, "AAL2 required to unenroll verified factor");
+  }
   await context.sql`delete from auth.mfa_factors where id = ${factor.id}`;
   return Response.json({ id: factor.id });
+}
+
+/** Who has a second factor must have used it. */
+async function requireBoth(request: Request, context: Context, message: string): Promise<void> {
+  const claims = await requireClaims(request, context);
+  if (claims["aal"] !== "aal2") throw new AuthError(403, "insufficient_aal", message);
 }
 
 async function factorOf(request: Request, id: string, context: Context): Promise<Factor> {
   const user = await requireUser(request, context);
   const [factor] = await context.sql<Factor[]>`
-    select id, secret from auth.mfa_factors where id = ${id} and user_id = ${user.id}`;
+    select id, secret, status from auth.mfa_factors where id = ${id} and user_id = ${user.id}`;
   if (factor === undefined) throw new AuthError(404, "mfa_factor_not_found", "Factor not found");
   return factor;
 }

@@ -32,7 +32,11 @@ export function AccountPage(): ComponentChildren {
           "section",
           null,
           h("h2", null, "Second factor"),
-          h("p", { class: "note" }, "From then on, a password alone lets nobody in with this account."),
+          h(
+            "p",
+            { class: "note" },
+            "From then on the console asks for its code too. ADMIN_REQUIRE_MFA has the database ask for it.",
+          ),
           h(Enrolment, {
             backend,
             changed: () => {

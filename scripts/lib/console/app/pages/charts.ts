@@ -1,7 +1,7 @@
 /** Money, declines, lag, queue and stock over time. */
 /// <reference lib="dom" />
 import { type ComponentChildren, h } from "preact";
-import { rowsOf } from "../backend.ts";
+import { allRowsOf, rowsOf } from "../backend.ts";
 import { Chart } from "../chart.ts";
 import { momentIn, money, words } from "../format.ts";
 import { useDesk, useLive, useNow } from "../live.ts";
@@ -22,6 +22,7 @@ interface Attempts {
   outcome: string;
   code: string | null;
   attempts: number;
+  livemode: boolean;
 }
 interface Lag {
   hour: string;
@@ -96,46 +97,75 @@ function Money({ today, since }: { today: string; since: string }): ComponentChi
 
 function Declines({ today, since }: { today: string; since: string }): ComponentChildren {
   const { backend } = useDesk();
-  const live = useLive(`declines ${since}`, () =>
-    rowsOf<Attempts>(
-      backend.from("reporting.payment_health").select("day, outcome, code, attempts").gte("day", since),
-    ));
+  const live = useLive(
+    `declines ${since}`,
+    () =>
+      allRowsOf<Attempts>((from, to) =>
+        backend.from("reporting.payment_health").select("day, outcome, code, attempts, livemode").gte(
+          "day",
+          since,
+        )
+          .order("day").order("outcome").order("code").order("livemode").range(from, to)
+      ),
+  );
   return h(Section<Attempts[]>, {
     title: "Tries to pay",
     live,
     children: (rows) => {
-      const reasons = new Map<string, number>();
-      for (const { outcome, code, attempts } of rows) {
-        if (outcome !== "succeeded") {
-          reasons.set(code ?? outcome, (reasons.get(code ?? outcome) ?? 0) + attempts);
-        }
+      // What was tried with test keys says nothing of the shop's buyers.
+      const modes = [...new Set(rows.map(({ livemode }) => livemode))].sort((a, b) => Number(b) - Number(a));
+      if (modes.length === 0) {
+        return h("p", { class: "empty" }, "Nobody tried to pay in the last thirty days.");
       }
-      return h(
-        "div",
-        null,
-        h(Chart, {
-          title: "Tries to pay",
-          data: byDay(rows, today, DAYS, [
-            { label: "Succeeded", color: 1, of: (row) => row.outcome === "succeeded" ? row.attempts : 0 },
-            { label: "Failed", color: 2, of: (row) => row.outcome === "succeeded" ? 0 : row.attempts },
-          ]),
-          show: round,
-          stepNames: dayName,
-        }),
-        h("h3", null, "Why they failed"),
-        h(Table<[string, number]>, {
-          label: "Why payments failed",
-          columns: [
-            { title: "Reason", cell: ([reason]) => words(reason) },
-            { title: "Times", cell: ([, times]) => times, numeric: true },
-          ],
-          rows: [...reasons].sort((a, b) => b[1] - a[1]),
-          empty: "None did.",
-          rowKey: ([reason]) => reason,
-        }),
+      return modes.map((livemode) =>
+        h(Tries, {
+          key: String(livemode),
+          title: livemode ? "Tries to pay" : "Tries to pay, test mode",
+          rows: rows.filter((row) => row.livemode === livemode),
+          today,
+        })
       );
     },
   });
+}
+
+/** The tries of one mode of Stripe's, and why they failed. */
+function Tries({ title, rows, today }: {
+  title: string;
+  rows: readonly Attempts[];
+  today: string;
+}): ComponentChildren {
+  const reasons = new Map<string, number>();
+  for (const { outcome, code, attempts } of rows) {
+    if (outcome !== "succeeded") {
+      reasons.set(code ?? outcome, (reasons.get(code ?? outcome) ?? 0) + attempts);
+    }
+  }
+  return h(
+    "div",
+    null,
+    h("h3", null, title),
+    h(Chart, {
+      title,
+      data: byDay(rows, today, DAYS, [
+        { label: "Succeeded", color: 1, of: (row) => row.outcome === "succeeded" ? row.attempts : 0 },
+        { label: "Failed", color: 2, of: (row) => row.outcome === "succeeded" ? 0 : row.attempts },
+      ]),
+      show: round,
+      stepNames: dayName,
+    }),
+    h("h3", null, "Why they failed"),
+    h(Table<[string, number]>, {
+      label: `Why payments failed${title.slice("Tries to pay".length)}`,
+      columns: [
+        { title: "Reason", cell: ([reason]) => words(reason) },
+        { title: "Times", cell: ([, times]) => times, numeric: true },
+      ],
+      rows: [...reasons].sort((a, b) => b[1] - a[1]),
+      empty: "None did.",
+      rowKey: ([reason]) => reason,
+    }),
+  );
 }
 
 function LagChart(): ComponentChildren {
