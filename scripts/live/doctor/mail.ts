@@ -1,6 +1,6 @@
 import { svixHeaders } from "../../../supabase/functions/mail-webhook/signature.ts";
 import { reportTypes } from "../../../supabase/functions/mail-webhook/mail_event.ts";
-import { error, type Finding, ok, warning } from "./finding.ts";
+import { error, type Finding, ok, unseen, warning } from "./finding.ts";
 import type { Subject } from "./subject.ts";
 
 const timeoutMs = 15_000;
@@ -49,7 +49,7 @@ async function checkDomain({ env, values }: Subject): Promise<Finding[]> {
   } catch (failure) {
     const reason = failure instanceof Error ? failure.message : "no answer";
     return [
-      warning(`Resend's domains could not be read (${reason})`, "give RESEND_SETUP_API_KEY full access"),
+      unseen(`Resend's domains could not be read (${reason})`, "give RESEND_SETUP_API_KEY full access"),
     ];
   }
 }
