@@ -2392,6 +2392,13 @@ CREATE OR REPLACE FUNCTION private.backoff(p_attempts integer, p_kind text DEFAU
 comment on function private.backoff(p_attempts integer, p_kind text) is 'Delay before try number p_attempts + 1: exponential with full jitter, limits of the kind or of private.settings.';
 
 
+CREATE OR REPLACE FUNCTION private.beat(p_part text)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.beat(p_part text) is 'Runs one part of the heartbeat, a function of private without arguments, and returns how many jobs it has queued. One that fails stops no other: it is undone, and told as heartbeat_part_failed until it works.';
+
+
 CREATE OR REPLACE FUNCTION private.book_refund_lines(o orders, p_request_id text, p_refund_id text, p_lines jsonb, p_restock boolean)
  RETURNS void
  LANGUAGE plpgsql
@@ -5742,9 +5749,7 @@ CREATE OR REPLACE FUNCTION public.enqueue_periodic_jobs(p_settings jsonb DEFAULT
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.enqueue_periodic_jobs(p_settings jsonb) is 'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings, nothing here turns it off.
-Raises and resolves the alerts about deliveries, seals the audit trail, then queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind
-while one waits. Returns how many were queued.';
+comment on function public.enqueue_periodic_jobs(p_settings jsonb) is 'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings, nothing here turns it off. Raises and resolves the alerts about deliveries, seals the audit trail, counts, and queues what has ended, each part by itself; then queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind while one waits. Returns how many were queued.';
 grant execute on function public.enqueue_periodic_jobs(p_settings jsonb) to service_role;
 
 

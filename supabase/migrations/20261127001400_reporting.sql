@@ -915,6 +915,7 @@ left join (values
   ('duplicate_payment', 'Nothing: the second payment is refunded. resolve_alert().'),
   ('early_fraud_warning', 'cancel_order() refunds before a dispute comes; or release_review().'),
   ('erasure_done', 'Nothing, if it was meant.'),
+  ('heartbeat_part_failed', 'A part of each minute''s work fails: data says why. Tell your developer.'),
   ('invariant_violated', 'Data names what is not true: call your developer, and ship none of these orders.'),
   ('job_backlog', 'retry-jobs does not keep up: deno task doctor.'),
   ('job_blocked', 'A job waits for somebody: data says for what.'),

@@ -144,13 +144,48 @@ $$;
 comment on function private.note_heartbeat() is
   'Notes that somebody called retry-jobs, and since when nobody had, if that was five minutes or more.';
 
+create function private.beat(p_part text) returns integer
+language plpgsql
+set search_path = ''
+as $$
+declare
+  c_key constant text := 'heartbeat_part_failed:' || p_part;
+  v_answer text;
+begin
+  begin
+    execute format('select private.%I()', p_part) into v_answer;
+  exception
+    when deadlock_detected or lock_not_available or serialization_failure then
+      -- The next heartbeat is a minute away.
+      return 0;
+    when others then
+      perform private.raise_alert(
+        'heartbeat_part_failed', 'critical', c_key,
+        jsonb_build_object('part', p_part, 'error', private.error_text(sqlstate, sqlerrm))
+      );
+      return 0;
+  end;
+  update public.alerts set status = 'resolved' where dedupe_key = c_key and status <> 'resolved';
+  -- Only a number is a count of jobs.
+  return case when v_answer ~ '^\d+$' then v_answer::integer else 0 end;
+end;
+$$;
+comment on function private.beat(text) is
+  'Runs one part of the heartbeat, a function of private without arguments, and returns how many jobs it has '
+  'queued. One that fails stops no other: it is undone, and told as heartbeat_part_failed until it works.';
+
 create function public.enqueue_periodic_jobs(p_settings jsonb default '{}') returns integer
 language plpgsql
 security definer
 set search_path = ''
 as $$
 declare
+  c_parts constant text[] := array[
+    'watch_deliveries', 'watch_audit_trail', 'queue_digest', 'queue_budget_report', 'count_objectives',
+    'measure_stock', 'fold_metrics', 'queue_expiries', 'queue_recovery_mails'
+  ];
   r private.periodic_jobs;
+  v_part text;
   v_queued integer := 0;
 begin
   -- Policies cannot read the environment, so the heartbeat carries what they need of it. It never lowers: a
@@ -161,13 +196,9 @@ begin
   where key = 'admin_require_mfa' and p_settings -> key = 'true' and value <> 'true';
 
   perform private.note_heartbeat();
-  perform private.watch_deliveries();
-  perform private.watch_audit_trail();
-  perform private.queue_digest();
-  perform private.queue_budget_report();
-  perform private.count_objectives();
-  perform private.measure_stock();
-  perform private.fold_metrics();
+  foreach v_part in array c_parts loop
+    v_queued := v_queued + private.beat(v_part);
+  end loop;
 
   for r in
     select p.* from private.periodic_jobs p
@@ -188,14 +219,12 @@ begin
     end
     where kind = r.kind;
   end loop;
-  return v_queued + private.queue_expiries() + private.queue_recovery_mails();
+  return v_queued;
 end;
 $$;
 comment on function public.enqueue_periodic_jobs(jsonb) is
   'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings, nothing here '
-  'turns it off.
-Raises and resolves the alerts about deliveries, seals the audit trail, then queues whatever is due by the '
-  'clock, each once per period however often this is called, and never a second of a kind
-while one '
-  'waits. Returns how many were queued.';
+  'turns it off. Raises and resolves the alerts about deliveries, seals the audit trail, counts, and queues '
+  'what has ended, each part by itself; then queues whatever is due by the clock, each once per period '
+  'however often this is called, and never a second of a kind while one waits. Returns how many were queued.';
 grant execute on function public.enqueue_periodic_jobs(jsonb) to service_role;

@@ -274,3 +274,26 @@ test("replace_webhook_addresses() refuses a list that is empty, cut or no list o
     ...before,
   ]);
 });
+
+test("a part of the heartbeat that fails is told and stops no other, until it works again", async () => {
+  const alert = async () => {
+    const rows = await sql`select status, data ->> 'part' as part, data ->> 'error' as error
+      from public.alerts where kind = 'heartbeat_part_failed'`;
+    return rows.map(({ status, part }) => `${part} ${status}`);
+  };
+  const [source] = await sql`select pg_get_functiondef('private.measure_stock()'::regprocedure) as text`;
+  await sql`select public.enqueue_periodic_jobs()`;
+  assert.deepEqual(await alert(), []);
+  await sql.unsafe(`create or replace function private.measure_stock() returns void language plpgsql
+    set search_path = '' as $f$ begin raise exception 'made up'; end $f$`);
+  await sql`update private.periodic_jobs set next_at = now() - interval '1 second'`;
+  await sql`select private.count_metric('payments', array['succeeded'])`;
+  await sql`select public.enqueue_periodic_jobs()`;
+  assert.deepEqual(await alert(), ["measure_stock open"]);
+  assert.equal(await queued("reconcile_events"), 1, "what is due by the clock is queued");
+  const [left] = await sql`select count(*)::integer as count from private.metric_samples`;
+  assert.equal(left?.["count"], 0, "what comes after it is done too");
+  await sql.unsafe(source?.["text"]);
+  await sql`select public.enqueue_periodic_jobs()`;
+  assert.deepEqual(await alert(), ["measure_stock resolved"]);
+});
