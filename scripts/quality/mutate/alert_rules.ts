@@ -98,8 +98,8 @@ export const alertRuleMutants: Mutant[] = [
   {
     name: "alert rules: a provider that is down is a backlog",
     file: "supabase/schemas/operations/rules_of_work.sql",
-    find: "where b.open_until is null",
-    replace: "where true",
+    find: "where b.open_until is not null",
+    replace: "where false",
     tests,
   },
   {
