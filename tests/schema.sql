@@ -3152,7 +3152,7 @@ CREATE OR REPLACE FUNCTION private.is_admin()
  LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function private.is_admin() is 'True when the caller''s JWT carries app_metadata.role = admin (users cannot write app_metadata), their account still has that role and is not banned, the session of the token has not ended and, where admin_require_mfa is set, it is one of two factors (aal2).';
+comment on function private.is_admin() is 'True when the caller''s JWT carries app_metadata.role = admin (users cannot write app_metadata), their account here, if they have one, still has that role and is not banned, the session of the token has not ended and, where admin_require_mfa is set, it is one of two factors (aal2).';
 grant execute on function private.is_admin() to anon;
 grant execute on function private.is_admin() to authenticated;
 grant execute on function private.is_admin() to service_role;

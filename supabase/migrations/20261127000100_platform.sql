@@ -283,11 +283,15 @@ begin
   if v_claims -> 'app_metadata' ->> 'role' is distinct from 'admin' then
     return false;
   end if;
-  -- A token outlives what it says, by an hour as a rule: the account and its session decide.
-  return exists (
+  -- A token outlives what it says, by an hour as a rule: the account and its session decide. Whom another
+  -- issuer vouches for has no account here, and no session; those of an account that is deleted go with it.
+  return not exists (
     select 1 from auth.users u
-    where u.id = (v_claims ->> 'sub')::uuid and u.raw_app_meta_data ->> 'role' = 'admin'
-      and u.deleted_at is null and (u.banned_until is null or u.banned_until < now())
+    where u.id = (v_claims ->> 'sub')::uuid
+      and (
+        u.raw_app_meta_data ->> 'role' is distinct from 'admin'
+        or u.deleted_at is not null or u.banned_until > now()
+      )
   )
     and (
       v_claims ->> 'session_id' is null
@@ -303,8 +307,8 @@ end;
 $$;
 comment on function private.is_admin() is
   'True when the caller''s JWT carries app_metadata.role = admin (users cannot write app_metadata), their '
-  'account still has that role and is not banned, the session of the token has not ended and, where '
-  'admin_require_mfa is set, it is one of two factors (aal2).';
+  'account here, if they have one, still has that role and is not banned, the session of the token has not '
+  'ended and, where admin_require_mfa is set, it is one of two factors (aal2).';
 grant execute on function private.is_admin() to anon, authenticated, service_role;
 
 -- The limiter for shops without Upstash, and for when Upstash is down: a sliding window over two fixed ones.

@@ -262,7 +262,12 @@ Deno.test("a token outlives neither the role of its account, nor its session: th
     await sql.unsafe(`update auth.users set ${given} where id = '${account}'`);
     assert.equal(await sees(), true, given);
   }
-  assert.equal(await sees({ sub: otherId }), false, "the role is the account's");
+  const [customerAccount] = await sql`insert into auth.users (id) values (gen_random_uuid()) returning id`;
+  assert.equal(await sees({ sub: customerAccount?.["id"] }), false, "the role is the account's");
+  const unknown = crypto.randomUUID();
+  assert.equal(await sees({ sub: unknown }), true, "another issuer vouches for whom it knows");
+  const ended = { sub: unknown, session_id: crypto.randomUUID() };
+  assert.equal(await sees(ended), false, "of a deleted account neither it nor its session is left");
 });
 
 Deno.test("where a second factor is required, staff without one see nothing of reporting", async () => {
