@@ -5,9 +5,9 @@ import type { Subject } from "./subject.ts";
 
 const timeoutMs = 15_000;
 
-/** Whether the provider's reports get through, and the links of reminders do. */
+/** Whether the provider's reports get through, and it sends for the shop's domain. */
 export async function checkMail(subject: Subject): Promise<Finding[]> {
-  return [await checkReports(subject), await checkUnsubscribe(subject), await checkDomain(subject)].flat();
+  return [await checkReports(subject), await checkDomain(subject)].flat();
 }
 
 async function checkReports({ env, kind }: Subject): Promise<Finding[]> {
@@ -64,13 +64,6 @@ export function judgeDomain(domain: string, known: { name: string; status: strin
       : `Resend has not verified ${found.name} (${found.status})`,
     'add the DNS records that Resend shows under Domains (SPF and DKIM), and wait for "Verified"',
   )];
-}
-
-async function checkUnsubscribe({ env, kind }: Subject): Promise<Finding[]> {
-  const answer = await ask(`${env.supabaseUrl}/functions/v1/unsubscribe?token=doctor`);
-  // Refused by the function itself: it runs, and no gateway asks for a key first.
-  if (answer === 400) return [];
-  return [error(`the function unsubscribe does not answer (${answer ?? "nothing"})`, fixOf(kind))];
 }
 
 function fixOf(kind: Subject["kind"]): string {

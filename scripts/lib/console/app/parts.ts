@@ -166,8 +166,23 @@ function Folded({ summary, text }: { summary: string; text: string }): Part {
 /** Rows that a list shows at once. */
 const PAGE_ROWS = 50;
 
+/** A headed list of which a page is shown; `to` is where another of its pages is. */
+export function PagedSection<T>({ title, live, page, to, children }: {
+  title: string;
+  live: Live<T[]>;
+  page: number;
+  to(page: number): string;
+  children: (rows: readonly T[]) => Part;
+}): Part {
+  return h(Section<T[]>, {
+    title,
+    live,
+    children: (rows) => h(Pages<T>, { rows, page, to, children }),
+  });
+}
+
 /** The rows of a page of a list, of which one more was read to know whether there are more. */
-export function Pages<T>({ rows, page, to, children }: {
+function Pages<T>({ rows, page, to, children }: {
   rows: readonly T[];
   page: number;
   to(page: number): string;

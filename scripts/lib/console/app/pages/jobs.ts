@@ -13,10 +13,9 @@ import {
   json,
   longText,
   orderLink,
+  PagedSection,
   pageOf,
-  Pages,
   rangeOf,
-  Section,
   Table,
   when,
 } from "../parts.ts";
@@ -115,16 +114,12 @@ export function JobsPage({ route }: { route: Route }): ComponentChildren {
         onChoice: (word) => go(to({ status: word })),
       }),
     ),
-    h(Section<JobRow[]>, {
+    h(PagedSection<JobRow>, {
       title: status === "" ? "All jobs" : `Jobs that are ${status}`,
       live,
-      children: (rows) =>
-        h(Pages<JobRow>, {
-          rows,
-          page,
-          to: (next) => to({ page: String(next) }),
-          children: (shown) => h(JobTable, { rows: shown, empty: "No job." }),
-        }),
+      page,
+      to: (next) => to({ page: String(next) }),
+      children: (shown) => h(JobTable, { rows: shown, empty: "No job." }),
     }),
   );
 }

@@ -11,10 +11,9 @@ import {
   go,
   longText,
   orderLink,
+  PagedSection,
   pageOf,
-  Pages,
   rangeOf,
-  Section,
   Table,
   when,
 } from "../parts.ts";
@@ -80,22 +79,18 @@ export function MailsPage({ route }: { route: Route }): ComponentChildren {
         onChoice: (word) => go(to({ status: word })),
       }),
     ),
-    h(Section<MailRow[]>, {
+    h(PagedSection<MailRow>, {
       title: "Newest mails",
       live,
-      children: (rows) =>
-        h(Pages<MailRow>, {
-          rows,
-          page,
-          to: (next) => to({ page: String(next) }),
-          children: (shown) =>
-            h(Table<MailRow>, {
-              label: "Mails",
-              columns,
-              rows: shown,
-              empty: "No mail.",
-              rowKey: ({ id }) => id,
-            }),
+      page,
+      to: (next) => to({ page: String(next) }),
+      children: (shown) =>
+        h(Table<MailRow>, {
+          label: "Mails",
+          columns,
+          rows: shown,
+          empty: "No mail.",
+          rowKey: ({ id }) => id,
         }),
     }),
   );

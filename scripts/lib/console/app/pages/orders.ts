@@ -11,10 +11,9 @@ import {
   type Column,
   go,
   orderLink,
+  PagedSection,
   pageOf,
-  Pages,
   rangeOf,
-  Section,
   Table,
   when,
 } from "../parts.ts";
@@ -100,21 +99,17 @@ export function OrdersPage({ route }: { route: Route }): ComponentChildren {
         onChoice: (word) => go(to({ status: word })),
       }),
     ),
-    h(Section<OrderRow[]>, {
+    h(PagedSection<OrderRow>, {
       title: q === "" ? "Newest orders" : `Orders of “${q}”`,
       live,
-      children: (rows) =>
-        h(Pages<OrderRow>, {
-          rows,
-          page,
-          to: (next) => to({ page: String(next) }),
-          children: (shown) =>
-            h(OrderTable, {
-              rows: shown,
-              empty: q === ""
-                ? "No orders yet."
-                : "Nothing found. A name needs two letters, a phone seven digits.",
-            }),
+      page,
+      to: (next) => to({ page: String(next) }),
+      children: (shown) =>
+        h(OrderTable, {
+          rows: shown,
+          empty: q === ""
+            ? "No orders yet."
+            : "Nothing found. A name needs two letters, a phone seven digits.",
         }),
     }),
   );

@@ -12,8 +12,8 @@ import {
   go,
   longText,
   orderLink,
+  PagedSection,
   pageOf,
-  Pages,
   rangeOf,
   Section,
   Table,
@@ -95,22 +95,18 @@ export function StockPage({ route }: { route: Route }): ComponentChildren {
         onSearch: (text) => go(to({ q: text })),
       }),
     ),
-    h(Section<StockRow[]>, {
+    h(PagedSection<StockRow>, {
       title: "Stock",
       live,
-      children: (rows) =>
-        h(Pages<StockRow>, {
-          rows,
-          page,
-          to: (next) => to({ page: String(next) }),
-          children: (shown) =>
-            h(Table<StockRow>, {
-              label: "Stock",
-              columns,
-              rows: shown,
-              empty: "No such article.",
-              rowKey: ({ sku }) => sku,
-            }),
+      page,
+      to: (next) => to({ page: String(next) }),
+      children: (shown) =>
+        h(Table<StockRow>, {
+          label: "Stock",
+          columns,
+          rows: shown,
+          empty: "No such article.",
+          rowKey: ({ sku }) => sku,
         }),
     }),
   );

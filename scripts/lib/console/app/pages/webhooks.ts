@@ -12,8 +12,8 @@ import {
   Facts,
   go,
   longText,
+  PagedSection,
   pageOf,
-  Pages,
   rangeOf,
   Section,
   Table,
@@ -113,22 +113,18 @@ export function WebhooksPage({ route }: { route: Route }): ComponentChildren {
         onChoice: (word) => go(to({ status: word })),
       }),
     ),
-    h(Section<EventRow[]>, {
+    h(PagedSection<EventRow>, {
       title: "Events",
       live,
-      children: (rows) =>
-        h(Pages<EventRow>, {
-          rows,
-          page,
-          to: (next) => to({ page: String(next) }),
-          children: (shown) =>
-            h(Table<EventRow>, {
-              label: "Events",
-              columns,
-              rows: shown,
-              empty: "No event.",
-              rowKey: ({ id }) => id,
-            }),
+      page,
+      to: (next) => to({ page: String(next) }),
+      children: (shown) =>
+        h(Table<EventRow>, {
+          label: "Events",
+          columns,
+          rows: shown,
+          empty: "No event.",
+          rowKey: ({ id }) => id,
         }),
     }),
     h(Section<Refused[]>, {
