@@ -3243,6 +3243,14 @@ CREATE OR REPLACE FUNCTION private.is_reminder(p_template text)
 comment on function private.is_reminder(p_template text) is 'Whether a mail asks to buy: it carries a link to unsubscribe, and goes to nobody who did. All others are about what the customer has bought.';
 
 
+CREATE OR REPLACE FUNCTION private.is_to_be_read(p_fact jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.is_to_be_read(p_fact jsonb) is 'Whether what an event did not tell (unread) is to be read from Stripe: what is of no order of ours is not.';
+
+
 CREATE OR REPLACE FUNCTION private.is_vouched_for(p_user_id uuid, p_email text)
  RETURNS boolean
  LANGUAGE sql
@@ -3808,6 +3816,14 @@ CREATE OR REPLACE FUNCTION private.notification_problem(n notifications, o order
 comment on function private.notification_problem(n notifications, o orders) is 'Why a mail must not be sent any more, or null: a mail is judged when it is sent, and what it says must be true then.';
 
 
+CREATE OR REPLACE FUNCTION private.object_of_event(p_payload jsonb)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.object_of_event(p_payload jsonb) is 'The object at Stripe that an event is about, snapshot or thin; null: none.';
+
+
 CREATE OR REPLACE FUNCTION private.observe_metric(p_metric text, p_labels text[], p_value double precision)
  RETURNS void
  LANGUAGE plpgsql
@@ -4149,7 +4165,7 @@ CREATE OR REPLACE FUNCTION private.queue_refreshes(p_facts jsonb, p_at timestamp
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.queue_refreshes(p_facts jsonb, p_at timestamp with time zone) is 'Reads again from Stripe, once per object and second: each dispute, refund and review, because two events of one second cannot be told apart by time; and what an event''s API version does not tell in full (unread).';
+comment on function private.queue_refreshes(p_facts jsonb, p_at timestamp with time zone) is 'Reads again from Stripe, once per object and second: each dispute, refund and review, because two events of one second cannot be told apart by time; and what an event''s API version does not tell in full, or a thin event not at all (unread; once per thin event).';
 
 
 CREATE OR REPLACE FUNCTION private.queue_refund(p_payment_id text, p_order_id uuid, p_cause text, p_source text)
@@ -5290,6 +5306,13 @@ CREATE OR REPLACE FUNCTION private.tell_finding(r private.alert_rules, f private
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.tell_finding(r private.alert_rules, f private.alert_finding, p_key text) is 'Opens the alert of a finding, or counts it up where it is worse than what was told.';
+
+
+CREATE OR REPLACE FUNCTION private.tell_of_fact(p_fact jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.tell_of_fact(p_fact jsonb) is 'Tells staff what a fact says that is about no object: a value that nobody knows, or the health of Stripe. Events that were never generated are looked for at once.';
 
 
 CREATE OR REPLACE FUNCTION private.tell_of_refund(q refund_requests, p_job_id bigint, p_cause text)
