@@ -59,6 +59,9 @@ type public.limit_decision as (allowed boolean, key text, retry_after_seconds in
 type public.mail_event_outcome as (outcome text, order_id uuid);
 
 
+type public.open_object as (kind text, id text);
+
+
 type public.order_trace as (order_id uuid, number text, status text, fulfillment_status text, amount_total bigint, currency text, livemode boolean, created_at timestamp with time zone, moments trace_moment[]);
 
 
@@ -1373,7 +1376,7 @@ table public.reconciliation_drift (
   constraint reconciliation_drift_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE SET NULL
 );
 comment on table public.reconciliation_drift is 'Repairs: what Stripe knew and we did not, with the state before and after. Append-only.';
-comment on column public.reconciliation_drift.kind is 'missed_event (object_id is the event), or the kind of the object that differed: checkout_session, payment, refund, dispute.';
+comment on column public.reconciliation_drift.kind is 'missed_event (object_id is the event), or the kind of the object that differed: checkout_session, payment, refund, dispute, review.';
 CREATE INDEX reconciliation_drift_found_at_idx ON public.reconciliation_drift USING btree (found_at DESC);
 CREATE INDEX reconciliation_drift_order_id_idx ON public.reconciliation_drift USING btree (order_id);
 CREATE TRIGGER count_drift AFTER INSERT ON public.reconciliation_drift FOR EACH ROW EXECUTE FUNCTION private.count_drift();
@@ -6038,13 +6041,13 @@ comment on function public.list_differing_objects(p_objects jsonb) is 'Which of 
 grant execute on function public.list_differing_objects(p_objects jsonb) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.list_open_checkouts(p_limit integer)
- RETURNS text[]
- LANGUAGE sql
- STABLE SECURITY DEFINER
+CREATE OR REPLACE FUNCTION public.list_open_objects(p_since timestamp with time zone, p_limit integer)
+ RETURNS open_object[]
+ LANGUAGE plpgsql
+ SECURITY DEFINER
  SET search_path TO '';
-comment on function public.list_open_checkouts(p_limit integer) is 'Sessions that should have ended by now, or whose money is still on its way: their ids.';
-grant execute on function public.list_open_checkouts(p_limit integer) to service_role;
+comment on function public.list_open_objects(p_since timestamp with time zone, p_limit integer) is 'What may have ended without a word, however old: sessions that should have ended by now or whose money is on its way, open reviews, and payments, refunds and disputes under way that were made before p_since (the younger ones are in Stripe''s lists). At most p_limit of them, chosen at random.';
+grant execute on function public.list_open_objects(p_since timestamp with time zone, p_limit integer) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.list_unknown_events(p_event_ids text[])
