@@ -35,7 +35,7 @@ const EXPECTED: Record<string, Expected> = {
   trace: { offline: false, wrong: [[], ["1", "2"], ["1", "--json=yes"]] },
   reconcile: { offline: false, wrong: [["--since"], ["--since", "60d"], ["--since", "soon"]] },
   radar: { offline: false, wrong: [["surplus"]] },
-  setup: { offline: false, wrong: [["--env"], ["--dry-run=no"]] },
+  setup: { offline: false, wrong: [["--env"], ["--dry-run=no"], ["--only", "coffee"]] },
   doctor: { offline: false, wrong: [["surplus"]] },
   pci: { offline: false, wrong: [["surplus"], ["--diff-only", "--env", ".env"], ["--out"]] },
   chaos: { offline: true, wrong: [["--runs", "0"], ["--seed", "x"]] },

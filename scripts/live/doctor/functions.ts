@@ -1,5 +1,5 @@
 /** Whether each function is there, and no gateway asks for a token before it is reached. */
-import { functionNames } from "../setup/functions.ts";
+import { functionNames } from "../setup/bundle.ts";
 import { error, type Finding, ok, warning } from "./finding.ts";
 import type { Subject } from "./subject.ts";
 
