@@ -1,23 +1,23 @@
 /** What the code is built of: every version fixed, none with a published weakness. */
 import { join } from "node:path";
 import { readAdvisories } from "../../lib/advisories.ts";
+import { readLockFile } from "../../lib/lock_file.ts";
 import { type Check, emptyResult, sha256 } from "./check.ts";
 
 /** Reads the lock file and asks the registry's advisories (`deno audit`). */
 export const dependencies: Check = async ({ root, run }) => {
   const result = emptyResult();
   const text = await Deno.readTextFile(join(root, "deno.lock"));
-  const lock: { npm?: Record<string, { integrity?: string }> } = JSON.parse(text);
-  const packages = Object.entries(lock.npm ?? {});
+  const packages = await readLockFile(root);
   result.examined.push({
     what: "packages in deno.lock",
     items: packages.length,
     sha256: await sha256(text),
     moves: false,
   });
-  for (const [name, { integrity }] of packages) {
-    if (integrity === undefined) {
-      result.findings.push({ where: name, what: "is locked without a hash of its content" });
+  for (const { key, integrity } of packages) {
+    if (integrity === null) {
+      result.findings.push({ where: key, what: "is locked without a hash of its content" });
     }
   }
   const { found, unreachable, said } = await readAdvisories(root, run);
