@@ -7,7 +7,10 @@ import { dirname, join } from "node:path";
 import { defaultFunctionEnv } from "../../scripts/local/function_env.ts";
 import { makeKeys } from "../../scripts/local/keys.ts";
 import { TextLineStream } from "../../scripts/lib/lines.ts";
+import { runCommand } from "../../scripts/lib/command.ts";
 import { npmProgram } from "../../scripts/lib/npm_program.ts";
+import { deploymentArchive } from "../../scripts/live/bundle.ts";
+import { sha256 } from "../../scripts/live/pci/check.ts";
 import { bundleFunctions, functionNames } from "../../scripts/live/setup/bundle.ts";
 import { functions } from "../../scripts/live/setup/functions.ts";
 import type { SetupContext } from "../../scripts/live/setup/step.ts";
@@ -90,6 +93,29 @@ Deno.test({
       );
       assert.ok(inlined.has(`zod@${versionOf("zod", locked)}`), `${upload.slug}: ${[...inlined]}`);
       assert.deepEqual([...inlined].filter((name) => !locked.has(name)), [], upload.slug);
+    }
+  },
+});
+
+Deno.test({
+  name: "the archive of a deployment has what is deployed and the migrations, the same bytes each time",
+  ignore,
+  async fn() {
+    const archive = await deploymentArchive(root);
+    assert.equal(await sha256(await deploymentArchive(root)), await sha256(archive));
+    const path = join(folder, "bundle.tar");
+    await Deno.writeFile(path, archive);
+    const listed = await runCommand("tar", ["-tf", path]);
+    assert.ok(listed.success, listed.stderr);
+    const names = listed.stdout.trim().split("\n");
+    assert.equal(names.filter((name) => name.startsWith("supabase/functions/")).length, uploads.length);
+    assert.ok(names.some((name) => /^supabase\/migrations\/\d{14}_\w+\.sql$/.test(name)), `${names}`);
+    const unpacked = join(folder, "unpacked");
+    await Deno.mkdir(unpacked);
+    assert.ok((await runCommand("tar", ["-xf", path, "-C", unpacked])).success);
+    for (const { slug, metadata, files } of uploads) {
+      const text = await Deno.readTextFile(join(unpacked, metadata.entrypoint_path));
+      assert.ok(text === files.get(metadata.entrypoint_path), `${slug} is what was uploaded`);
     }
   },
 });

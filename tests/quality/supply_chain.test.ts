@@ -59,7 +59,7 @@ Deno.test("sbom: the bill names all that deno.lock has, tells what is deployed, 
   const content = of("zod")?.hashes?.[0]?.content ?? "";
   assert.equal(`sha512-${Uint8Array.fromHex(content).toBase64()}`, lock.npm[zod]?.integrity);
   const direct = bill.dependencies[0]?.dependsOn ?? [];
-  assert.ok(direct.includes(`pkg:npm/${zod}`) && !direct.some((purl) => purl.includes("/tslib@")));
+  assert.ok(direct.includes(`pkg:npm/${zod}`) && !nonEmpty(direct).some((purl) => purl.includes("/tslib@")));
   assert.deepEqual(await billOfMaterials(ROOT, undefined), bill);
   assert.notEqual((await billOfMaterials(ROOT, "2.0.0")).serialNumber, bill.serialNumber);
 });

@@ -30,6 +30,7 @@ const EXPECTED: Record<string, Expected> = {
     wrong: [["nonsense"], ["order_shipped", "1", "2"], ["order_shipped", "--html"]],
   },
   console: { offline: false, wrong: [["surplus"], ["--port", "x"], ["--env"]] },
+  bundle: { offline: false, wrong: [["surplus"], ["--out"]] },
   sbom: { offline: false, wrong: [["surplus"], ["--out"]] },
   replay: { offline: true, wrong: [["surplus"]] },
   redrive: { offline: false, wrong: [[], ["nonsense"], ["--type"], ["--again", "--all"]] },

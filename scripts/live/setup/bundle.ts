@@ -42,17 +42,15 @@ export async function bundleFunctions(root: string = ROOT): Promise<Bundles> {
 }
 
 /**
- * Writes bundles as a project that the Supabase CLI deploys as it is: what `supabase/config.toml` says of each function
- * holds, but for the file and the import map, which nothing needs any more.
+ * The files of a project that the Supabase CLI deploys as it is, by path: what `supabase/config.toml` says of each
+ * function holds, but for the file and the import map, which nothing needs any more.
  */
-export async function writeDeployment(bundles: Bundles, into: string, root: string = ROOT): Promise<void> {
+export async function deploymentFiles(bundles: Bundles, root: string = ROOT): Promise<[string, string][]> {
   const config = await Deno.readTextFile(join(root, "supabase", "config.toml"));
-  const folder = join(into, "supabase");
-  for (const [name, text] of bundles) {
-    await Deno.mkdir(join(folder, "functions", name), { recursive: true });
-    await Deno.writeTextFile(join(folder, "functions", name, "index.js"), text);
-  }
-  await Deno.writeTextFile(join(folder, "config.toml"), deploymentConfig(config));
+  return [
+    ...[...bundles].map(([name, text]): [string, string] => [`supabase/functions/${name}/index.js`, text]),
+    ["supabase/config.toml", deploymentConfig(config)],
+  ];
 }
 
 function deploymentConfig(config: string): string {

@@ -1,4 +1,5 @@
-import { bundleFunctions, writeDeployment } from "./bundle.ts";
+import { dirname, join } from "node:path";
+import { bundleFunctions, deploymentFiles } from "./bundle.ts";
 import type { SetupStep } from "./step.ts";
 import { projectTarget } from "./supabase.ts";
 
@@ -16,7 +17,10 @@ export const functions: SetupStep = {
       apply: async () => {
         const folder = await Deno.makeTempDir({ prefix: "kct-deploy-" });
         try {
-          await writeDeployment(bundles, folder);
+          for (const [path, text] of await deploymentFiles(bundles)) {
+            await Deno.mkdir(dirname(join(folder, path)), { recursive: true });
+            await Deno.writeTextFile(join(folder, path), text);
+          }
           await supabase(["functions", "deploy", "--yes", "--use-api", "--workdir", folder, target]);
         } finally {
           await Deno.remove(folder, { recursive: true });
