@@ -8,6 +8,7 @@ import { readLines, readShippingOptions } from "./cart_input.ts";
 import { applyDiscount } from "./discounts.ts";
 import type { SessionCreate } from "./session_params.ts";
 import { changedMetadata, type SessionInternals } from "./session_internals.ts";
+import { placeOf, readUiMode } from "./ui_mode.ts";
 import { withTotals } from "./totals.ts";
 
 const MIN_LIFE_S = 30 * 60;
@@ -37,11 +38,6 @@ function checkMode(params: SessionCreate): void {
     throw invalidRequest("Missing required param: mode.", "mode", "parameter_missing");
   }
   if (params.mode !== "payment") throw unsupported(`Checkout Sessions in \`${params.mode}\` mode`);
-  const uiMode = params.ui_mode ?? "hosted_page";
-  if (uiMode !== "hosted_page") throw unsupported(`Checkout Sessions with ui_mode \`${uiMode}\``);
-  if (params.success_url === undefined) {
-    throw invalidRequest("Missing required param: success_url.", "success_url", "parameter_missing");
-  }
   if (params.customer !== undefined && params.customer_email !== undefined) {
     throw invalidRequest(
       "You may only specify one of these parameters: customer, customer_email.",
@@ -110,6 +106,7 @@ function methodTypes(params: SessionCreate, currency: string): string[] {
 /** Creates an open session with its page. */
 export function createSession(context: Context, params: SessionCreate): Stripe.Checkout.Session {
   checkMode(params);
+  const uiMode = readUiMode(params);
   const { lines, currency } = readLines(context, params);
   if (
     params.customer !== undefined && need(context, "customer", params.customer, "customer").deleted === true
@@ -161,7 +158,6 @@ export function createSession(context: Context, params: SessionCreate): Stripe.C
     billing_address_collection: params.billing_address_collection ?? null,
     cancel_url: params.cancel_url ?? null,
     client_reference_id: params.client_reference_id ?? null,
-    client_secret: null,
     collected_information: null,
     consent: null,
     consent_collection: consentCollection(params.consent_collection),
@@ -228,9 +224,8 @@ export function createSession(context: Context, params: SessionCreate): Stripe.C
     subscription: null,
     success_url: params.success_url ?? null,
     total_details: null,
-    ui_mode: "hosted_page",
-    url: `${context.baseUrl}/c/pay/${id}`,
     wallet_options: null,
+    ...placeOf(context, id, uiMode, params),
   };
   const discounted = applyDiscount(context, withTotals(context, base, internals), params.discounts?.[0]);
   const session = withTotals(context, discounted, internals);

@@ -140,7 +140,9 @@ export function checkoutView(
   const note = session.custom_text.submit?.message;
   return document(
     `Checkout · ${MERCHANT.name}`,
-    html`<body class="checkout" data-session="${session.id}">
+    html`<body class="checkout" data-session="${session.id}" ${
+      session.ui_mode === "embedded_page" ? html`data-embedded` : null
+    }>
 <div class="columns">
 <aside class="side" aria-label="Order">
 <header class="head">${back}<span class="badge">Test mode</span></header>

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import Stripe from "stripe";
 import {
   locales,
+  type PaymentPage,
   type SessionEnv,
   sessionMetadata,
   sessionParams,
@@ -115,10 +116,15 @@ function envOf(values: Record<string, string>): SessionEnv {
   return loadEnv(environment(values));
 }
 
-const urls = {
-  success: "https://shop.example/success?session_id={CHECKOUT_SESSION_ID}",
-  cancel: "https://shop.example/cart",
+const urls: PaymentPage = {
+  ui_mode: "hosted_page",
+  success_url: "https://shop.example/success?session_id={CHECKOUT_SESSION_ID}",
+  cancel_url: "https://shop.example/cart",
 };
+const ownPages: PaymentPage[] = (["embedded_page", "elements"] as const).map((ui_mode) => ({
+  ui_mode,
+  return_url: "https://shop.example/success?session_id={CHECKOUT_SESSION_ID}",
+}));
 
 Deno.test("sessionParams() of every combination of switches is accepted by Stripe's published specification", async () => {
   await using mock = await startMock();
@@ -147,6 +153,10 @@ Deno.test("sessionParams() of every combination of switches is accepted by Strip
   for (const { name, values, changes } of cases) {
     const params = sessionParams({ ...order, ...changes }, urls, envOf(values));
     requests.set(JSON.stringify(params), { params, of: `${name} ${JSON.stringify(values)}` });
+  }
+  for (const page of ownPages) {
+    const params = sessionParams({ ...order, ...largest }, page, envOf({}));
+    requests.set(JSON.stringify(params), { params, of: page.ui_mode });
   }
   const queue = requests.values();
   const refusals: string[] = [];

@@ -130,11 +130,24 @@ function firstProblem() {
   return first;
 }
 
-/** @param {string} url */
+/** On the shop's own page, Stripe.js around the frame goes on: to an address, or not at all.
+ * @param {string | null} url */
 function finish(url) {
   setState("done");
-  globalThis.location.assign(url);
+  if ("embedded" in document.body.dataset) {
+    globalThis.parent.postMessage({ kind: "checkout-complete", session, redirect: url }, "*");
+  } else if (url !== null) {
+    globalThis.location.assign(url);
+  }
 }
+
+/** Stripe.js makes the frame as high as what it holds. */
+function tellHeight() {
+  const height = document.documentElement.offsetHeight;
+  globalThis.parent.postMessage({ kind: "checkout-height", session, height }, "*");
+}
+
+if ("embedded" in document.body.dataset) new ResizeObserver(tellHeight).observe(document.documentElement);
 
 async function submit() {
   if (button.dataset.state !== "idle") return;
