@@ -7,6 +7,8 @@ import { checkAmount } from "../core/money.ts";
 import { readLines, readShippingOptions } from "./cart_input.ts";
 import { applyDiscount } from "./discounts.ts";
 import type { SessionCreate } from "./session_params.ts";
+import { FOREIGN_METHODS } from "../payments/foreign_methods.ts";
+import { isRedirect, methodsFor } from "../payments/other_methods.ts";
 import { changedMetadata, type SessionInternals } from "./session_internals.ts";
 import { placeOf, readUiMode } from "./ui_mode.ts";
 import { withTotals } from "./totals.ts";
@@ -90,15 +92,23 @@ function consentCollection(
 
 /** The ways to pay that the page offers. */
 function methodTypes(params: SessionCreate, currency: string): string[] {
-  const own = currency === "eur"
-    ? ["card", "sepa_debit"]
-    : currency === "usd"
-    ? ["card", "us_bank_account"]
-    : ["card"];
-  const wanted = params.payment_method_types ?? params.allowed_payment_method_types ?? own;
-  const offered = wanted.filter((type) => !(params.excluded_payment_method_types ?? []).includes(type));
-  const foreign = offered.find((type) => !["card", "sepa_debit", "us_bank_account"].includes(type));
+  const own = methodsFor(currency);
+  const foreign = params.payment_method_types?.find((type) => FOREIGN_METHODS.includes(type));
   if (foreign !== undefined) throw unsupported(`the payment method type \`${foreign}\``);
+  const given = params.payment_method_types ?? own;
+  const wrong = given.find((type) => !own.includes(type));
+  if (wrong !== undefined) {
+    throw invalidRequest(
+      `The currency \`${currency}\` is not supported by \`${wrong}\`.`,
+      "payment_method_types",
+    );
+  }
+  const allowed = params.allowed_payment_method_types;
+  const offered = given.filter((type) =>
+    (allowed === undefined || allowed.includes(type)) &&
+    !(params.excluded_payment_method_types ?? []).includes(type) &&
+    !(params.redirect_on_completion === "never" && isRedirect(type))
+  );
   if (offered.length === 0) throw invalidRequest("No valid payment method types for this Checkout Session.");
   return offered;
 }

@@ -22,7 +22,7 @@ import {
 } from "../core/fields.ts";
 import { SHIPPING_COUNTRIES } from "../core/places.ts";
 import { datedListParams, listParams } from "../core/router.ts";
-import { BANK_METHODS, FOREIGN_METHODS, METHOD_TYPES } from "../payments/foreign_methods.ts";
+import { FOREIGN_METHODS, METHOD_TYPES, PLAIN_METHODS } from "../payments/foreign_methods.ts";
 
 export const productData = map({
   name: required(text(250)),
@@ -142,7 +142,7 @@ export const sessionCreateParams = paramsOf<Stripe.Checkout.SessionCreateParams>
         "request_overcapture",
       ],
     }),
-  }, { unsupported: [...FOREIGN_METHODS, ...BANK_METHODS] }),
+  }, { unsupported: [...FOREIGN_METHODS, ...PLAIN_METHODS] }),
   phone_number_collection: map({ enabled: required(truth) }),
   redirect_on_completion: oneOf("always", "if_required", "never"),
   return_url: url,

@@ -13,7 +13,8 @@ import { afterPayment } from "../checkout/ui_mode.ts";
 import { withTotals } from "../checkout/totals.ts";
 import { sessionOfIntent } from "../payments/intents.ts";
 import { createPaymentMethod } from "../payments/payment_methods.ts";
-import { challengeDone, challengeView, receiptView } from "./challenge_view.ts";
+import { isOther, OTHER_NAMES } from "../payments/other_methods.ts";
+import { authorizeView, challengeDone, challengeView, receiptView } from "./challenge_view.ts";
 import { checkoutView, payLabel } from "./checkout_view.ts";
 import { notice, page } from "./layout.ts";
 import { problemOf, readCartChange, readConfirmation } from "./shopper_input.ts";
@@ -55,6 +56,8 @@ export class HostedPages {
       }
       if (call === "GET 3ds") return this.#challenge(first);
       if (call === "POST 3ds") return this.#endChallenge(first, await request.formData(), request);
+      if (call === "GET authorize") return this.#authorize(first);
+      if (call === "POST authorize") return this.#endRedirect(first, await request.formData());
       if (call === "GET r") return this.#recover(first, second);
       if (call === "GET receipts") return this.#receipt(first);
       if (call === "GET ") {
@@ -161,7 +164,10 @@ export class HostedPages {
     // The failed attempt is a fact by now: only its answer is an error.
     if (attempt.kind === "declined") throw attempt.error;
     if (attempt.kind === "action_required") {
-      return { status: "requires_action", challenge_url: `/3ds/${attempt.intent.id}` };
+      const away = attempt.intent.next_action?.redirect_to_url?.url ?? "";
+      return away.includes("/authorize/")
+        ? { status: "requires_action", redirect_url: away }
+        : { status: "requires_action", challenge_url: `/3ds/${attempt.intent.id}` };
     }
     return { status: "complete", redirect: afterPayment(attempt.session) };
   }
@@ -193,6 +199,27 @@ export class HostedPages {
       target.searchParams.set("redirect_status", passed ? "succeeded" : "failed");
     }
     return new Response(null, { status: 303, headers: { location: target.href } });
+  }
+
+  #authorize(id: string): Response {
+    return this.#inContext((context) => {
+      const intent = need(context, "payment_intent", id);
+      if (intent.status !== "requires_action") {
+        return page(notice("Nothing to authorize", "This payment is over: nothing was asked of you.", null));
+      }
+      const { type } = need(context, "payment_method", idOf(intent.payment_method) ?? "");
+      return page(authorizeView(intent, isOther(type) ? OTHER_NAMES[type] : type));
+    });
+  }
+
+  /** The bank or wallet sends the shopper back to the page they left, which may be the shop's own. */
+  #endRedirect(id: string, form: FormData): Response {
+    const target = this.#inContext((context) => {
+      const back = context.store.internals("payment_intent", id)?.return_url ?? "/";
+      const { session } = endChallenge(context, id, form.get("outcome") === "pass");
+      return session?.status === "complete" ? afterPayment(session, true) ?? back : back;
+    });
+    return new Response(null, { status: 303, headers: { location: target } });
   }
 
   #recover(id: string, token: string): Response {

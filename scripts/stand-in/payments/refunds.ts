@@ -155,8 +155,54 @@ export function succeedRefund(context: Context, id: string): void {
   announce(context, succeeded, refund);
 }
 
+/** Where a refund can be brought by hand, as banks and customers do. */
+export const REFUND_MOVES = ["canceled", "failed", "pending", "requires_action", "succeeded"] as const;
+
+/** How long a customer has to say where the money should go. */
+const DETAILS_S = 45 * 24 * 3600;
+
+/** The bank, or the customer, moves a refund that has not ended. */
+export function moveRefund(
+  context: Context,
+  refund: Stripe.Refund,
+  status: typeof REFUND_MOVES[number],
+): Stripe.Refund {
+  if (refund.status === "failed" || refund.status === "canceled") {
+    throw invalidRequest(`Refund ${refund.id} with status ${refund.status} has ended.`, "refund");
+  }
+  if (status === "failed" || status === "canceled") {
+    failRefund(context, refund.id, status);
+    return need(context, "refund", refund.id);
+  }
+  const { pending_reason: _reason, next_action: _action, ...rest } = refund;
+  const email = context.store.get("charge", idOf(refund.charge) ?? "")?.billing_details.email ?? "";
+  const moved: Stripe.Refund = {
+    ...rest,
+    ...(status === "pending" ? { pending_reason: "processing" as const } : {}),
+    ...(status === "requires_action"
+      ? {
+        next_action: {
+          type: "display_details",
+          display_details: {
+            email_sent: { email_sent_at: context.now, email_sent_to: email },
+            expires_at: context.now + DETAILS_S,
+          },
+        },
+      }
+      : {}),
+    status,
+  };
+  context.store.put("refund", moved);
+  announce(context, moved, refund);
+  return moved;
+}
+
 /** A refund bounces: the bank sends it back, and the charge counts it no more. */
-export function failRefund(context: Context, id: string): void {
+export function failRefund(
+  context: Context,
+  id: string,
+  status: "canceled" | "failed" = "failed",
+): void {
   const refund = context.store.get("refund", id);
   if (refund === undefined || refund.status === "failed" || refund.status === "canceled") return;
   const balance = recordBalance(context, {
@@ -167,11 +213,12 @@ export function failRefund(context: Context, id: string): void {
     type: "refund_failure",
     reportingCategory: "refund_failure",
   });
+  const { pending_reason: _reason, next_action: _action, ...rest } = refund;
   const failed: Stripe.Refund = {
-    ...refund,
+    ...rest,
     failure_balance_transaction: balance.id,
-    failure_reason: "expired_or_canceled_card",
-    status: "failed",
+    failure_reason: status === "canceled" ? "merchant_request" : "expired_or_canceled_card",
+    status,
   };
   context.store.put("refund", failed);
   const charge = context.store.get("charge", idOf(refund.charge) ?? "");
@@ -180,7 +227,7 @@ export function failRefund(context: Context, id: string): void {
     context.emit("charge.updated", changed, charge);
   }
   announce(context, failed, refund);
-  context.emit("refund.failed", failed);
+  if (status === "failed") context.emit("refund.failed", failed);
 }
 
 /** Changes a refund's metadata. */

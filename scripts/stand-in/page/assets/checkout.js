@@ -141,6 +141,14 @@ function finish(url) {
   }
 }
 
+/** To a bank or wallet: those want a whole window, also from a frame.
+ * @param {string} url */
+function leave(url) {
+  if ("embedded" in document.body.dataset) {
+    globalThis.parent.postMessage({ kind: "checkout-redirect", session, url }, "*");
+  } else globalThis.location.assign(url);
+}
+
 /** Stripe.js makes the frame as high as what it holds. */
 function tellHeight() {
   const height = document.documentElement.offsetHeight;
@@ -166,6 +174,7 @@ async function submit() {
     // An answer that got lost on its way here may have paid: the session knows.
     if (answer.error?.code === NOT_OPEN) await followState(() => answer.error);
     else if (!ok) refuse(answer.error);
+    else if (answer.redirect_url !== undefined) leave(answer.redirect_url);
     else if (answer.status === "requires_action") openChallenge(answer.challenge_url);
     else finish(answer.redirect);
   } catch {

@@ -26,6 +26,7 @@
     const hear = ({ origin, source, data }) => {
       if (origin !== here || source !== frame.contentWindow) return;
       if (data?.kind === "checkout-height") frame.style.height = `${data.height}px`;
+      if (data?.kind === "checkout-redirect") globalThis.location.assign(data.url);
       if (data?.kind !== "checkout-complete") return;
       if (data.redirect === null) onComplete?.();
       else globalThis.location.assign(data.redirect);
