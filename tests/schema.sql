@@ -3197,6 +3197,14 @@ CREATE OR REPLACE FUNCTION private.is_newer_version(p_version text, p_than text)
 comment on function private.is_newer_version(p_version text, p_than text) is 'Whether an API version is newer than another.';
 
 
+CREATE OR REPLACE FUNCTION private.is_of_buyer(p_failure_code text, p_decline_code text, p_method text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.is_of_buyer(p_failure_code text, p_decline_code text, p_method text) is 'Whether a refusal says something about a buyer who tries cards. One who turns back at a bank or wallet, or whose bank debit bounces days later, has shown no card; nor does an outage say anything.';
+
+
 CREATE OR REPLACE FUNCTION private.is_outage(p_failure_code text, p_decline_code text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3901,7 +3909,7 @@ CREATE OR REPLACE FUNCTION private.order_page(o orders)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.order_page(o orders) is 'What the page of an order shows: amounts in minor units, lines, parcels, what comes back, and refunds (on_its_way, done, failed). No name, no address, no e-mail.';
+comment on function private.order_page(o orders) is 'What the page of an order shows: amounts in minor units, lines, parcels, what comes back, and refunds (on_its_way, details_needed, done, failed). No name, no address, no e-mail.';
 
 
 CREATE OR REPLACE FUNCTION private.orders_of_facts(p_facts jsonb)
@@ -5205,7 +5213,7 @@ CREATE OR REPLACE FUNCTION private.subject_attempts(p_subject text, p_key text, 
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.subject_attempts(p_subject text, p_key text, p_livemode boolean, p_since timestamp with time zone) is 'Payment attempts of one subject of the velocity rules since a time, without those that met an outage: these say nothing about the shopper.';
+comment on function private.subject_attempts(p_subject text, p_key text, p_livemode boolean, p_since timestamp with time zone) is 'Payment attempts of one subject of the velocity rules since a time, without refusals that say nothing about a buyer who tries cards: see is_of_buyer().';
 
 
 CREATE OR REPLACE FUNCTION private.subject_orders(p_subject text, p_key text, p_livemode boolean, p_since timestamp with time zone)
@@ -5887,7 +5895,7 @@ CREATE OR REPLACE FUNCTION public.get_notification(p_notification_id uuid)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_notification(p_notification_id uuid) is 'A mail with all that its template shows, or null. recipient null: no address is known yet; suppression: why it must not go there, or null. A mail about a refund names its pieces in data.items, as they are known when it is sent: a refund of the dashboard may have been assigned to lines since.';
+comment on function public.get_notification(p_notification_id uuid) is 'A mail with all that its template shows, or null. recipient null: no address is known yet; suppression: why it must not go there, or null. A mail about a refund names its pieces in data.items, as they are known when it is sent: a refund of the dashboard may have been assigned to lines since. data.details_needed: Stripe is asking the customer where its money should go.';
 grant execute on function public.get_notification(p_notification_id uuid) to service_role;
 
 

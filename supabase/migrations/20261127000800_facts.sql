@@ -296,7 +296,11 @@ begin
     failure_reason text, request_id text, created bigint
   );
   v_version := private.version(
-    private.rank(array['pending', 'requires_action', 'succeeded', 'canceled', 'failed'], f.status),
+    private.rank(
+      array['pending', 'succeeded', 'canceled', 'failed'],
+      -- Under way both times, and either may follow the other.
+      case f.status when 'requires_action' then 'pending' else f.status end
+    ),
     private.stamp(p_at), private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
   insert into public.refunds as r (

@@ -57,3 +57,44 @@ test("demo store: who turns from the shop's own page to Stripe's pays once, and 
   await shopper.followUntil("paid");
   await floor().untilOrder(hosted, "paid");
 });
+
+test("demo store: a shopper who turns back at a wallet comes back to the shop, and from there to the same frame", async () => {
+  const { shopper } = await floor().visitor();
+  const { page } = shopper;
+  await shopper.addToBag({ slug: "merino-crewneck", color: "Oatmeal", size: "M" });
+  await shopper.openBag();
+  await page.locator("#pay-here").click();
+  const payByPayPal = async (answer: string) => {
+    const { frame, session } = await stripeFrame(page);
+    const payment = new PaymentPage(frame);
+    await payment.fillIn(CARD_THAT_PAYS);
+    await frame.getByLabel("PayPal").check();
+    await payment.payButton.click();
+    await page.getByRole("heading", { name: "PayPal test payment page" }).waitFor();
+    await page.getByRole("button", { name: answer }).click();
+    return session;
+  };
+  const session = await payByPayPal("Fail test payment");
+  await shopper.followUntil("pending");
+  assert.equal((await floor().orderOf(session)).status, "pending");
+  await page.getByRole("link", { name: "Back to the payment" }).click();
+  assert.equal(await payByPayPal("Authorize test payment"), session);
+  await shopper.followUntil("paid");
+  await floor().untilOrder(session, "paid");
+});
+
+test("demo store: by a bank or wallet from Stripe's page, past a change of mind", async () => {
+  const { shopper, payment } = await floor().visitor();
+  const { page } = shopper;
+  await shopper.addToBag({ slug: "merino-crewneck", color: "Oatmeal", size: "L" });
+  const session = await shopper.checkOut();
+  for (const answer of ["Fail test payment", "Authorize test payment"]) {
+    await payment.fillIn(CARD_THAT_PAYS);
+    await page.getByLabel("Klarna").check();
+    await payment.payButton.click();
+    await page.getByRole("button", { name: answer }).click();
+    if (answer.startsWith("Fail")) assert.match(await payment.message(), /./);
+  }
+  await shopper.followUntil("paid");
+  await floor().untilOrder(session, "paid");
+});

@@ -135,7 +135,7 @@ test("a refund can wait for the customer's bank details, and be told as failed o
   await using stand = await standIn();
   const { stripe } = stand;
   const session = await stripe.checkout.sessions.create(inEuro);
-  const { body } = await pay(stand, session.id, { payment_method: "ideal" });
+  const { body } = await pay(stand, session.id, { payment_method: "ideal", refund: "held" });
   const refund = await stripe.refunds.create({ payment_intent: body.payment_intent });
   const move = (status: string) =>
     stand.control<Stripe.Refund>("POST", "refund", { refund: refund.id, status });
@@ -144,6 +144,8 @@ test("a refund can wait for the customer's bank details, and be told as failed o
   assert.equal(asked.next_action?.display_details?.email_sent.email_sent_to, "jenny.rosen@example.com");
   const { next_action: left } = (await move("pending")).body;
   assert.equal(left, undefined);
+  assert.equal((await move("succeeded")).body.status, "succeeded");
+  assert.equal((await move("requires_action")).status, 400);
   assert.equal((await move("failed")).body.status, "failed");
   assert.equal((await move("succeeded")).status, 400);
   const charge = await stripe.charges.retrieve(idOf(refund.charge));

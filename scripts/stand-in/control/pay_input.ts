@@ -1,7 +1,7 @@
 /** What `/_control/pay` takes: who pays, and with what. */
 import { address } from "../core/address_fields.ts";
 import { email, oneOf, paramsOf, required, type ShapeValue, text } from "../core/fields.ts";
-import { OTHER_METHODS } from "../payments/other_methods.ts";
+import { OTHER_METHODS, OTHER_REFUNDS } from "../payments/other_methods.ts";
 import type { MethodInput } from "../payments/payment_methods.ts";
 
 export const payParams = paramsOf<
@@ -14,6 +14,7 @@ export const payParams = paramsOf<
     | "name"
     | "payment_method"
     | "redirect"
+    | "refund"
     | "session"
     | "three_d_secure",
     unknown
@@ -28,6 +29,7 @@ export const payParams = paramsOf<
   address,
   three_d_secure: oneOf("fail", "pass"),
   payment_method: oneOf("card", "apple_pay", "google_pay", "sepa_debit", "us_bank_account", ...OTHER_METHODS),
+  refund: oneOf(...OTHER_REFUNDS),
   redirect: oneOf("authorize", "cancel", "leave"),
 });
 
@@ -44,7 +46,7 @@ export function methodInput(params: ShapeValue<typeof payParams.shape>): MethodI
   if (named === "card") return { type: "card", ...typed };
   return named === "apple_pay" || named === "google_pay"
     ? { type: "card", wallet: named, ...typed }
-    : { type: named };
+    : { type: named, ...(params.refund === undefined ? {} : { refund: params.refund }) };
 }
 
 /** American Express prints four digits. */

@@ -1,6 +1,6 @@
 import type Stripe from "stripe";
 import type { CardBehaviour } from "../payments/test_cards.ts";
-import type { OtherMethod } from "../payments/other_methods.ts";
+import type { OtherMethod, OtherRefund } from "../payments/other_methods.ts";
 import type { BankBehaviour } from "../payments/test_bank_accounts.ts";
 import type { SessionInternals } from "../checkout/session_internals.ts";
 
@@ -90,7 +90,7 @@ export interface Internals {
 export type Behaviour =
   | { type: "card"; card: CardBehaviour }
   | { type: "bank"; bank: BankBehaviour }
-  | { type: "other"; method: OtherMethod };
+  | { type: "other"; method: OtherMethod; refund: OtherRefund };
 
 export interface EndpointInternals {
   secret: string;

@@ -6,11 +6,15 @@ import type Stripe from "stripe";
 import { newId } from "../core/ids.ts";
 
 /** Each leads away from the page and back. */
-export const REDIRECT_METHODS = ["bancontact", "ideal", "klarna", "paypal"] as const;
+const REDIRECT_METHODS = ["bancontact", "ideal", "klarna", "paypal"] as const;
 export const OTHER_METHODS = [...REDIRECT_METHODS, "link"] as const;
 
 export type RedirectMethod = typeof REDIRECT_METHODS[number];
 export type OtherMethod = typeof OTHER_METHODS[number];
+
+/** How a refund goes: by itself after a while, when it is told to, or once the customer has named an account. */
+export const OTHER_REFUNDS = ["held", "requires_action", "soon"] as const;
+export type OtherRefund = typeof OTHER_REFUNDS[number];
 
 /** What the pages call them. */
 export const OTHER_NAMES: Record<OtherMethod, string> = {

@@ -154,6 +154,8 @@ Deno.test("sessionParams() of every combination of switches is accepted by Strip
     const params = sessionParams({ ...order, ...changes }, urls, envOf(values));
     requests.set(JSON.stringify(params), { params, of: `${name} ${JSON.stringify(values)}` });
   }
+  const without = sessionParams(order, urls, envOf({ CHECKOUT_PAYMENT_METHODS: "-klarna,-zip" }));
+  requests.set(JSON.stringify(without), { params: without, of: "-klarna,-zip" });
   for (const page of ownPages) {
     const params = sessionParams({ ...order, ...largest }, page, envOf({}));
     requests.set(JSON.stringify(params), { params, of: page.ui_mode });
@@ -168,6 +170,17 @@ Deno.test("sessionParams() of every combination of switches is accepted by Strip
     }
   }));
   assert.deepEqual(refusals, []);
+});
+
+Deno.test("sessionParams() leaves the methods to Stripe, and narrows its choice where the shop says so", () => {
+  const listed = (value: string) => {
+    const params = sessionParams(order, urls, envOf({ CHECKOUT_PAYMENT_METHODS: value }));
+    return [params.allowed_payment_method_types, params.excluded_payment_method_types];
+  };
+  assert.deepEqual(listed(""), [undefined, undefined]);
+  // Newer than the published specification above, and in the types of the pinned SDK.
+  assert.deepEqual(listed("card,ideal"), [["card", "ideal"], undefined]);
+  assert.deepEqual(listed("-klarna"), [undefined, ["klarna"]]);
 });
 
 Deno.test("sessionParams() raises 3D Secure by risk and never lowers the shop's setting", () => {

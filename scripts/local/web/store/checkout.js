@@ -101,12 +101,14 @@ export async function startCheckout(uiMode = "hosted_page") {
   }
 }
 
-/** The payment page this browser was last sent to, `{ url, endsAt, held }`, while it can still be paid, or null. */
+/**
+ * The payment page this browser was last sent to, `{ url, order, endsAt, held }`, while it can still be paid, or null.
+ */
 export function openCheckout() {
   const session = read(NAME, null)?.session;
   const endsAt = Number(session?.expires_at) * 1000;
   return endsAt > Date.now()
-    ? { url: session.url, endsAt: new Date(endsAt), held: session.held ?? {} }
+    ? { url: session.url, order: session.order, endsAt: new Date(endsAt), held: session.held ?? {} }
     : null;
 }
 

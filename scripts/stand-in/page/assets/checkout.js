@@ -189,8 +189,16 @@ function openChallenge(url) {
   challengeFrame.addEventListener("load", () => {
     challenge.returnValue = "";
     challenge.showModal();
+    if ("embedded" in document.body.dataset) placeByButton();
   }, { once: true });
   challengeFrame.src = url;
+}
+
+/** A frame as high as the form has no middle that a shopper sees: the dialog goes where they have just pressed. */
+function placeByButton() {
+  const top = Math.max(16, button.getBoundingClientRect().bottom - challenge.offsetHeight);
+  challenge.style.cssText = `position: absolute; inset-block: ${top}px auto; margin-block: 0`;
+  challenge.scrollIntoView({ block: "nearest" });
 }
 
 /** Said by the bank's page in the frame when it is done. */

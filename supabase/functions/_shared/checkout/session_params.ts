@@ -58,6 +58,7 @@ export function sessionParams(checkout: Checkout, page: PaymentPage, env: Sessio
     ...(promotionCodes ? { allow_promotion_codes: true } : {}),
     ...(termsConsent ? { consent_collection: { terms_of_service: "required" } } : {}),
     ...(taxIds ? { tax_id_collection: { enabled: true } } : {}),
+    ...methods(env),
     ...threeDSecure(checkout, env),
   };
 }
@@ -192,6 +193,17 @@ function shippingOption(rate: ShippingRate, checkout: Checkout, env: SessionEnv)
       }),
       ...(env.checkout.automaticTax ? { tax_behavior: taxBehavior(checkout) } : {}),
     },
+  };
+}
+
+/**
+ * Stripe chooses the methods by currency, country, amount and the shop's own account
+ * (https://docs.stripe.com/payments/payment-methods/dynamic-payment-methods); a list only narrows that choice.
+ */
+function methods({ checkout: { paymentMethods: { allowed, excluded } } }: SessionEnv): Partial<Params> {
+  return {
+    ...(allowed.length === 0 ? {} : { allowed_payment_method_types: allowed }),
+    ...(excluded.length === 0 ? {} : { excluded_payment_method_types: excluded }),
   };
 }
 

@@ -65,7 +65,9 @@ export const orderStatusAnswer = z.strictObject({
   returns: z.array(z.strictObject({ status: z.enum(["awaited", "received"]), items: z.array(pieces) })),
   refunds: z.array(z.strictObject({
     amount: minorUnits,
-    status: z.enum(["on_its_way", "done", "failed"]).describe("failed: the customer has not got it."),
+    status: z.enum(["on_its_way", "details_needed", "done", "failed"]).describe(
+      "details_needed: Stripe has asked the customer by mail where to; failed: the customer has not got it.",
+    ),
     created_at: z.string().describe("ISO 8601."),
   })),
   live_topic: z.string().describe("Public Realtime topic; a broadcast `changed` there means: ask again."),
