@@ -1123,6 +1123,7 @@ table public.orders (
   livemode boolean not null,
   cart_hash text not null,
   idempotency_key text,
+  ui_mode text default 'hosted_page'::text not null,
   attempt integer default 1 not null,
   session_expires_at timestamp with time zone not null,
   purchase_ip inet,
@@ -1148,7 +1149,8 @@ table public.orders (
   constraint orders_amounts_not_negative CHECK ((LEAST(amount_subtotal, amount_discount, amount_shipping, amount_tax, amount_total, amount_paid, amount_refunded) >= 0)),
   constraint orders_fulfillment_status_known CHECK ((fulfillment_status = ANY (ARRAY['unfulfilled'::text, 'on_hold'::text, 'fulfilled'::text, 'cancelled'::text]))),
   constraint orders_shipped_is_not_oversold CHECK (((fulfilled_at IS NULL) OR (oversold_at IS NULL))),
-  constraint orders_status_known CHECK ((status = ANY (ARRAY['pending'::text, 'processing'::text, 'paid'::text, 'needs_review'::text, 'payment_failed'::text, 'expired'::text, 'cancelled'::text, 'partially_refunded'::text, 'refunded'::text])))
+  constraint orders_status_known CHECK ((status = ANY (ARRAY['pending'::text, 'processing'::text, 'paid'::text, 'needs_review'::text, 'payment_failed'::text, 'expired'::text, 'cancelled'::text, 'partially_refunded'::text, 'refunded'::text]))),
+  constraint orders_ui_mode_known CHECK ((ui_mode = ANY (ARRAY['hosted_page'::text, 'embedded_page'::text, 'elements'::text])))
 );
 comment on table public.orders is 'One order. status, fulfillment_status, amounts and session_id/payment_id are derived by settle_order(); nothing else writes them.';
 comment on column public.orders.id is 'For joins; people go by number.';
@@ -1177,6 +1179,7 @@ comment on column public.orders.amount_refunded is 'What of it was given back an
 comment on column public.orders.livemode is 'False: made with test keys.';
 comment on column public.orders.cart_hash is 'Hash of the frozen lines and currency; travels in the session''s metadata and must come back unchanged.';
 comment on column public.orders.idempotency_key is 'Who asked (user or guest) and their Idempotency-Key; the same key finds the same order again.';
+comment on column public.orders.ui_mode is 'The kind of payment page that the request asked for, as Stripe names it. A page that a mail''s link opens is hosted_page whatever stands here.';
 comment on column public.orders.attempt is 'Number of the checkout attempt: a new one after an expired or failed session. Part of Stripe''s idempotency key.';
 comment on column public.orders.session_expires_at is 'Until when its latest payment page can be paid.';
 comment on column public.orders.purchase_ip is 'The shoppers address on the network, for disputes.';
@@ -2278,11 +2281,11 @@ grant execute on function private.address_text(p_name text, p_address jsonb) to 
 grant execute on function private.address_text(p_name text, p_address jsonb) to service_role;
 
 
-CREATE OR REPLACE FUNCTION private.admit_checkout(o orders, p_velocity_mode text, p_client_ip text, p_supersede boolean)
+CREATE OR REPLACE FUNCTION private.admit_checkout(o orders, p_velocity_mode text, p_client_ip text, p_supersede boolean, p_ui_mode text)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.admit_checkout(o orders, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'The velocity rules at every door to the payment page of an order that exists: velocity_exceeded, superseded (its open page has run out, is being ended, or asks for less than the rules do now), or the risk to go in with. p_client_ip null: where the order came from.';
+comment on function private.admit_checkout(o orders, p_velocity_mode text, p_client_ip text, p_supersede boolean, p_ui_mode text) is 'The velocity rules at every door to the payment page of an order that exists: velocity_exceeded, superseded (its open page has run out, is being ended, asks for less than the rules do now, or is not of the kind p_ui_mode), or the risk to go in with. p_client_ip null: where the order came from. p_ui_mode null: any kind.';
 
 
 CREATE OR REPLACE FUNCTION private.alert_message(p_kind text)
@@ -2764,11 +2767,11 @@ CREATE OR REPLACE FUNCTION private.count_refund()
 comment on function private.count_refund() is 'Trigger: counts a refund when it is first seen succeeded, and when it is first seen failed.';
 
 
-CREATE OR REPLACE FUNCTION private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer, p_accepts_marketing boolean)
+CREATE OR REPLACE FUNCTION private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer, p_accepts_marketing boolean, p_ui_mode text)
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer, p_accepts_marketing boolean) is 'A pending order with the frozen prices of p_cart (see price_cart()), what the velocity rules found, and its stock reserved. Returns its id.';
+comment on function private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer, p_accepts_marketing boolean, p_ui_mode text) is 'A pending order with the frozen prices of p_cart (see price_cart()), what the velocity rules found, and its stock reserved. Returns its id.';
 
 
 CREATE OR REPLACE FUNCTION private.decline_class(p_code text)
@@ -2898,11 +2901,11 @@ CREATE OR REPLACE FUNCTION private.enqueue_job(p_kind text, p_dedupe_key text, p
 comment on function private.enqueue_job(p_kind text, p_dedupe_key text, p_payload jsonb, p_run_at timestamp with time zone, p_priority integer, p_max_attempts integer) is 'Queues an effect unless one with this dedupe_key was ever queued. Returns whether it is new. Lower p_priority runs first; p_max_attempts null: the kind''s limit.';
 
 
-CREATE OR REPLACE FUNCTION private.enter_checkout(p_order_id uuid, p_velocity_mode text, p_client_ip text, p_supersede boolean, p_reopen boolean, p_session_seconds integer, p_hold_seconds integer)
+CREATE OR REPLACE FUNCTION private.enter_checkout(p_order_id uuid, p_velocity_mode text, p_client_ip text, p_supersede boolean, p_reopen boolean, p_session_seconds integer, p_hold_seconds integer, p_ui_mode text)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.enter_checkout(p_order_id uuid, p_velocity_mode text, p_client_ip text, p_supersede boolean, p_reopen boolean, p_session_seconds integer, p_hold_seconds integer) is 'The one way to the payment page of an order that exists: repeats, resumed and restarted attempts all pass the velocity rules here. p_reopen: begin a new attempt. Outcomes: existing, superseded, velocity_exceeded.';
+comment on function private.enter_checkout(p_order_id uuid, p_velocity_mode text, p_client_ip text, p_supersede boolean, p_reopen boolean, p_session_seconds integer, p_hold_seconds integer, p_ui_mode text) is 'The one way to the payment page of an order that exists: repeats, resumed and restarted attempts all pass the velocity rules here. p_reopen: begin a new attempt. p_ui_mode: as of admit_checkout(). Outcomes: existing, superseded, velocity_exceeded.';
 
 
 CREATE OR REPLACE FUNCTION private.erase_customers(p_customer_ids uuid[])
@@ -3028,11 +3031,11 @@ CREATE OR REPLACE FUNCTION private.facts_of_order(o orders, h private.order_hist
 comment on function private.facts_of_order(o orders, h private.order_history, p_mismatches text[]) is 'What derive_order() needs to know of an order as it is now; p_mismatches: see unreleased_mismatches().';
 
 
-CREATE OR REPLACE FUNCTION private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_client_ip inet)
+CREATE OR REPLACE FUNCTION private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_client_ip inet, p_ui_mode text)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_client_ip inet) is 'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as of asked_lines(). SHIDC: the key belongs to another cart. SHSTA: staff have cancelled the order.';
+comment on function private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_client_ip inet, p_ui_mode text) is 'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as of asked_lines(). SHIDC: the key belongs to another cart or kind of page. SHSTA: staff have cancelled the order.';
 
 
 CREATE OR REPLACE FUNCTION private.finish_job(p_job_id bigint, p_lease_id uuid, p_outcome text, p_reason text, p_run_at timestamp with time zone, p_alert text)
@@ -3212,6 +3215,14 @@ CREATE OR REPLACE FUNCTION private.is_newer_version(p_version text, p_than text)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.is_newer_version(p_version text, p_than text) is 'Whether an API version is newer than another.';
+
+
+CREATE OR REPLACE FUNCTION private.is_of_buyer(p_failure_code text, p_decline_code text, p_method text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.is_of_buyer(p_failure_code text, p_decline_code text, p_method text) is 'Whether a refusal says something about a buyer who tries cards. One who turns back at a bank or wallet, or whose bank debit bounces days later, has shown no card; nor does an outage say anything.';
 
 
 CREATE OR REPLACE FUNCTION private.is_outage(p_failure_code text, p_decline_code text)
@@ -3941,7 +3952,7 @@ CREATE OR REPLACE FUNCTION private.order_page(o orders)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.order_page(o orders) is 'What the page of an order shows: amounts in minor units, lines, parcels, what comes back, and refunds (on_its_way, done, failed). No name, no address, no e-mail.';
+comment on function private.order_page(o orders) is 'What the page of an order shows: amounts in minor units, lines, parcels, what comes back, and refunds (on_its_way, details_needed, done, failed). No name, no address, no e-mail.';
 
 
 CREATE OR REPLACE FUNCTION private.orders_of_facts(p_facts jsonb)
@@ -4950,12 +4961,12 @@ CREATE OR REPLACE FUNCTION private.run_submit_dispute_evidence(p_command_id uuid
 comment on function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) is 'Carries out submit_dispute_evidence: queues the submission. SHINV: no such dispute, it does not wait for a response, or evidence is on its way.';
 
 
-CREATE OR REPLACE FUNCTION private.same_checkout_again(p_user_id uuid, p_session_id text, p_livemode boolean, p_cart_hash text)
+CREATE OR REPLACE FUNCTION private.same_checkout_again(p_user_id uuid, p_session_id text, p_livemode boolean, p_cart_hash text, p_ui_mode text)
  RETURNS uuid
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.same_checkout_again(p_user_id uuid, p_session_id text, p_livemode boolean, p_cart_hash text) is 'The open order that a request without an Idempotency-Key repeats, or null: same shopper, same cart, seconds ago.';
+comment on function private.same_checkout_again(p_user_id uuid, p_session_id text, p_livemode boolean, p_cart_hash text, p_ui_mode text) is 'The open order that a request without an Idempotency-Key repeats, or null: same shopper, same cart, same kind of page, seconds ago.';
 
 
 CREATE OR REPLACE FUNCTION private.schedule_health()
@@ -5252,7 +5263,7 @@ CREATE OR REPLACE FUNCTION private.subject_attempts(p_subject text, p_key text, 
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.subject_attempts(p_subject text, p_key text, p_livemode boolean, p_since timestamp with time zone) is 'Payment attempts of one subject of the velocity rules since a time, without those that met an outage: these say nothing about the shopper.';
+comment on function private.subject_attempts(p_subject text, p_key text, p_livemode boolean, p_since timestamp with time zone) is 'Payment attempts of one subject of the velocity rules since a time, without refusals that say nothing about a buyer who tries cards: see is_of_buyer().';
 
 
 CREATE OR REPLACE FUNCTION private.subject_orders(p_subject text, p_key text, p_livemode boolean, p_since timestamp with time zone)
@@ -5726,13 +5737,13 @@ comment on function public.attach_checkout_session(p_order_id uuid, p_attempt in
 grant execute on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text DEFAULT 'off'::text, p_previous_session_id text DEFAULT NULL::text, p_supersede boolean DEFAULT true, p_accepts_marketing boolean DEFAULT NULL::boolean)
+CREATE OR REPLACE FUNCTION public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text DEFAULT 'off'::text, p_previous_session_id text DEFAULT NULL::text, p_supersede boolean DEFAULT true, p_accepts_marketing boolean DEFAULT NULL::boolean, p_ui_mode text DEFAULT 'hosted_page'::text)
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean, p_accepts_marketing boolean) is 'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede false), velocity_exceeded. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, SHCUR mixed currencies, SHINV invalid.';
-grant execute on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean, p_accepts_marketing boolean) to service_role;
+comment on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean, p_accepts_marketing boolean, p_ui_mode text) is 'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede false), velocity_exceeded. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, SHCUR mixed currencies, SHINV invalid.';
+grant execute on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean, p_accepts_marketing boolean, p_ui_mode text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.cancel_order(p_order_number text, p_reason text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
@@ -5956,7 +5967,7 @@ CREATE OR REPLACE FUNCTION public.get_notification(p_notification_id uuid)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_notification(p_notification_id uuid) is 'A mail with all that its template shows, or null. recipient null: no address is known yet; suppression: why it must not go there, or null. A mail about a refund names its pieces in data.items, as they are known when it is sent: a refund of the dashboard may have been assigned to lines since.';
+comment on function public.get_notification(p_notification_id uuid) is 'A mail with all that its template shows, or null. recipient null: no address is known yet; suppression: why it must not go there, or null. A mail about a refund names its pieces in data.items, as they are known when it is sent: a refund of the dashboard may have been assigned to lines since. data.details_needed: Stripe is asking the customer where its money should go.';
 grant execute on function public.get_notification(p_notification_id uuid) to service_role;
 
 
@@ -6273,7 +6284,7 @@ CREATE OR REPLACE FUNCTION public.resume_checkout(p_order_id uuid, p_session_sec
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'Opens an unpaid order again. existing: the snapshot of an attempt that can be paid, a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success page; cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; velocity_exceeded. p_velocity_mode null: that of the last attempt. SHORD: no such order. SHSTK: sold out.';
+comment on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'Opens an unpaid order again, on a hosted page. existing: the snapshot of an attempt that can be paid, a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success page; cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; velocity_exceeded. p_velocity_mode null: that of the last attempt. SHORD: no such order. SHSTK: sold out.';
 grant execute on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) to service_role;
 
 

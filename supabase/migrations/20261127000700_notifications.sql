@@ -961,7 +961,8 @@ begin
     'business', (select s.business from public.checkout_sessions s where s.id = o.session_id),
     'decline', (
       select jsonb_build_object(
-        'failure_code', a.failure_code, 'decline_code', a.decline_code, 'advice_code', a.advice_code
+        'failure_code', a.failure_code, 'decline_code', a.decline_code, 'advice_code', a.advice_code,
+        'method', a.payment_method_type
       )
       from public.payment_attempts a
       where a.order_id = o.id and a.outcome in ('failed', 'blocked')
@@ -1024,7 +1025,13 @@ as $$
     'is_reminder', private.is_reminder(n.template),
     'data', case
       when n.data ? 'refund_id'
-      then n.data || jsonb_build_object('items', private.refunded_items(n.data ->> 'refund_id'))
+      then n.data || jsonb_build_object(
+        'items', private.refunded_items(n.data ->> 'refund_id'),
+        'details_needed', exists (
+          select 1 from public.refunds f
+          where f.id = n.data ->> 'refund_id' and f.status = 'requires_action'
+        )
+      )
       else n.data
     end,
     'problem', private.notification_problem(n, o),
@@ -1042,7 +1049,8 @@ $$;
 comment on function public.get_notification(uuid) is
   'A mail with all that its template shows, or null. recipient null: no address is known yet; suppression: '
   'why it must not go there, or null. A mail about a refund names its pieces in data.items, as they are '
-  'known when it is sent: a refund of the dashboard may have been assigned to lines since.';
+  'known when it is sent: a refund of the dashboard may have been assigned to lines since. '
+  'data.details_needed: Stripe is asking the customer where its money should go.';
 grant execute on function public.get_notification(uuid) to service_role;
 
 -- The day in one message to staff.

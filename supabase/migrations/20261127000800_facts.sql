@@ -327,7 +327,9 @@ declare
   v_snapshot constant jsonb := p_fact - '{payment_id,charge_id,request_id}'::text[];
   v_version constant text := private.version(
     private.rank(
-      array['pending', 'requires_action', 'succeeded', 'canceled', 'failed'], p_fact ->> 'status'
+      array['pending', 'succeeded', 'canceled', 'failed'],
+      -- Under way both times, and either may follow the other.
+      case p_fact ->> 'status' when 'requires_action' then 'pending' else p_fact ->> 'status' end
     ),
     private.stamp(p_at), private.knowledge(v_snapshot), md5(v_snapshot::text)
   );

@@ -269,6 +269,20 @@ comment on function private.is_outage(text, text) is
   'Whether a refusal says that the bank, the network or the processor was away, and nothing about the '
   'shopper or the card.';
 
+create function private.is_of_buyer(p_failure_code text, p_decline_code text, p_method text) returns boolean
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return not private.is_outage(p_failure_code, p_decline_code)
+    and coalesce(p_method, 'card') in ('card', 'link');
+end;
+$$;
+comment on function private.is_of_buyer(text, text, text) is
+  'Whether a refusal says something about a buyer who tries cards. One who turns back at a bank or wallet, '
+  'or whose bank debit bounces days later, has shown no card; nor does an outage say anything.';
+
 create function private.delivery_key(p_address jsonb) returns text
 language plpgsql
 immutable
@@ -349,16 +363,19 @@ begin
   if p_subject = 'shop' then
     return query select * from public.payment_attempts a
       where a.created_at >= p_since and a.livemode = p_livemode
-        and (a.outcome not in ('failed', 'blocked') or not private.is_outage(a.failure_code, a.decline_code));
+        and (a.outcome not in ('failed', 'blocked')
+          or private.is_of_buyer(a.failure_code, a.decline_code, a.payment_method_type));
   elsif p_subject = 'card' then
     return query select * from public.payment_attempts a
       where a.card_fingerprint = p_key and a.created_at >= p_since and a.livemode = p_livemode
-        and (a.outcome not in ('failed', 'blocked') or not private.is_outage(a.failure_code, a.decline_code));
+        and (a.outcome not in ('failed', 'blocked')
+          or private.is_of_buyer(a.failure_code, a.decline_code, a.payment_method_type));
   else
     -- A payment page stays open for a day at most, so an order may be that much older than its attempts.
     return query select a.* from public.payment_attempts a
       where a.created_at >= p_since
-        and (a.outcome not in ('failed', 'blocked') or not private.is_outage(a.failure_code, a.decline_code))
+        and (a.outcome not in ('failed', 'blocked')
+          or private.is_of_buyer(a.failure_code, a.decline_code, a.payment_method_type))
         and a.order_id in (
           select o.id from private.subject_orders(p_subject, p_key, p_livemode, p_since - interval '1 day') o
         );
@@ -366,8 +383,8 @@ begin
 end;
 $$;
 comment on function private.subject_attempts(text, text, boolean, timestamptz) is
-  'Payment attempts of one subject of the velocity rules since a time, without those that met an outage: '
-  'these say nothing about the shopper.';
+  'Payment attempts of one subject of the velocity rules since a time, without refusals that say nothing '
+  'about a buyer who tries cards: see is_of_buyer().';
 
 create function private.velocity_keys(
   p_rule private.velocity_rules,
@@ -1074,7 +1091,7 @@ begin
   select count(*), max(a.created_at) into v_declines, v_at
   from public.payment_attempts a
   where a.order_id = o.id and a.outcome in ('failed', 'blocked')
-    and not private.is_outage(a.failure_code, a.decline_code);
+    and private.is_of_buyer(a.failure_code, a.decline_code, a.payment_method_type);
   if k.velocity_mode = 'off' or o.session_id is not null or v_declines <= k.declined_attempts then
     return v_declines;
   end if;

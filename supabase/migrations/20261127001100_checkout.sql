@@ -421,7 +421,8 @@ create function private.find_checkout(
   p_lines jsonb,
   p_email text,
   p_superseded jsonb,
-  p_client_ip inet
+  p_client_ip inet,
+  p_ui_mode text
 ) returns jsonb
 language plpgsql
 set search_path = ''
@@ -438,12 +439,12 @@ begin
   -- Compared as asked for, not as priced: a price change meanwhile is not another cart. A guest's address is
   -- part of it (none, too), and of a key that can be guessed the network: a key that two guests happen to
   -- share, or that somebody tries, does not show one the other's payment page.
-  if p_lines is distinct from private.order_lines(o.id)
+  if p_lines is distinct from private.order_lines(o.id) or o.ui_mode <> p_ui_mode
     or (p_idempotency_key like 'guest:%' and o.session_id is null
       and lower(o.email) is distinct from lower(p_email))
     or (p_idempotency_key like 'guest:%' and length(p_idempotency_key) < c_guessable
       and private.address_key(o.purchase_ip) is distinct from private.address_key(p_client_ip)) then
-    raise exception 'this Idempotency-Key was used for another cart' using errcode = 'SHIDC';
+    raise exception 'this Idempotency-Key was used for another cart or page' using errcode = 'SHIDC';
   end if;
   if o.cancelled_at is not null then
     raise exception 'this order has been cancelled' using errcode = 'SHSTA';
@@ -456,10 +457,11 @@ begin
   return private.checkout_snapshot(o.id, 'existing');
 end;
 $$;
-comment on function private.find_checkout(text, jsonb, text, jsonb, inet) is
+comment on function private.find_checkout(text, jsonb, text, jsonb, inet, text) is
   'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be '
   'opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as '
-  'of asked_lines(). SHIDC: the key belongs to another cart. SHSTA: staff have cancelled the order.';
+  'of asked_lines(). SHIDC: the key belongs to another cart or kind of page. SHSTA: staff have cancelled '
+  'the order.';
 
 create function private.velocity_exceeded(p_risk jsonb) returns jsonb
 language plpgsql
@@ -479,7 +481,8 @@ create function private.admit_checkout(
   o public.orders,
   p_velocity_mode text,
   p_client_ip text,
-  p_supersede boolean
+  p_supersede boolean,
+  p_ui_mode text
 ) returns jsonb
 language plpgsql
 set search_path = ''
@@ -507,6 +510,8 @@ begin
     s.closing_at is not null
     -- Nobody has told us of its end: the page would be a dead end.
     or s.expires_at <= now()
+    -- Only a hosted page has an address, and one kind of page cannot become the other.
+    or (s.url is null) <> (p_ui_mode <> 'hosted_page')
     or private.three_d_secure_rank(v_risk ->> 'three_d_secure')
       > private.three_d_secure_rank((private.risk_of(o.id)).three_d_secure)
   );
@@ -516,10 +521,11 @@ begin
   return v_risk;
 end;
 $$;
-comment on function private.admit_checkout(public.orders, text, text, boolean) is
+comment on function private.admit_checkout(public.orders, text, text, boolean, text) is
   'The velocity rules at every door to the payment page of an order that exists: velocity_exceeded, '
-  'superseded (its open page has run out, is being ended, or asks for less than the rules do now), or the '
-  'risk to go in with. p_client_ip null: where the order came from.';
+  'superseded (its open page has run out, is being ended, asks for less than the rules do now, or is not of '
+  'the kind p_ui_mode), or the risk to go in with. p_client_ip null: where the order came from. p_ui_mode '
+  'null: any kind.';
 
 create function private.enter_checkout(
   p_order_id uuid,
@@ -528,7 +534,8 @@ create function private.enter_checkout(
   p_supersede boolean,
   p_reopen boolean,
   p_session_seconds integer,
-  p_hold_seconds integer
+  p_hold_seconds integer,
+  p_ui_mode text
 ) returns jsonb
 language plpgsql
 set search_path = ''
@@ -543,7 +550,7 @@ begin
     -- Leads to no payment page.
     return private.checkout_snapshot(o.id, 'existing');
   end if;
-  v_risk := private.admit_checkout(o, p_velocity_mode, p_client_ip, p_supersede);
+  v_risk := private.admit_checkout(o, p_velocity_mode, p_client_ip, p_supersede, p_ui_mode);
   if v_risk ? 'outcome' then
     return v_risk;
   end if;
@@ -560,10 +567,10 @@ begin
   return private.checkout_snapshot(o.id, 'existing');
 end;
 $$;
-comment on function private.enter_checkout(uuid, text, text, boolean, boolean, integer, integer) is
+comment on function private.enter_checkout(uuid, text, text, boolean, boolean, integer, integer, text) is
   'The one way to the payment page of an order that exists: repeats, resumed and restarted attempts all '
-  'pass the velocity rules here. p_reopen: begin a new attempt. Outcomes: existing, superseded, '
-  'velocity_exceeded.';
+  'pass the velocity rules here. p_reopen: begin a new attempt. p_ui_mode: as of '
+  'admit_checkout(). Outcomes: existing, superseded, velocity_exceeded.';
 
 -- begin_checkout(): a new order from a cart, or the one that the same request made before.
 
@@ -648,7 +655,8 @@ create function private.create_order(
   p_velocity_mode text,
   p_session_seconds integer,
   p_hold_seconds integer,
-  p_accepts_marketing boolean
+  p_accepts_marketing boolean,
+  p_ui_mode text
 ) returns uuid
 language plpgsql
 set search_path = ''
@@ -661,14 +669,14 @@ declare
 begin
   insert into public.orders (
     customer_id, account_id, email, mail_to_account, locale, accepts_marketing, currency, amount_subtotal,
-    amount_total, livemode, cart_hash, idempotency_key, session_expires_at, purchase_ip,
+    amount_total, livemode, cart_hash, idempotency_key, ui_mode, session_expires_at, purchase_ip,
     user_agent, prices_include_tax, shipping_rates
   ) values (
     v_customer_id, case when v_customer_id is not null then p_user_id end, p_email,
     coalesce((select lower(u.email) = lower(p_email) from auth.users u where u.id = p_user_id), false),
     p_locale, p_accepts_marketing, p_cart ->> 'currency', (p_cart ->> 'amount')::bigint,
     (p_cart ->> 'amount')::bigint, p_livemode,
-    p_cart ->> 'hash', p_key, now() + make_interval(secs => p_session_seconds), p_client_ip,
+    p_cart ->> 'hash', p_key, p_ui_mode, now() + make_interval(secs => p_session_seconds), p_client_ip,
     left(p_user_agent, 500), coalesce((private.setting('prices_include_tax'))::boolean, false),
     private.offered_shipping_rates(p_cart ->> 'currency')
   ) returning id into v_order_id;
@@ -690,7 +698,7 @@ begin
 end;
 $$;
 comment on function private.create_order(
-  jsonb, jsonb, text, uuid, text, inet, text, text, boolean, text, integer, integer, boolean
+  jsonb, jsonb, text, uuid, text, inet, text, text, boolean, text, integer, integer, boolean, text
 ) is
   'A pending order with the frozen prices of p_cart (see price_cart()), what the velocity rules found, and '
   'its stock reserved. Returns its id.';
@@ -716,7 +724,8 @@ create function private.same_checkout_again(
   p_user_id uuid,
   p_session_id text,
   p_livemode boolean,
-  p_cart_hash text
+  p_cart_hash text,
+  p_ui_mode text
 ) returns uuid
 language plpgsql
 stable
@@ -730,25 +739,25 @@ begin
     select o.id
     from private.open_checkouts(p_user_id, p_session_id, p_livemode) o
     where o.created_at > now() - c_repeat_window and o.cart_hash = p_cart_hash
+      and o.ui_mode = p_ui_mode
     order by o.created_at desc limit 1
   );
 end;
 $$;
-comment on function private.same_checkout_again(uuid, text, boolean, text) is
+comment on function private.same_checkout_again(uuid, text, boolean, text, text) is
   'The open order that a request without an Idempotency-Key repeats, or null: same shopper, same cart, '
-  'seconds ago.';
+  'same kind of page, seconds ago.';
 
 create function public.begin_checkout(
   p_items jsonb,
   p_idempotency_key text,
   p_user_id uuid, p_email text,
-  p_client_ip text, p_user_agent text, p_locale text,
-  p_livemode boolean,
+  p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean,
   p_session_seconds integer, p_hold_seconds integer,
   p_velocity_mode text default 'off',
-  p_previous_session_id text default null,
-  p_supersede boolean default true,
-  p_accepts_marketing boolean default null
+  p_previous_session_id text default null, p_supersede boolean default true,
+  p_accepts_marketing boolean default null,
+  p_ui_mode text default 'hosted_page'
 ) returns jsonb
 language plpgsql
 security definer
@@ -768,12 +777,12 @@ begin
   end if;
   if v_key is not null then
     v_found := private.find_checkout(
-      v_key, private.asked_lines(p_items), p_email, v_superseded, p_client_ip::inet
+      v_key, private.asked_lines(p_items), p_email, v_superseded, p_client_ip::inet, p_ui_mode
     );
     if v_found ->> 'outcome' in ('ended', 'existing') then
       return private.enter_checkout(
         (v_found ->> 'order_id')::uuid, p_velocity_mode, p_client_ip, p_supersede,
-        v_found ->> 'outcome' = 'ended', p_session_seconds, p_hold_seconds
+        v_found ->> 'outcome' = 'ended', p_session_seconds, p_hold_seconds, p_ui_mode
       );
     elsif v_found is not null then
       return v_found;
@@ -783,11 +792,12 @@ begin
 
   if p_idempotency_key is null then
     v_order_id := private.same_checkout_again(
-      p_user_id, p_previous_session_id, p_livemode, v_cart ->> 'hash'
+      p_user_id, p_previous_session_id, p_livemode, v_cart ->> 'hash', p_ui_mode
     );
     if v_order_id is not null then
       return private.enter_checkout(
-        v_order_id, p_velocity_mode, p_client_ip, p_supersede, false, p_session_seconds, p_hold_seconds
+        v_order_id, p_velocity_mode, p_client_ip, p_supersede, false, p_session_seconds, p_hold_seconds,
+        p_ui_mode
       );
     end if;
   end if;
@@ -803,13 +813,13 @@ begin
   end if;
   v_order_id := private.create_order(
     v_cart, v_risk, v_key, p_user_id, p_email, p_client_ip::inet, p_user_agent, p_locale, p_livemode,
-    p_velocity_mode, p_session_seconds, p_hold_seconds, p_accepts_marketing
+    p_velocity_mode, p_session_seconds, p_hold_seconds, p_accepts_marketing, p_ui_mode
   );
   return private.checkout_snapshot(v_order_id, 'created');
 end;
 $$;
 comment on function public.begin_checkout(
-  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean, boolean
+  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean, boolean, text
 ) is
   'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one '
   'this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the '
@@ -817,7 +827,7 @@ comment on function public.begin_checkout(
   'false), velocity_exceeded. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, '
   'SHCUR mixed currencies, SHINV invalid.';
 grant execute on function public.begin_checkout(
-  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean, boolean
+  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean, boolean, text
 ) to service_role;
 
 -- The life of an attempt after the order exists: its session, a new attempt, or none at all.
@@ -896,7 +906,8 @@ begin
       where s.order_id = o.id and s.attempt = p_attempt and s.status <> 'expired'
     ) then
     return private.enter_checkout(
-      o.id, (private.risk_of(o.id)).velocity_mode, null, false, true, p_session_seconds, p_hold_seconds
+      o.id, (private.risk_of(o.id)).velocity_mode, null, false, true, p_session_seconds, p_hold_seconds,
+      null
     );
   end if;
   return private.checkout_snapshot(o.id, 'existing');
@@ -1034,14 +1045,14 @@ declare
 begin
   return coalesce(private.checkout_end(o), private.enter_checkout(
     o.id, coalesce(p_velocity_mode, (private.risk_of(o.id)).velocity_mode), p_client_ip, p_supersede,
-    o.status in ('expired', 'payment_failed'), p_session_seconds, p_hold_seconds
+    o.status in ('expired', 'payment_failed'), p_session_seconds, p_hold_seconds, 'hosted_page'
   ));
 end;
 $$;
 comment on function public.resume_checkout(uuid, integer, integer, text, text, boolean) is
-  'Opens an unpaid order again. existing: the snapshot of an attempt that can be paid, a new one at '
-  'today''s prices when the last has expired or failed; paid: { session_id } for the success page; '
-  'cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; '
+  'Opens an unpaid order again, on a hosted page. existing: the snapshot of an attempt that can be paid, '
+  'a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success '
+  'page; cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; '
   'velocity_exceeded. p_velocity_mode null: that of the last attempt. SHORD: no such order. SHSTK: sold '
   'out.';
 grant execute on function public.resume_checkout(uuid, integer, integer, text, text, boolean) to service_role;

@@ -785,8 +785,8 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('public.shipments', '{carrier,tracking_number,tracking_url}', 'text', 'with the order', 'erase_person()'),
   (
     'public.orders',
-    '{number,locale,status,fulfillment_status,currency,cart_hash,shipping_rates,session_id,payment_id,'
-    'decided_payment_id}',
+    '{number,locale,status,fulfillment_status,currency,cart_hash,ui_mode,shipping_rates,session_id,'
+    'payment_id,decided_payment_id}',
     'nothing', 'for good', ''
   ),
   ('public.order_risk', '{velocity_mode,three_d_secure,review_reasons}', 'nothing', 'with the order', ''),

@@ -94,20 +94,18 @@ async function disputedOrder(): Promise<Story> {
 Deno.test("the shapes of a checkout and of its order", async () => {
   await addVariants(sql, [{ sku: "TIE", onHand: 9 }]);
   await sql`insert into public.shipping_rates (currency, name, amount) values ('usd', 'Post', 500)`;
+  const nobody = { p_user_id: null, p_email: null, p_client_ip: null, p_user_agent: null, p_locale: null };
   const request = {
+    ...nobody,
     p_items: [{ sku: "TIE", quantity: 1 }],
     p_idempotency_key: crypto.randomUUID(),
-    p_user_id: null,
-    p_email: null,
-    p_client_ip: null,
-    p_user_agent: null,
-    p_locale: null,
     p_livemode: false,
     p_session_seconds: 1860,
     p_hold_seconds: 3660,
     p_velocity_mode: "off" as const,
     p_previous_session_id: null,
     p_accepts_marketing: null,
+    p_ui_mode: "hosted_page",
     p_supersede: true,
   };
   const begun: BegunCheckout = await rpc.beginCheckout(request);

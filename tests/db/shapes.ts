@@ -208,7 +208,9 @@ export const notificationShape: Shape<Notification> = {
       paid_at: "null",
       card: { orNull: { brand: "null", last4: "null" } },
       business: { orNull: { name: "null", tax_ids: { each: { type: "set", value: "set" } } } },
-      decline: { orNull: { failure_code: "null", decline_code: "null", advice_code: "null" } },
+      decline: {
+        orNull: { failure_code: "null", decline_code: "null", advice_code: "null", method: "null" },
+      },
       items: { each: { ...lineShape, image_url: "null" } },
     },
   },

@@ -1,11 +1,11 @@
-import type { Page } from "playwright-core";
+import type { Frame, Page } from "playwright-core";
 
 export const CARD_THAT_PAYS = "4242424242424242";
 export const CARD_THAT_IS_DECLINED = "4000000000000002";
 
-/** Somebody who pays; the names of the fields are those of Stripe's page. */
+/** Somebody who pays, on a page or in a frame; the names of the fields are those of Stripe's page. */
 export class PaymentPage {
-  constructor(private readonly page: Page) {}
+  constructor(private readonly page: Frame | Page) {}
 
   /** Fills in everything that is asked for and presses Pay. */
   async pay(card: string): Promise<void> {

@@ -20,6 +20,16 @@ interface Guide {
     shop: Shop,
     order: unknown,
   ): Promise<{ order_id: string; session_id: string; url: string; order_number: string }>;
+  startOwnCheckout(
+    shop: Shop,
+    order: unknown,
+  ): Promise<{ session_id: string; url: string | null; client_secret: string | null }>;
+  mountPayment(stripe: unknown, session: unknown, place: string): Promise<string | null>;
+  mountElements(
+    stripe: unknown,
+    session: unknown,
+    places: Record<string, string>,
+  ): Promise<(contact: { email: string; phone: string }) => Promise<string | null>>;
   followOrder(shop: Shop, sessionId: string, options: { pause: number }): AsyncIterable<Order>;
   orderOfLink(shop: Shop, token: string): Promise<OrderStatus>;
   watchOrder(
@@ -144,6 +154,82 @@ Deno.test("storefront guide: its code reads the catalogue, checks out, follows t
     code: "insufficient_stock",
     details: [{ sku: "TIE-SILK-BUR", requested: 1, available: 0 }],
   });
+});
+
+Deno.test("storefront guide: its code pays on the shop's own page, and follows the order as from Stripe's", async () => {
+  await using stack = await testStack();
+  const guide = await loadGuide();
+  const shop = { url: stack.api_url, key: stack.publishable_key };
+  const order = {
+    items: [{ sku: "SHIRT-OXF-BLU-M", quantity: 1 }],
+    key: crypto.randomUUID(),
+    returnTo: stack.web_url + "/store",
+  };
+  const session = await guide.startOwnCheckout(shop, order);
+  const shown: unknown[] = [];
+  const stripe = {
+    async createEmbeddedCheckoutPage({ fetchClientSecret }: { fetchClientSecret: () => Promise<string> }) {
+      const secret = await fetchClientSecret();
+      return { mount: (place: string) => shown.push([place, secret]) };
+    },
+  };
+  assert.equal(await guide.mountPayment(stripe, session, "#payment"), null);
+  assert.deepEqual(shown, [["#payment", session.client_secret]]);
+  await pay(stack, session.session_id);
+  const repeat = await guide.startOwnCheckout(shop, order);
+  const after = `${stack.web_url}/store/success?session_id=${session.session_id}`;
+  assert.equal(await guide.mountPayment(stripe, repeat, "#payment"), after);
+  for await (const { status } of guide.followOrder(shop, session.session_id, { pause: 20 })) {
+    if (status === "paid") return;
+  }
+  assert.fail("the order was not paid");
+});
+
+Deno.test("storefront guide: its code for elements asks Stripe.js in turn, and says what was wrong", async () => {
+  const guide = await loadGuide();
+  const asked: unknown[] = [];
+  const answers: Record<string, unknown> = {};
+  const step = (name: string) => (value?: unknown) => {
+    asked.push([name, value]);
+    return Promise.resolve(answers[name] ?? { type: "success" });
+  };
+  const element = (name: string) => () => ({ mount: (place: string) => asked.push([name, place]) });
+  const stripe = {
+    initCheckoutElementsSdk: ({ clientSecret }: { clientSecret: string }) => {
+      asked.push(clientSecret);
+      return {
+        createPaymentElement: element("payment"),
+        createShippingAddressElement: element("shipping"),
+        createBillingAddressElement: element("billing"),
+        loadActions: () =>
+          Promise.resolve({
+            type: "success",
+            actions: {
+              updateEmail: step("email"),
+              updatePhoneNumber: step("phone"),
+              confirm: step("confirm"),
+            },
+          }),
+      };
+    },
+  };
+  const places = { payment: "#p", shipping: "#s", billing: "#b" };
+  const press = await guide.mountElements(stripe, { client_secret: "secret" }, places);
+  const contact = { email: "ada@example.com", phone: "+12175550123" };
+  assert.equal(await press(contact), null);
+  assert.deepEqual(asked, [
+    "secret",
+    ["payment", "#p"],
+    ["shipping", "#s"],
+    ["billing", "#b"],
+    ["email", contact.email],
+    ["phone", contact.phone],
+    ["confirm", undefined],
+  ]);
+  answers["phone"] = { type: "error", error: { message: "Your phone number is incomplete." } };
+  asked.length = 0;
+  assert.equal(await press(contact), "Your phone number is incomplete.");
+  assert.equal(asked.length, 2, "it paid although the number was refused");
 });
 
 Deno.test("storefront guide: its code reads a catalogue of more than max_rows", async () => {

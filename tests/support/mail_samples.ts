@@ -35,7 +35,12 @@ const sample: NotificationOrder = {
     country: "US",
   },
   card: { brand: "visa", last4: "4242" },
-  decline: { failure_code: "card_declined", decline_code: "insufficient_funds", advice_code: null },
+  decline: {
+    failure_code: "card_declined",
+    decline_code: "insufficient_funds",
+    advice_code: null,
+    method: "card",
+  },
   shipping_method: "Standard",
   currency: "eur",
   amount_subtotal: 90_700,

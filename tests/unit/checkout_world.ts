@@ -164,10 +164,12 @@ export function down(): AppError {
 }
 
 export function sessionOf(params: Stripe.Checkout.SessionCreateParams) {
+  const own = params.ui_mode !== undefined && params.ui_mode !== "hosted_page";
   return {
     id: "cs_test_unit",
     object: "checkout.session",
-    url: "https://checkout.stripe.com/c/pay/cs_test_unit",
+    url: own ? null : "https://checkout.stripe.com/c/pay/cs_test_unit",
+    client_secret: own ? "cs_test_unit_secret_1" : null,
     expires_at: params.expires_at,
     status: "open",
     payment_status: "unpaid",

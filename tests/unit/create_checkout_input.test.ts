@@ -61,6 +61,27 @@ const badCarts: [string, unknown, string][] = [
     { items: [line], success_url: "https://shop.example@evil.example/" },
     "success_url",
   ],
+  ["a kind of page that is none", { items: [line], ui_mode: "form" }, "ui_mode"],
+  [
+    "a return URL for Stripe's page",
+    { items: [line], return_url: "https://shop.example/done" },
+    "return_url",
+  ],
+  [
+    "a success URL for a page of the shop's own",
+    { items: [line], ui_mode: "embedded_page", success_url: "https://shop.example/done" },
+    "success_url",
+  ],
+  [
+    "a cancel URL for elements",
+    { items: [line], ui_mode: "elements", cancel_url: "https://shop.example/" },
+    "cancel_url",
+  ],
+  [
+    "a script as return URL",
+    { items: [line], ui_mode: "elements", return_url: "javascript:alert(1)" },
+    "return_url",
+  ],
   ["a locale that is none", { items: [line], locale: "../../etc" }, "locale"],
 ];
 
@@ -91,6 +112,8 @@ Deno.test("create-checkout-session takes fields that say nothing for fields that
     "customer_email",
     "success_url",
     "cancel_url",
+    "ui_mode",
+    "return_url",
     "locale",
     "previous_session_id",
     "turnstile_token",
@@ -111,12 +134,13 @@ Deno.test("create-checkout-session knows an e-mail address in one form", async (
   assert.equal(here.begun[0]?.p_email, "ada.l@example.com");
 });
 
-for (const field of ["success_url", "cancel_url"]) {
+const modeOf = { success_url: "hosted_page", cancel_url: "hosted_page", return_url: "embedded_page" };
+for (const [field, ui_mode] of Object.entries(modeOf)) {
   Deno.test(`create-checkout-session refuses a foreign ${field}`, async () => {
     for (
       const url of ["https://evil.example/x", "https://shop.example.evil.example/", "http://shop.example/"]
     ) {
-      const response = await handle(requestOf({ ...cart, [field]: url }), world().deps);
+      const response = await handle(requestOf({ ...cart, ui_mode, [field]: url }), world().deps);
       assert.equal(response.status, 403);
       const error = await errorOf(response);
       assert.equal(error.code, "origin_not_allowed");
@@ -146,15 +170,19 @@ for (const [given, expected] of successUrls) {
   Deno.test(`create-checkout-session makes the success URL of ${given} carry the session`, async () => {
     const here = world();
     await handle(requestOf({ ...cart, success_url: given }), here.deps);
-    assert.equal(here.asked[0]?.params.success_url, expected);
+    await handle(requestOf({ ...cart, ui_mode: "embedded_page", return_url: given }), here.deps);
+    assert.deepEqual([here.asked[0]?.params.success_url, here.asked[1]?.params.return_url], [
+      expected,
+      expected,
+    ]);
   });
 }
 
 Deno.test("create-checkout-session answers 400 to a return URL that is too long for Stripe once it is encoded", async () => {
-  for (const field of ["success_url", "cancel_url"]) {
+  for (const [field, ui_mode] of Object.entries(modeOf)) {
     const here = world();
     const response = await handle(
-      requestOf({ ...cart, [field]: `https://shop.example/${"é".repeat(1_900)}` }),
+      requestOf({ ...cart, ui_mode, [field]: `https://shop.example/${"é".repeat(1_900)}` }),
       here.deps,
     );
     assert.equal(response.status, 400);

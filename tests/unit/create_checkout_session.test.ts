@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { handle } from "../../supabase/functions/create-checkout-session/handler.ts";
 import { AppError } from "../../supabase/functions/_shared/errors.ts";
-import { errorOf } from "./fakes.ts";
-import { checkoutOf, orderId, requestOf, stripeRefusal, world } from "./checkout_world.ts";
+import { errorOf, keptLog } from "./fakes.ts";
+import { cart, checkoutOf, orderId, requestOf, stripeRefusal, world } from "./checkout_world.ts";
 import { nonEmpty } from "../support/non_empty.ts";
 
 Deno.test("create-checkout-session answers 201 with the session's page", async () => {
@@ -14,10 +14,45 @@ Deno.test("create-checkout-session answers 201 with the session's page", async (
     order_number: "KCT-1042",
     session_id: "cs_test_unit",
     url: "https://checkout.stripe.com/c/pay/cs_test_unit",
+    client_secret: null,
     expires_at: 1_762_522_260,
     currency: "usd",
     amount_subtotal: 25_800,
   });
+});
+
+for (const ui_mode of ["embedded_page", "elements"]) {
+  Deno.test(`create-checkout-session gives ${ui_mode} a secret instead of an address, and keeps it nowhere`, async () => {
+    const here = world();
+    const kept = keptLog();
+    here.deps.log = kept.log;
+    const response = await handle(requestOf({ ...cart, ui_mode }), here.deps);
+    const { url, client_secret } = await response.json();
+    assert.deepEqual([url, client_secret], [null, "cs_test_unit_secret_1"]);
+    assert.equal(here.begun[0]?.p_ui_mode, ui_mode);
+    const { success_url, cancel_url, return_url } = here.asked[0]?.params ?? {};
+    const back = "https://shop.example/store/success?session_id={CHECKOUT_SESSION_ID}";
+    assert.deepEqual([success_url, cancel_url, return_url], [undefined, undefined, back]);
+    assert.doesNotMatch(JSON.stringify([here.attached, kept.lines]), /_secret_/);
+  });
+}
+
+Deno.test("create-checkout-session reads the secret of a repeat from Stripe, and says so when it cannot", async () => {
+  const session = { id: "cs_test_unit", url: null, status: "open", expires_at: 1 };
+  const repeat = (retrieve: () => Promise<unknown>) => {
+    const here = world({
+      begin: () => Promise.resolve(checkoutOf({ outcome: "existing", session })),
+      retrieve,
+    });
+    return handle(requestOf({ ...cart, ui_mode: "embedded_page" }), here.deps);
+  };
+  const open = { ...session, client_secret: "cs_test_unit_secret_2" };
+  const answer = await repeat(() => Promise.resolve(open));
+  assert.deepEqual([answer.status, (await answer.json()).client_secret], [200, open.client_secret]);
+  const down = await repeat(() => Promise.reject(stripeRefusal("", {}, 500)));
+  assert.equal((await errorOf(down)).code, "stripe_unavailable");
+  const blind = await repeat(() => Promise.resolve({ ...open, client_secret: null }));
+  assert.equal((await errorOf(blind)).code, "stripe_unavailable");
 });
 
 Deno.test("create-checkout-session makes one call each to limiter, begin, Stripe and attach", async () => {

@@ -68,6 +68,7 @@ const malformed: Record<string, string> = {
   CHECKOUT_PROMOTION_CODES: "value-under-test",
   CHECKOUT_TERMS_CONSENT: "value-under-test",
   CHECKOUT_TAX_IDS: "value-under-test",
+  CHECKOUT_PAYMENT_METHODS: "card,value-under-test",
   CHECKOUT_THREE_D_SECURE: "value-under-test",
   CHECKOUT_SESSION_MINUTES: "29",
   CHECKOUT_STATEMENT_DESCRIPTOR_SUFFIX: "value_under*test",
@@ -246,4 +247,16 @@ Deno.test("loadEnv() takes a collector of traces as OpenTelemetry names it, and 
     headers: { authorization: "Basic abc=", "x-scope": "1" },
   });
   assert.equal(loadEnv(environment({})).collector, null);
+});
+
+Deno.test("CHECKOUT_PAYMENT_METHODS says what is offered or what is not, and never both", () => {
+  const read = (value: string) =>
+    loadEnv(environment({ CHECKOUT_PAYMENT_METHODS: value })).checkout.paymentMethods;
+  assert.deepEqual(read(""), { allowed: [], excluded: [] });
+  assert.deepEqual(read("card, ideal"), { allowed: ["card", "ideal"], excluded: [] });
+  assert.deepEqual(read("-klarna,-zip"), { allowed: [], excluded: ["klarna", "zip"] });
+  assert.match(
+    problemOf({ CHECKOUT_PAYMENT_METHODS: "card,-zip" }).message,
+    /CHECKOUT_PAYMENT_METHODS: malformed/,
+  );
 });

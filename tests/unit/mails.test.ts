@@ -228,16 +228,55 @@ Deno.test("nothing in a mail tells that a card is lost, stolen or suspected", ()
     const neutral = told(null);
     for (const decline_code of suspicious) {
       assert.equal(
-        told({ failure_code: "card_declined", decline_code, advice_code: null }),
+        told({ failure_code: "card_declined", decline_code, advice_code: null, method: "card" }),
         neutral,
         decline_code,
       );
       assert.equal(
-        told({ failure_code: "card_declined", decline_code, advice_code: "do_not_try_again" }),
+        told({
+          failure_code: "card_declined",
+          decline_code,
+          advice_code: "do_not_try_again",
+          method: "card",
+        }),
         neutral,
       );
     }
     assert.doesNotMatch(neutral, /lost|stolen|fraud|verloren|gestohlen|betrug/i);
+  }
+});
+
+Deno.test("who turned back at a bank or wallet is not told of a decline, nor what to ask the bank", () => {
+  const decline = (method: string) => ({
+    failure_code: "payment_intent_authentication_failure",
+    decline_code: null,
+    advice_code: null,
+    method,
+  });
+  const told = (method: string) => {
+    const { subject, text } = renderMail(
+      notificationOf("payment_declined", { decline: decline(method) }),
+      links,
+    );
+    return `${subject}\n${text}`;
+  };
+  for (const method of ["ideal", "klarna", "paypal"]) {
+    assert.match(told(method), /^Your payment for order T-100001 did not go through[\s\S]*can complete it/);
+    assert.doesNotMatch(told(method), /declined|your bank/i);
+  }
+  assert.match(told("card"), /^Your payment for order T-100001 was declined/);
+});
+
+Deno.test("a refund that waits for the customer's account says what to do, not that it goes back by itself", () => {
+  for (const locale of tags) {
+    const { text } = renderMail(
+      notificationOf("refund_issued", { locale }, { data: { amount: 1_000, details_needed: true } }),
+      links,
+    );
+    const { detailsNeeded, where, when } = languages[locale as keyof typeof languages].refund_issued;
+    const plain = text.replaceAll(/\s+/g, " ");
+    assert.ok(plain.includes(detailsNeeded), text);
+    assert.ok(!plain.includes(where) && !plain.includes(when), text);
   }
 });
 

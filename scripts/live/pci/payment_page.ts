@@ -1,7 +1,7 @@
 /** Where shoppers were sent to pay. */
 import { type Check, emptyResult, noDatabase, sha256 } from "./check.ts";
 
-/** Every payment page was one of Stripe's, never one of the shop's. */
+/** Every payment page was one of Stripe's, and how many were in frames on the shop's own page. */
 export const paymentPage: Check = async ({ sql, subject, kind }) => {
   if (sql === null) return noDatabase;
   if (Array.isArray(subject)) return { ...emptyResult(), notExamined: ["the environment is not complete"] };
@@ -22,6 +22,14 @@ export const paymentPage: Check = async ({ sql, subject, kind }) => {
         `${pages} pages on ${host}: a custom domain of Stripe's; see that it still points there`,
       );
     } else result.facts.push(`${pages} pages on ${host}`);
+  }
+  const framed = await sql.unsafe<{ ui_mode: string; orders: string }[]>(
+    `select ui_mode, count(*)::text as orders from public.orders where ui_mode <> 'hosted_page' group by 1 order by 1`,
+  );
+  for (const { ui_mode, orders } of framed) {
+    result.facts.push(
+      `${orders} orders by ${ui_mode}, in Stripe's frames on the shop's own page: E7 has to be answered for it`,
+    );
   }
   result.examined.push({
     what: "hosts of payment pages",

@@ -10,21 +10,24 @@ const BASE_HEADERS: Readonly<Record<string, string>> = {
 export interface PageNeeds {
   /** Other origins that its scripts may call. */
   connectTo?: readonly string[];
+  /** Another origin whose scripts and frames it holds. */
+  guest?: string;
   /** Pictures of the catalogue may be anywhere on the web. */
   webPictures?: boolean;
   /** It has a form that asks this site. */
   form?: boolean;
 }
 
-/** Content Security Policy of our own pages: scripts and styles from this origin only, nothing inline. */
-function pagePolicy({ connectTo = [], webPictures = false, form = false }: PageNeeds = {}): string {
+/** Content Security Policy of our own pages: scripts and styles from this origin and a named guest's, nothing inline. */
+function pagePolicy({ connectTo = [], guest, webPictures = false, form = false }: PageNeeds = {}): string {
+  const own = ["'self'", ...(guest === undefined ? [] : [guest])];
   return [
     "default-src 'none'",
-    "script-src 'self'",
+    `script-src ${own.join(" ")}`,
     "style-src 'self'",
     `img-src 'self' data:${webPictures ? " https:" : ""}`,
     `connect-src ${["'self'", ...connectTo].join(" ")}`,
-    "frame-src 'self'",
+    `frame-src ${own.join(" ")}`,
     `form-action ${form ? "'self'" : "'none'"}`,
     "base-uri 'none'",
     "frame-ancestors 'none'",

@@ -2,15 +2,15 @@ import { html } from "../../stand-in/http/html.ts";
 import { htmlResponse } from "./responses.ts";
 
 /** Paths under /store that the storefront's router knows; others are answered 404. */
-const KNOWN = /^(?:|cart|account|success|order|cancelled|resume|products\/[a-z0-9-]+)$/;
+const KNOWN = /^(?:|cart|pay|account|success|order|cancelled|resume|products\/[a-z0-9-]+)$/;
 
 /**
  * The storefront's one document. Everything it shows comes from the API, called with the publishable key;
- * the two facts it needs for that stand in meta elements.
+ * what it needs for that stands in meta elements, with the address of Stripe.js and Stripe's publishable key.
  */
 export function storePage(
   path: string,
-  options: { apiUrl: string; publishableKey: string },
+  options: { apiUrl: string; publishableKey: string; stripeUrl: string },
 ): Response | null {
   if (!KNOWN.test(path.replace(/\/$/, ""))) return null;
   const api = new URL(options.apiUrl).origin;
@@ -23,6 +23,8 @@ export function storePage(
         <meta name="description" content="Suits, shirts, knitwear and shoes, made to be worn for years.">
         <meta name="shop-api" content="${options.apiUrl}">
         <meta name="shop-key" content="${options.publishableKey}">
+        <meta name="stripe-js" content="${options.stripeUrl}/endive/stripe.js">
+        <meta name="stripe-key" content="pk_test_standin">
         <title>KCT Menswear</title>
         <link rel="icon" href="/assets/icon.svg" type="image/svg+xml">
         <link rel="stylesheet" href="/store/store.css">
@@ -53,5 +55,7 @@ export function storePage(
       </body>
     </html>
   `;
-  return htmlResponse(page, { connectTo: [api], webPictures: true });
+  // Only the page that needs Stripe.js may hold anything from elsewhere.
+  const guest = /^pay\/?$/.test(path) ? { guest: new URL(options.stripeUrl).origin } : {};
+  return htmlResponse(page, { connectTo: [api], webPictures: true, ...guest });
 }

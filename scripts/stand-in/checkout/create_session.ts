@@ -7,7 +7,10 @@ import { checkAmount } from "../core/money.ts";
 import { readLines, readShippingOptions } from "./cart_input.ts";
 import { applyDiscount } from "./discounts.ts";
 import type { SessionCreate } from "./session_params.ts";
+import { FOREIGN_METHODS } from "../payments/foreign_methods.ts";
+import { isRedirect, methodsFor } from "../payments/other_methods.ts";
 import { changedMetadata, type SessionInternals } from "./session_internals.ts";
+import { placeOf, readUiMode } from "./ui_mode.ts";
 import { withTotals } from "./totals.ts";
 
 const MIN_LIFE_S = 30 * 60;
@@ -37,11 +40,6 @@ function checkMode(params: SessionCreate): void {
     throw invalidRequest("Missing required param: mode.", "mode", "parameter_missing");
   }
   if (params.mode !== "payment") throw unsupported(`Checkout Sessions in \`${params.mode}\` mode`);
-  const uiMode = params.ui_mode ?? "hosted_page";
-  if (uiMode !== "hosted_page") throw unsupported(`Checkout Sessions with ui_mode \`${uiMode}\``);
-  if (params.success_url === undefined) {
-    throw invalidRequest("Missing required param: success_url.", "success_url", "parameter_missing");
-  }
   if (params.customer !== undefined && params.customer_email !== undefined) {
     throw invalidRequest(
       "You may only specify one of these parameters: customer, customer_email.",
@@ -94,15 +92,23 @@ function consentCollection(
 
 /** The ways to pay that the page offers. */
 function methodTypes(params: SessionCreate, currency: string): string[] {
-  const own = currency === "eur"
-    ? ["card", "sepa_debit"]
-    : currency === "usd"
-    ? ["card", "us_bank_account"]
-    : ["card"];
-  const wanted = params.payment_method_types ?? params.allowed_payment_method_types ?? own;
-  const offered = wanted.filter((type) => !(params.excluded_payment_method_types ?? []).includes(type));
-  const foreign = offered.find((type) => !["card", "sepa_debit", "us_bank_account"].includes(type));
+  const own = methodsFor(currency);
+  const foreign = params.payment_method_types?.find((type) => FOREIGN_METHODS.includes(type));
   if (foreign !== undefined) throw unsupported(`the payment method type \`${foreign}\``);
+  const given = params.payment_method_types ?? own;
+  const wrong = given.find((type) => !own.includes(type));
+  if (wrong !== undefined) {
+    throw invalidRequest(
+      `The currency \`${currency}\` is not supported by \`${wrong}\`.`,
+      "payment_method_types",
+    );
+  }
+  const allowed = params.allowed_payment_method_types;
+  const offered = given.filter((type) =>
+    (allowed === undefined || allowed.includes(type)) &&
+    !(params.excluded_payment_method_types ?? []).includes(type) &&
+    !(params.redirect_on_completion === "never" && isRedirect(type))
+  );
   if (offered.length === 0) throw invalidRequest("No valid payment method types for this Checkout Session.");
   return offered;
 }
@@ -110,6 +116,7 @@ function methodTypes(params: SessionCreate, currency: string): string[] {
 /** Creates an open session with its page. */
 export function createSession(context: Context, params: SessionCreate): Stripe.Checkout.Session {
   checkMode(params);
+  const uiMode = readUiMode(params);
   const { lines, currency } = readLines(context, params);
   if (
     params.customer !== undefined && need(context, "customer", params.customer, "customer").deleted === true
@@ -161,7 +168,6 @@ export function createSession(context: Context, params: SessionCreate): Stripe.C
     billing_address_collection: params.billing_address_collection ?? null,
     cancel_url: params.cancel_url ?? null,
     client_reference_id: params.client_reference_id ?? null,
-    client_secret: null,
     collected_information: null,
     consent: null,
     consent_collection: consentCollection(params.consent_collection),
@@ -228,9 +234,8 @@ export function createSession(context: Context, params: SessionCreate): Stripe.C
     subscription: null,
     success_url: params.success_url ?? null,
     total_details: null,
-    ui_mode: "hosted_page",
-    url: `${context.baseUrl}/c/pay/${id}`,
     wallet_options: null,
+    ...placeOf(context, id, uiMode, params),
   };
   const discounted = applyDiscount(context, withTotals(context, base, internals), params.discounts?.[0]);
   const session = withTotals(context, discounted, internals);

@@ -4,6 +4,7 @@ import { invalidRequest } from "../core/errors.ts";
 import { newId } from "../core/ids.ts";
 import { saveIntent } from "../payments/intents.ts";
 import { needInternals } from "./pay_session.ts";
+import { CLOSED } from "./ui_mode.ts";
 import { withTotals } from "./totals.ts";
 
 const RECOVERY_S = 30 * 24 * 3600;
@@ -34,7 +35,7 @@ export function expireSession(context: Context, id: string): Stripe.Checkout.Ses
     ...session,
     after_expiration: afterExpiration,
     status: "expired",
-    url: null,
+    ...CLOSED,
   };
   context.store.put("checkout.session", expired);
   cancelIntent(context, session);

@@ -8,6 +8,7 @@ import { createIntent, saveIntent, sessionOfIntent } from "../payments/intents.t
 import { redeem } from "./discounts.ts";
 import { keepMethod, withCustomer } from "./session_customer.ts";
 import type { SessionInternals } from "./session_internals.ts";
+import { CLOSED } from "./ui_mode.ts";
 import { withTotals } from "./totals.ts";
 
 /** What the shopper told the page. */
@@ -162,7 +163,7 @@ function completeWithoutPayment(context: Context, prepared: Prepared): Stripe.Ch
     ...prepared.session,
     payment_status: "no_payment_required",
     status: "complete",
-    url: null,
+    ...CLOSED,
   };
   save(context, { ...prepared, session });
   redeem(context, session);
@@ -203,10 +204,16 @@ export function paySession(
   const session: Stripe.Checkout.Session = { ...prepared.session, payment_intent: intent.id };
   save(context, { ...prepared, session });
   const attempt = confirmIntent(context, intent, method, {
-    returnUrl: `${context.baseUrl}/c/pay/${id}`,
+    returnUrl: pageUrl(context, session),
     unattended: false,
   });
   return { ...attempt, session: concludeAttempt(context, session, attempt) };
+}
+
+/** Where a shopper comes back to from the bank: the page they were on. */
+function pageUrl(context: Context, session: Stripe.Checkout.Session): string | null {
+  if (session.ui_mode === "hosted_page") return `${context.baseUrl}/c/pay/${session.id}`;
+  return session.return_url?.replaceAll("{CHECKOUT_SESSION_ID}", session.id) ?? null;
 }
 
 /** The shopper ended the challenge of an intent, whether or not it belongs to a session. */
@@ -235,7 +242,7 @@ function concludeAttempt(
     ...session,
     payment_status: attempt.kind === "succeeded" ? "paid" : "unpaid",
     status: "complete",
-    url: null,
+    ...CLOSED,
   };
   context.store.put("checkout.session", completed);
   redeem(context, completed);

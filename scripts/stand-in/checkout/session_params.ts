@@ -22,7 +22,7 @@ import {
 } from "../core/fields.ts";
 import { SHIPPING_COUNTRIES } from "../core/places.ts";
 import { datedListParams, listParams } from "../core/router.ts";
-import { BANK_METHODS, FOREIGN_METHODS, METHOD_TYPES } from "../payments/foreign_methods.ts";
+import { FOREIGN_METHODS, METHOD_TYPES, PLAIN_METHODS } from "../payments/foreign_methods.ts";
 
 export const productData = map({
   name: required(text(250)),
@@ -69,6 +69,9 @@ export const shippingRateShape = {
 
 const customMessage = map({ message: required(text(1200)) });
 
+/** Accepted and without any effect here, but not with every `ui_mode`. */
+const given: Field<true> = { read: () => true };
+
 const LOCALES =
   "auto,bg,cs,da,de,el,en,en-GB,es,es-419,et,fi,fil,fr,fr-CA,hi-IN,hr,hu,id,it,ja,ko,lt,lv,ms,mt,nb,nl,pl,pt,pt-BR,ro,ru,sk,sl,sv,th,tr,vi,zh,zh-HK,zh-TW"
     .split(",");
@@ -84,6 +87,7 @@ export const sessionCreateParams = paramsOf<Stripe.Checkout.SessionCreateParams>
   allowed_payment_method_types: methodTypes,
   automatic_tax: map({ enabled: required(truth) }, { unsupported: ["liability"] }),
   billing_address_collection: oneOf("auto", "required"),
+  branding_settings: given,
   cancel_url: url,
   client_reference_id: text(200),
   consent_collection: map({
@@ -112,6 +116,7 @@ export const sessionCreateParams = paramsOf<Stripe.Checkout.SessionCreateParams>
   locale: oneOf(...LOCALES),
   metadata,
   mode: oneOf("payment", "setup", "subscription"),
+  origin_context: given,
   payment_intent_data: map({
     capture_method: oneOf("automatic", "automatic_async", "manual"),
     description: text(1000),
@@ -137,8 +142,10 @@ export const sessionCreateParams = paramsOf<Stripe.Checkout.SessionCreateParams>
         "request_overcapture",
       ],
     }),
-  }, { unsupported: [...FOREIGN_METHODS, ...BANK_METHODS] }),
+  }, { unsupported: [...FOREIGN_METHODS, ...PLAIN_METHODS] }),
   phone_number_collection: map({ enabled: required(truth) }),
+  redirect_on_completion: oneOf("always", "if_required", "never"),
+  return_url: url,
   saved_payment_method_options: map({
     allow_redisplay_filters: list(oneOf("always", "limited", "unspecified"), 3),
     payment_method_remove: oneOf("disabled", "enabled"),
@@ -158,18 +165,14 @@ export const sessionCreateParams = paramsOf<Stripe.Checkout.SessionCreateParams>
     "optional_items",
     "payment_method_configuration",
     "permissions",
-    "redirect_on_completion",
-    "return_url",
     "setup_intent_data",
     "subscription_data",
     "tax_id_collection",
   ],
   inert: [
     "adaptive_pricing",
-    "branding_settings",
     "integration_identifier",
     "managed_payments",
-    "origin_context",
     "payment_method_collection",
     "payment_method_data",
     "wallet_options",

@@ -1,10 +1,8 @@
 import type Stripe from "stripe";
 import type { Context } from "../core/context.ts";
 import { idOf, need } from "../core/context.ts";
-import { address } from "../core/address_fields.ts";
 import { ApiError, invalidRequest } from "../core/errors.ts";
 import {
-  email,
   type Field,
   list,
   map,
@@ -28,8 +26,10 @@ import { concludeAsync, endChallenge, paySession } from "../checkout/pay_session
 import { settleBankDebit } from "../payments/confirm.ts";
 import { appealDispute, openDispute } from "../payments/disputes.ts";
 import { warnOfFraud } from "../payments/early_fraud_warnings.ts";
-import { createPaymentMethod, type MethodInput } from "../payments/payment_methods.ts";
+import { moveRefund, REFUND_MOVES } from "../payments/refunds.ts";
+import { createPaymentMethod } from "../payments/payment_methods.ts";
 import { openReview } from "../payments/reviews.ts";
+import { methodInput, payParams } from "./pay_input.ts";
 import { rollSecret } from "../resources/webhook_endpoints.ts";
 
 export interface ControlHost {
@@ -99,22 +99,6 @@ const faultParams = paramsOf<{ api: unknown; deliver: unknown; rate_limit: unkno
   rate_limit: whole(1, 1_000_000),
 });
 
-const payParams = paramsOf<
-  Record<
-    "account_number" | "address" | "card" | "email" | "iban" | "name" | "session" | "three_d_secure",
-    unknown
-  >
->()({
-  session: required(text()),
-  card: text(23),
-  iban: text(42),
-  account_number: text(20),
-  email,
-  name: text(),
-  address,
-  three_d_secure: oneOf("fail", "pass"),
-});
-
 const DEFAULT_ADDRESS = {
   line1: "510 Townsend St",
   city: "San Francisco",
@@ -152,6 +136,31 @@ export class ControlApi {
             concludeAsync(context, settled);
             return { payment_intent: settled.id, status: settled.status };
           }),
+      ),
+      this.#call(
+        "POST",
+        "/_control/redirect",
+        paramsOf<{ outcome: string; payment_intent: string }>()({
+          payment_intent: required(text()),
+          outcome: required(oneOf("authorize", "cancel")),
+        }),
+        (params) =>
+          host.inContext((context) => {
+            const ended = endChallenge(context, params.payment_intent, params.outcome === "authorize");
+            return { payment_intent: ended.attempt.intent.id, status: ended.attempt.intent.status };
+          }),
+      ),
+      this.#call(
+        "POST",
+        "/_control/refund",
+        paramsOf<{ refund: string; status: string }>()({
+          refund: required(text()),
+          status: required(oneOf(...REFUND_MOVES)),
+        }),
+        (params) =>
+          host.inContext((context) =>
+            moveRefund(context, need(context, "refund", params.refund), params.status)
+          ),
       ),
       this.#call(
         "GET",
@@ -258,11 +267,7 @@ export class ControlApi {
   }
 
   #pay(params: ShapeValue<typeof payParams.shape>): object {
-    const input: MethodInput = params.iban !== undefined
-      ? { type: "sepa_debit", sepa_debit: { iban: params.iban } }
-      : params.account_number !== undefined
-      ? { type: "us_bank_account", us_bank_account: { account_number: params.account_number } }
-      : { type: "card", card: { number: params.card ?? "4242424242424242", cvc: cvcFor(params.card) } };
+    const input = methodInput(params);
     const name = params.name ?? "Jenny Rosen";
     const shopper = params.email ?? "jenny.rosen@example.com";
     // Only an address in the default's country can be completed from it.
@@ -286,8 +291,9 @@ export class ControlApi {
             billing_details: { address: place, email: shopper, name },
           }),
       );
-      if (attempt.kind !== "action_required") return attempt;
-      const ended = endChallenge(context, attempt.intent.id, params.three_d_secure !== "fail");
+      if (attempt.kind !== "action_required" || params.redirect === "leave") return attempt;
+      const passed = params.three_d_secure !== "fail" && params.redirect !== "cancel";
+      const ended = endChallenge(context, attempt.intent.id, passed);
       return { ...ended.attempt, session: ended.session ?? attempt.session };
     });
     if (outcome.kind === "declined") throw outcome.error;
@@ -334,11 +340,6 @@ export class ControlApi {
       message: `${queue.pending()} deliveries are still pending after ${flushMs / 1000} s.`,
     });
   }
-}
-
-/** American Express prints four digits. */
-function cvcFor(card: string | undefined): string {
-  return card?.startsWith("3") === true ? "1234" : "123";
 }
 
 async function readForm(request: Request, url: URL): Promise<FormMap> {

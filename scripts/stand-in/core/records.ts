@@ -1,5 +1,6 @@
 import type Stripe from "stripe";
 import type { CardBehaviour } from "../payments/test_cards.ts";
+import type { OtherMethod, OtherRefund } from "../payments/other_methods.ts";
 import type { BankBehaviour } from "../payments/test_bank_accounts.ts";
 import type { SessionInternals } from "../checkout/session_internals.ts";
 
@@ -86,7 +87,10 @@ export interface Internals {
 }
 
 /** How a payment method behaves when it is charged. */
-export type Behaviour = { type: "card"; card: CardBehaviour } | { type: "bank"; bank: BankBehaviour };
+export type Behaviour =
+  | { type: "card"; card: CardBehaviour }
+  | { type: "bank"; bank: BankBehaviour }
+  | { type: "other"; method: OtherMethod; refund: OtherRefund };
 
 export interface EndpointInternals {
   secret: string;

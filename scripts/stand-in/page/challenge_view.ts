@@ -28,6 +28,29 @@ export function challengeView(intent: Stripe.PaymentIntent): Html {
   );
 }
 
+/** The page of a bank or wallet that a method leads to, as Stripe's test mode shows it. */
+export function authorizeView(intent: Stripe.PaymentIntent, method: string): Html {
+  return document(
+    `${method} test payment page`,
+    html`
+      <body class="challenge-page">
+        <main class="challenge">
+          <p class="badge">Test mode</p>
+          <h1>${method} test payment page</h1>
+          <p>${MERCHANT.name} asks for <strong>${formatMoney(
+            intent.amount,
+            intent.currency,
+          )}</strong>. Choose what you do here; whoever closes this page has answered nothing.</p>
+          <form method="post" action="/authorize/${intent.id}">
+            <button class="pay" name="outcome" value="pass" type="submit">Authorize test payment</button>
+            <button class="plain" name="outcome" value="fail" type="submit">Fail test payment</button>
+          </form>
+        </main>
+      </body>
+    `,
+  );
+}
+
 /** Shown inside the checkout page's dialog once the challenge ended: tells the page around it. */
 export function challengeDone(): Html {
   return document(

@@ -127,6 +127,13 @@ export function payLabel(session: Stripe.Checkout.Session): string {
   return `${verb} ${formatMoney(amount, session.currency ?? "usd")}`;
 }
 
+/** What to say to a shopper who comes back from a bank or wallet without having paid. */
+function cameBack(context: Context, session: Stripe.Checkout.Session): string {
+  const intent = context.store.get("payment_intent", idOf(session.payment_intent) ?? "");
+  const error = intent?.last_payment_error ?? null;
+  return error === null || error.payment_method?.type === "card" ? "" : error.message ?? "";
+}
+
 /** The page of an open session. */
 export function checkoutView(
   context: Context,
@@ -140,7 +147,9 @@ export function checkoutView(
   const note = session.custom_text.submit?.message;
   return document(
     `Checkout · ${MERCHANT.name}`,
-    html`<body class="checkout" data-session="${session.id}">
+    html`<body class="checkout" data-session="${session.id}" ${
+      session.ui_mode === "embedded_page" ? html`data-embedded` : null
+    }>
 <div class="columns">
 <aside class="side" aria-label="Order">
 <header class="head">${back}<span class="badge">Test mode</span></header>
@@ -159,7 +168,7 @@ ${shippingSection(context, session, internals)}
       paymentSection(context, session, internals)
     }</div>
 ${consent(session)}
-<p class="message" role="alert" id="message"></p>
+<p class="message" role="alert" id="message">${cameBack(context, session)}</p>
 <button class="pay" type="submit" data-state="idle"><span class="pay-label">${payLabel(session)}</span><span
   class="spinner" aria-hidden="true"></span><span class="tick" aria-hidden="true">✓</span></button>
 ${note === undefined ? null : html`<p class="custom-text">${note}</p>`}

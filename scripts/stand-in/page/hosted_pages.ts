@@ -2,21 +2,27 @@ import type Stripe from "stripe";
 import type { Html } from "../http/html.ts";
 import { fullAddress } from "../core/address_fields.ts";
 import { type Context, idOf, need } from "../core/context.ts";
+import { API_VERSION } from "../core/api_version.ts";
 import { ApiError, invalidRequest } from "../core/errors.ts";
 import { formFromJson, type FormMap } from "../core/form.ts";
 import { applyDiscount, codeProblem } from "../checkout/discounts.ts";
 import { expireOnTime, recoverSession } from "../checkout/expire_session.ts";
 import { endChallenge, needInternals, needOpenSession, paySession } from "../checkout/pay_session.ts";
 import { savedCards } from "../checkout/session_customer.ts";
+import { afterPayment } from "../checkout/ui_mode.ts";
 import { withTotals } from "../checkout/totals.ts";
+import { sessionOfIntent } from "../payments/intents.ts";
 import { createPaymentMethod } from "../payments/payment_methods.ts";
-import { challengeDone, challengeView, receiptView } from "./challenge_view.ts";
+import { isOther, OTHER_NAMES } from "../payments/other_methods.ts";
+import { authorizeView, challengeDone, challengeView, receiptView } from "./challenge_view.ts";
 import { checkoutView, payLabel } from "./checkout_view.ts";
 import { notice, page } from "./layout.ts";
 import { problemOf, readCartChange, readConfirmation } from "./shopper_input.ts";
 import { summaryView } from "./summary_view.ts";
 import { formatMoney } from "../core/currencies.ts";
 
+/** Stripe.js is loaded by the name of its release, as the API version ends in it. */
+const RELEASE = API_VERSION.split(".")[1] ?? "";
 const ASSETS = new URL("./assets/", import.meta.url);
 const ASSET_TYPES: Record<string, string> = {
   css: "text/css; charset=utf-8",
@@ -38,7 +44,9 @@ export class HostedPages {
     const call = `${request.method} ${area}`;
     try {
       if (call === "GET _page") return await asset(first);
+      if (call === `GET ${RELEASE}` && first === "stripe.js") return await asset("stripe.js");
       if (call === "GET c" && first === "pay" && third === "") return this.#checkout(second);
+      if (call === "GET c" && first === "embed" && third === "") return this.#embedded(second);
       if (call === "GET c" && first === "pay" && third === "state") return Response.json(this.#state(second));
       if (call === "POST c" && first === "pay" && third === "update") {
         return Response.json(this.#update(second, await readJson(request)));
@@ -48,6 +56,8 @@ export class HostedPages {
       }
       if (call === "GET 3ds") return this.#challenge(first);
       if (call === "POST 3ds") return this.#endChallenge(first, await request.formData(), request);
+      if (call === "GET authorize") return this.#authorize(first);
+      if (call === "POST authorize") return this.#endRedirect(first, await request.formData());
       if (call === "GET r") return this.#recover(first, second);
       if (call === "GET receipts") return this.#receipt(first);
       if (call === "GET ") {
@@ -69,8 +79,29 @@ export class HostedPages {
       const seen = need(context, "checkout.session", id);
       if (seen.status === "open" && seen.expires_at <= context.now) expireOnTime(context, id);
       const session = need(context, "checkout.session", id);
+      if (session.ui_mode !== "hosted_page") return notFound();
       if (session.status === "open") return page(checkoutView(context, session, needInternals(context, id)));
       return page(session.status === "complete" ? completeNotice(session) : expiredNotice(session));
+    });
+  }
+
+  /** Stripe's page for a frame on the shop's page. Whoever has the secret may pay. */
+  #embedded(secret: string): Response {
+    return this.#inContext((context) => {
+      const id = secret.split("_secret_")[0] ?? "";
+      const seen = need(context, "checkout.session", id);
+      if (seen.ui_mode !== "embedded_page") return notFound();
+      if (seen.status === "open" && seen.expires_at <= context.now) expireOnTime(context, id);
+      const session = need(context, "checkout.session", id);
+      if (session.status !== "open") {
+        return page(
+          session.status === "complete" ? completeNotice(session) : expiredNotice(session),
+          200,
+          true,
+        );
+      }
+      if (session.client_secret !== secret) return notFound();
+      return page(checkoutView(context, session, needInternals(context, id)), 200, true);
     });
   }
 
@@ -78,7 +109,7 @@ export class HostedPages {
   #state(id: string): object {
     return this.#inContext((context) => {
       const session = need(context, "checkout.session", id);
-      if (session.status === "complete") return { status: "complete", redirect: successUrl(session) };
+      if (session.status === "complete") return { status: "complete", redirect: afterPayment(session) };
       const intent = context.store.get("payment_intent", idOf(session.payment_intent) ?? "");
       const failure = intent?.last_payment_error?.message ?? null;
       return { status: session.status, error: failure === null ? null : { message: failure, field: null } };
@@ -133,9 +164,12 @@ export class HostedPages {
     // The failed attempt is a fact by now: only its answer is an error.
     if (attempt.kind === "declined") throw attempt.error;
     if (attempt.kind === "action_required") {
-      return { status: "requires_action", challenge_url: `/3ds/${attempt.intent.id}` };
+      const away = attempt.intent.next_action?.redirect_to_url?.url ?? "";
+      return away.includes("/authorize/")
+        ? { status: "requires_action", redirect_url: away }
+        : { status: "requires_action", challenge_url: `/3ds/${attempt.intent.id}` };
     }
-    return { status: "complete", redirect: successUrl(attempt.session) };
+    return { status: "complete", redirect: afterPayment(attempt.session) };
   }
 
   #challenge(id: string): Response {
@@ -144,18 +178,20 @@ export class HostedPages {
       if (intent.status !== "requires_action") {
         return page(notice("Nothing to verify", "This payment is not waiting for your bank.", null));
       }
-      return page(challengeView(intent));
+      return page(challengeView(intent), 200, isEmbedded(sessionOfIntent(context, id)));
     });
   }
 
   #endChallenge(id: string, form: FormData, request: Request): Response {
     const passed = form.get("outcome") === "pass";
-    const { returnUrl, ofSession } = this.#inContext((context) => {
+    const { returnUrl, ofSession, framed } = this.#inContext((context) => {
       const back = context.store.internals("payment_intent", id)?.return_url ?? null;
       const { session } = endChallenge(context, id, passed);
-      return { returnUrl: back, ofSession: session !== undefined };
+      return { returnUrl: back, ofSession: session !== undefined, framed: isEmbedded(session) };
     });
-    if (ofSession && request.headers.get("sec-fetch-dest") === "iframe") return page(challengeDone());
+    if (ofSession && request.headers.get("sec-fetch-dest") === "iframe") {
+      return page(challengeDone(), 200, framed);
+    }
     if (returnUrl === null) return page(challengeDone());
     const target = new URL(returnUrl);
     if (!ofSession) {
@@ -163,6 +199,27 @@ export class HostedPages {
       target.searchParams.set("redirect_status", passed ? "succeeded" : "failed");
     }
     return new Response(null, { status: 303, headers: { location: target.href } });
+  }
+
+  #authorize(id: string): Response {
+    return this.#inContext((context) => {
+      const intent = need(context, "payment_intent", id);
+      if (intent.status !== "requires_action") {
+        return page(notice("Nothing to authorize", "This payment is over: nothing was asked of you.", null));
+      }
+      const { type } = need(context, "payment_method", idOf(intent.payment_method) ?? "");
+      return page(authorizeView(intent, isOther(type) ? OTHER_NAMES[type] : type));
+    });
+  }
+
+  /** The bank or wallet sends the shopper back to the page they left, which may be the shop's own. */
+  #endRedirect(id: string, form: FormData): Response {
+    const target = this.#inContext((context) => {
+      const back = context.store.internals("payment_intent", id)?.return_url ?? "/";
+      const { session } = endChallenge(context, id, form.get("outcome") === "pass");
+      return session?.status === "complete" ? afterPayment(session, true) ?? back : back;
+    });
+    return new Response(null, { status: 303, headers: { location: target } });
   }
 
   #recover(id: string, token: string): Response {
@@ -173,6 +230,10 @@ export class HostedPages {
   #receipt(id: string): Response {
     return this.#inContext((context) => page(receiptView(need(context, "charge", id))));
   }
+}
+
+function isEmbedded(session: Stripe.Checkout.Session | undefined): boolean {
+  return session?.ui_mode === "embedded_page";
 }
 
 function withPromotion(
@@ -201,15 +262,13 @@ function savedCard(context: Context, sessionId: string, id: string): Stripe.Paym
   return card;
 }
 
-function successUrl(session: Stripe.Checkout.Session): string {
-  return (session.success_url ?? "/").replaceAll("{CHECKOUT_SESSION_ID}", session.id);
-}
-
 function completeNotice(session: Stripe.Checkout.Session): Html {
-  return notice("You're all done here", "You've already completed this payment.", {
-    href: successUrl(session),
-    label: "Return to the shop",
-  });
+  const href = session.ui_mode === "hosted_page" ? afterPayment(session) : null;
+  return notice(
+    "You're all done here",
+    "You've already completed this payment.",
+    href === null ? null : { href, label: "Return to the shop" },
+  );
 }
 
 function expiredNotice(session: Stripe.Checkout.Session): Html {

@@ -1,14 +1,16 @@
 import { type Html, html } from "../http/html.ts";
 import { MERCHANT } from "../core/merchant.ts";
 
-const POLICY = [
-  "default-src 'self'",
-  "img-src 'self' http: https: data:",
-  "style-src 'self'",
-  "script-src 'self'",
-  "frame-ancestors 'self'",
-  "base-uri 'none'",
-].join("; ");
+/** `framed`: any page of this machine may hold it in a frame. */
+const policy = (framed: boolean) =>
+  [
+    "default-src 'self'",
+    "img-src 'self' http: https: data:",
+    "style-src 'self'",
+    "script-src 'self'",
+    `frame-ancestors 'self'${framed ? " http://127.0.0.1:* http://localhost:*" : ""}`,
+    "base-uri 'none'",
+  ].join("; ");
 
 /** A whole page. */
 export function document(title: string, body: Html, script: string | null = null): Html {
@@ -50,12 +52,13 @@ export function footer(): Html {
   return html`<footer class="foot"><span>Local stand-in for Stripe Checkout</span><span>No money moves</span></footer>`;
 }
 
-export function page(content: Html, status = 200): Response {
+/** An answer with a page; `framed`: for a frame of the shop's page, which no other page may be. */
+export function page(content: Html, status = 200, framed = false): Response {
   return new Response(content.text, {
     status,
     headers: {
       "content-type": "text/html; charset=utf-8",
-      "content-security-policy": POLICY,
+      "content-security-policy": policy(framed),
       "cache-control": "no-store",
       "referrer-policy": "strict-origin-when-cross-origin",
       "x-content-type-options": "nosniff",

@@ -4,6 +4,7 @@ import type { Context } from "../core/context.ts";
 import { MERCHANT } from "../core/merchant.ts";
 import { savedCards } from "../checkout/session_customer.ts";
 import type { SessionInternals } from "../checkout/session_internals.ts";
+import { isOther, isRedirect, OTHER_NAMES } from "../payments/other_methods.ts";
 import { addressFields, countrySelect, field } from "./form_fields_view.ts";
 
 const BILLING_COUNTRIES =
@@ -78,10 +79,24 @@ ${
 }
 
 const METHOD_NAMES: Record<string, string> = {
+  ...OTHER_NAMES,
   card: "Card",
   sepa_debit: "SEPA Direct Debit",
   us_bank_account: "US bank account",
 };
+
+/** What a method asks for here: a bank debit its account, the others nothing. */
+function methodPanel(type: string): Html {
+  if (!isOther(type)) return bankFields(type);
+  const text = isRedirect(type)
+    ? `You go to ${OTHER_NAMES[type]} to complete your payment, and come back here.`
+    : `You pay with what ${OTHER_NAMES[type]} keeps for your e-mail address.`;
+  return html`
+    <div data-method-panel="${type}" hidden>
+      <p class="custom-text">${text}</p>
+    </div>
+  `;
+}
 
 function bankFields(type: string): Html {
   const input = type === "sepa_debit"
@@ -162,7 +177,7 @@ ${
 <h2 id="payment-title">Payment method</h2>
 ${choice}
 ${types.includes("card") ? cardFields(session) : null}
-${types.filter((type) => type !== "card").map(bankFields)}
+${types.filter((type) => type !== "card").map(methodPanel)}
 ${
     internals.offersSaving
       ? html`

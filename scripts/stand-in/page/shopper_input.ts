@@ -14,6 +14,7 @@ import { address, type AddressInput } from "../core/address_fields.ts";
 import type { ApiError } from "../core/errors.ts";
 import type { FormMap } from "../core/form.ts";
 import type { ShopperDetails } from "../checkout/pay_session.ts";
+import { OTHER_METHODS } from "../payments/other_methods.ts";
 import type { MethodInput } from "../payments/payment_methods.ts";
 
 /** Digits, however the shopper spaced them. */
@@ -38,7 +39,7 @@ type FieldName =
   | "terms";
 
 const confirmParams = paramsOf<Record<FieldName, unknown>>()({
-  method: required(oneOf("card", "sepa_debit", "us_bank_account")),
+  method: required(oneOf("card", "sepa_debit", "us_bank_account", ...OTHER_METHODS)),
   email: required(email),
   name: text(200),
   phone: text(40),

@@ -3,6 +3,7 @@ import { type Context, idOf } from "../core/context.ts";
 import { newId } from "../core/ids.ts";
 import type { Behaviour } from "../core/records.ts";
 import type { Decline } from "./declines.ts";
+import { otherDetails } from "./other_methods.ts";
 import type { CardBehaviour } from "./test_cards.ts";
 
 const FEE_SHARE = 0.029;
@@ -112,14 +113,23 @@ function cardDetails(
         }
         : null,
       transaction_link_id: null,
-      wallet: null,
+      wallet: walletOf(method),
     },
     type: "card",
   };
 }
 
+function walletOf(method: Stripe.PaymentMethod): Stripe.Charge.PaymentMethodDetails.Card.Wallet | null {
+  const type = method.card?.wallet?.type;
+  if (type !== "apple_pay" && type !== "google_pay") return null;
+  return { dynamic_last4: method.card?.last4 ?? null, type, [type]: {} };
+}
+
 function methodDetails(input: ChargeInput): Stripe.Charge.PaymentMethodDetails {
   if (input.behaviour.type === "card") return cardDetails(input, input.behaviour.card);
+  if (input.behaviour.type === "other") {
+    return otherDetails(input.behaviour.method, input.method.billing_details);
+  }
   const mandate = newId("mandate");
   if (input.behaviour.bank.method === "sepa_debit") {
     const { sepa_debit } = input.method;

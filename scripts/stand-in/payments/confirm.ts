@@ -1,6 +1,8 @@
 import type Stripe from "stripe";
 import { behaviourOf, type Context, idOf, need } from "../core/context.ts";
 import { ApiError, invalidRequest } from "../core/errors.ts";
+import type { Behaviour } from "../core/records.ts";
+import { isRedirect } from "./other_methods.ts";
 import type { BankBehaviour } from "./test_bank_accounts.ts";
 import { type Authentication, createCharge, recordChargeBalance } from "./charges.ts";
 import { AUTHENTICATION_FAILED, type Decline, DECLINES } from "./declines.ts";
@@ -44,6 +46,8 @@ export function confirmIntent(
   const ready = { ...intent, payment_method: method.id, next_action: null, last_payment_error: null };
   if (behaviour.type === "bank") return startBankDebit(context, ready, method, behaviour.bank);
 
+  if (behaviour.type === "other") return startOther(context, ready, method, behaviour, options);
+
   const asked = intent.payment_method_options?.card?.request_three_d_secure;
   const { card } = behaviour;
   const challenged = card.threeDSecure === "always" ||
@@ -76,7 +80,7 @@ export function completeChallenge(context: Context, intent: Stripe.PaymentIntent
         code: AUTHENTICATION_FAILED.code,
         message: AUTHENTICATION_FAILED.message,
         payment_method: method,
-        type: "card_error",
+        type: behaviour.type === "card" ? "card_error" : "invalid_request_error",
       },
       payment_method: null,
       status: "requires_payment_method",
@@ -84,6 +88,7 @@ export function completeChallenge(context: Context, intent: Stripe.PaymentIntent
     context.emit("payment_intent.payment_failed", failed);
     return { kind: "declined", intent: failed, error: declinedError(failed) };
   }
+  if (behaviour.type === "other") return payOther(context, ready, method, behaviour);
   if (behaviour.type !== "card") throw invalidRequest("Only cards are authenticated.", "payment_intent");
   return chargeCard(context, ready, method, behaviour.card, "authenticated");
 }
@@ -92,8 +97,9 @@ function requireAction(
   context: Context,
   intent: Stripe.PaymentIntent,
   returnUrl: string | null,
+  page: "3ds" | "authorize" = "3ds",
 ): Stripe.PaymentIntent {
-  const url = `${context.baseUrl}/3ds/${intent.id}`;
+  const url = `${context.baseUrl}/${page}/${intent.id}`;
   const saved = saveIntent(context, intent, {
     status: "requires_action",
     next_action: returnUrl === null
@@ -102,6 +108,48 @@ function requireAction(
   });
   context.emit("payment_intent.requires_action", saved);
   return saved;
+}
+
+/** A method that leads away goes on when the shopper has answered there; Link pays at once. */
+function startOther(
+  context: Context,
+  intent: Stripe.PaymentIntent,
+  method: Stripe.PaymentMethod,
+  behaviour: Behaviour & { type: "other" },
+  options: ConfirmOptions,
+): Attempt {
+  if (!isRedirect(behaviour.method)) return payOther(context, intent, method, behaviour);
+  if (options.returnUrl === null) {
+    throw invalidRequest(
+      `A \`return_url\` must be given for the payment method type \`${behaviour.method}\`.`,
+      "return_url",
+      "parameter_missing",
+    );
+  }
+  return { kind: "action_required", intent: requireAction(context, intent, options.returnUrl, "authorize") };
+}
+
+function payOther(
+  context: Context,
+  intent: Stripe.PaymentIntent,
+  method: Stripe.PaymentMethod,
+  behaviour: Behaviour & { type: "other" },
+): Attempt {
+  const charge = createCharge(context, {
+    intent,
+    method,
+    behaviour,
+    authentication: "none",
+    outcome: { kind: "succeeded", captured: true },
+  });
+  const paid = saveIntent(context, intent, {
+    amount_received: intent.amount,
+    latest_charge: charge.id,
+    status: "succeeded",
+  });
+  context.emit("charge.succeeded", charge);
+  context.emit("payment_intent.succeeded", paid);
+  return { kind: "succeeded", intent: paid };
 }
 
 function chargeCard(

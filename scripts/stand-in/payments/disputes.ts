@@ -69,8 +69,11 @@ export type DisputeKind = "fraudulent" | "inquiry" | "product_not_received";
 
 /** The cardholder disputes a charge; an inquiry moves no money yet. */
 export function openDispute(context: Context, charge: Stripe.Charge, kind: DisputeKind): Stripe.Dispute {
-  const inquiry = kind === "inquiry";
-  const reason = inquiry ? "fraudulent" : kind;
+  const paidBy = charge.payment_method_details?.type ?? "card";
+  // Of a bank debit the customer's bank has decided already: it is told as lost, and cannot be answered.
+  const final = paidBy === "sepa_debit" || paidBy === "us_bank_account";
+  const inquiry = kind === "inquiry" && !final;
+  const reason = final ? "debit_not_authorized" : inquiry ? "fraudulent" : kind;
   const card = charge.payment_method_details?.card;
   const dispute: Stripe.Dispute = {
     id: newId("dispute"),
@@ -100,24 +103,29 @@ export function openDispute(context: Context, charge: Stripe.Charge, kind: Dispu
     livemode: false,
     metadata: {},
     payment_intent: idOf(charge.payment_intent),
-    payment_method_details: {
-      card: {
-        brand: card?.brand ?? "visa",
-        case_type: inquiry ? "inquiry" : "chargeback",
-        network: card?.brand ?? "visa",
-        network_reason_code: NETWORK_CODES[reason] ?? null,
-      },
-      type: "card",
-    },
+    ...(paidBy === "card"
+      ? {
+        payment_method_details: {
+          card: {
+            brand: card?.brand ?? "visa",
+            case_type: inquiry ? "inquiry" : "chargeback",
+            network: card?.brand ?? "visa",
+            network_reason_code: NETWORK_CODES[reason] ?? null,
+          },
+          type: "card",
+        },
+      }
+      : {}),
     reason,
-    status: inquiry ? "warning_needs_response" : "needs_response",
+    status: final ? "lost" : inquiry ? "warning_needs_response" : "needs_response",
   };
   if (!inquiry) dispute.balance_transactions = [withdraw(context, dispute)];
   context.store.put("dispute", dispute);
   context.store.put("charge", { ...need(context, "charge", charge.id), disputed: true });
-  awaitDeadline(context, dispute);
+  if (!final) awaitDeadline(context, dispute);
   context.emit("charge.dispute.created", dispute);
   if (!inquiry) context.emit("charge.dispute.funds_withdrawn", dispute);
+  if (final) context.emit("charge.dispute.closed", dispute);
   settleWarningsOf(context, charge.id);
   closeReviewOf(context, charge.id, "disputed");
   return dispute;

@@ -6,6 +6,7 @@ import { ApiError, invalidRequest, resourceMissing } from "../core/errors.ts";
 import { newId } from "../core/ids.ts";
 import type { Behaviour } from "../core/records.ts";
 import { DECLINES } from "./declines.ts";
+import { isOther, type OtherMethod, type OtherRefund, otherView } from "./other_methods.ts";
 import { type BankBehaviour, sepaDebit, usBankAccount } from "./test_bank_accounts.ts";
 import { type CardBehaviour, cardBehaviour, namedCard } from "./test_cards.ts";
 
@@ -25,7 +26,11 @@ export interface CardInput {
 }
 
 export interface MethodInput {
-  type: "card" | "sepa_debit" | "us_bank_account";
+  type: "card" | "sepa_debit" | "us_bank_account" | OtherMethod;
+  /** The wallet that holds the card. */
+  wallet?: "apple_pay" | "google_pay";
+  /** How a refund of what is neither card nor bank debit goes. */
+  refund?: OtherRefund;
   card?: CardInput;
   sepa_debit?: { iban: string };
   us_bank_account?: { account_number?: string; routing_number?: string };
@@ -186,7 +191,14 @@ export function createPaymentMethod(context: Context, input: MethodInput): Strip
   if (input.type === "card") {
     const { card, month, year } = readCard(context, input.card ?? {});
     behaviour = { type: "card", card };
-    method = { ...base, card: cardView(card, month, year, input.card ?? {}) };
+    const view = cardView(card, month, year, input.card ?? {});
+    const wallet = input.wallet === undefined
+      ? null
+      : { dynamic_last4: card.last4, type: input.wallet, [input.wallet]: {} };
+    method = { ...base, card: { ...view, wallet } };
+  } else if (isOther(input.type)) {
+    behaviour = { type: "other", method: input.type, refund: input.refund ?? "soon" };
+    method = { ...base, ...otherView(input.type, base.billing_details.email) };
   } else {
     const bank = readBank(input);
     behaviour = { type: "bank", bank };

@@ -3,6 +3,7 @@ import { type Context, idOf, need } from "../core/context.ts";
 import { invalidRequest } from "../core/errors.ts";
 import { newId } from "../core/ids.ts";
 import { checkUnits } from "../core/money.ts";
+import { isRedirect } from "./other_methods.ts";
 import { recordBalance } from "./charges.ts";
 import { endInquiriesOf } from "./disputes.ts";
 import { settleWarningsOf } from "./early_fraud_warnings.ts";
@@ -89,7 +90,12 @@ export function createRefund(context: Context, input: RefundInput): Stripe.Refun
   const amount = refundableAmount(context, charge, input.amount);
   const behaviour = context.store.internals("payment_method", charge.payment_method ?? "");
   const card = behaviour?.type === "card" ? behaviour.card : null;
-  const pending = card?.refund === "pending" || behaviour?.type === "bank";
+  const other = behaviour?.type === "other" && isRedirect(behaviour.method) ? behaviour.refund : null;
+  const status = other === "requires_action"
+    ? other
+    : card?.refund === "pending" || behaviour?.type === "bank" || other !== null
+    ? "pending"
+    : "succeeded";
   const id = newId("refund");
   const balance = recordBalance(context, {
     amount: -amount,
@@ -119,18 +125,18 @@ export function createRefund(context: Context, input: RefundInput): Stripe.Refun
     metadata: input.metadata,
     payment_intent: idOf(charge.payment_intent),
     payment_method: charge.payment_method,
-    ...(pending ? { pending_reason: "processing" as const } : {}),
+    ...waitingFor(context, status, charge),
     reason: input.reason,
     receipt_number: null,
     source_transfer_reversal: null,
-    status: pending ? "pending" : "succeeded",
+    status,
     transfer_reversal: null,
   };
   context.store.put("refund", refund);
   const changed = returned(context, charge, amount);
   context.emit("refund.created", refund);
   context.emit("charge.refunded", changed, charge);
-  if (pending) context.schedule("succeed_refund", id, context.pace.refundMs);
+  if (status === "pending" && other !== "held") context.schedule("succeed_refund", id, context.pace.refundMs);
   if (card?.refund === "fails") context.schedule("fail_refund", id, context.pace.refundMs);
   if (changed.refunded) {
     settleWarningsOf(context, charge.id);
@@ -155,8 +161,61 @@ export function succeedRefund(context: Context, id: string): void {
   announce(context, succeeded, refund);
 }
 
+/** What a refund says of why it is not there yet. */
+function waitingFor(
+  context: Context,
+  status: string,
+  charge: Stripe.Charge,
+): Pick<Stripe.Refund, "next_action" | "pending_reason"> {
+  if (status === "pending") return { pending_reason: "processing" };
+  if (status !== "requires_action") return {};
+  return {
+    next_action: {
+      type: "display_details",
+      display_details: {
+        email_sent: { email_sent_at: context.now, email_sent_to: charge.billing_details.email ?? "" },
+        expires_at: context.now + DETAILS_S,
+      },
+    },
+  };
+}
+
+/** Where a refund can be brought by hand, as banks and customers do. */
+export const REFUND_MOVES = ["canceled", "failed", "pending", "requires_action", "succeeded"] as const;
+
+/** How long a customer has to say where the money should go. */
+const DETAILS_S = 45 * 24 * 3600;
+
+/** The bank, or the customer, moves a refund that has not ended. */
+export function moveRefund(
+  context: Context,
+  refund: Stripe.Refund,
+  status: typeof REFUND_MOVES[number],
+): Stripe.Refund {
+  if (refund.status === "failed" || refund.status === "canceled") {
+    throw invalidRequest(`Refund ${refund.id} with status ${refund.status} has ended.`, "refund");
+  }
+  if (refund.status === "succeeded" && status !== "failed") {
+    throw invalidRequest(`Refund ${refund.id} has succeeded, and can only bounce.`, "refund");
+  }
+  if (status === "failed" || status === "canceled") {
+    failRefund(context, refund.id, status);
+    return need(context, "refund", refund.id);
+  }
+  const { pending_reason: _reason, next_action: _action, ...rest } = refund;
+  const charge = need(context, "charge", idOf(refund.charge) ?? "");
+  const moved: Stripe.Refund = { ...rest, ...waitingFor(context, status, charge), status };
+  context.store.put("refund", moved);
+  announce(context, moved, refund);
+  return moved;
+}
+
 /** A refund bounces: the bank sends it back, and the charge counts it no more. */
-export function failRefund(context: Context, id: string): void {
+export function failRefund(
+  context: Context,
+  id: string,
+  status: "canceled" | "failed" = "failed",
+): void {
   const refund = context.store.get("refund", id);
   if (refund === undefined || refund.status === "failed" || refund.status === "canceled") return;
   const balance = recordBalance(context, {
@@ -167,11 +226,12 @@ export function failRefund(context: Context, id: string): void {
     type: "refund_failure",
     reportingCategory: "refund_failure",
   });
+  const { pending_reason: _reason, next_action: _action, ...rest } = refund;
   const failed: Stripe.Refund = {
-    ...refund,
+    ...rest,
     failure_balance_transaction: balance.id,
-    failure_reason: "expired_or_canceled_card",
-    status: "failed",
+    failure_reason: status === "canceled" ? "merchant_request" : "expired_or_canceled_card",
+    status,
   };
   context.store.put("refund", failed);
   const charge = context.store.get("charge", idOf(refund.charge) ?? "");
@@ -180,7 +240,7 @@ export function failRefund(context: Context, id: string): void {
     context.emit("charge.updated", changed, charge);
   }
   announce(context, failed, refund);
-  context.emit("refund.failed", failed);
+  if (status === "failed") context.emit("refund.failed", failed);
 }
 
 /** Changes a refund's metadata. */

@@ -18,7 +18,8 @@ import {
   url,
   whole,
 } from "../core/fields.ts";
-import { BANK_METHODS, FOREIGN_METHODS, METHOD_TYPES } from "../payments/foreign_methods.ts";
+import { FOREIGN_METHODS, METHOD_TYPES, PLAIN_METHODS } from "../payments/foreign_methods.ts";
+import { OTHER_METHODS } from "../payments/other_methods.ts";
 import { methodInputShape } from "./payment_methods.ts";
 
 const methodOptions = map({
@@ -41,13 +42,16 @@ const methodOptions = map({
       "three_d_secure",
     ],
   }),
-}, { unsupported: [...FOREIGN_METHODS, ...BANK_METHODS] });
+}, { unsupported: [...FOREIGN_METHODS, ...PLAIN_METHODS] });
 const mandateData = map({
   customer_acceptance: required(map({ accepted_at: timestamp, type: required(oneOf("offline", "online")) }, {
     inert: ["offline", "online"],
   })),
 });
-const methodData = map(methodInputShape, { unsupported: FOREIGN_METHODS, inert: ["radar_options"] });
+const methodData = map(methodInputShape, {
+  unsupported: [...FOREIGN_METHODS, ...OTHER_METHODS],
+  inert: ["radar_options"],
+});
 
 export const createParams = paramsOf<Stripe.PaymentIntentCreateParams>()({
   amount: required(whole(1)),

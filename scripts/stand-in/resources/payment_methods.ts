@@ -18,6 +18,7 @@ import {
 import { listParams, listRoute, type Route, route } from "../core/router.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
 import { FOREIGN_METHODS, METHOD_TYPES } from "../payments/foreign_methods.ts";
+import { OTHER_METHODS } from "../payments/other_methods.ts";
 import {
   attachToCustomer,
   checkAttachable,
@@ -76,7 +77,7 @@ export const paymentMethodRoutes: Route[] = [
     "POST",
     "/v1/payment_methods",
     paramsOf<Stripe.PaymentMethodCreateParams>()(methodInputShape, {
-      unsupported: ["customer", "payment_method", ...FOREIGN_METHODS],
+      unsupported: ["customer", "payment_method", ...FOREIGN_METHODS, ...OTHER_METHODS],
       inert: ["radar_options"],
     }),
     (context, params) => createPaymentMethod(context, params),

@@ -17,6 +17,7 @@ import {
   webAddress,
   wholeNumber,
 } from "./text/variables.ts";
+import { paymentMethods } from "./payment_methods.ts";
 import { shippingCountries } from "./shipping_countries.ts";
 import { normalizeAddress } from "./http/client_ip.ts";
 import { isLoopback } from "./http/loopback.ts";
@@ -57,6 +58,8 @@ export interface Env {
     termsConsent: boolean;
     /** Business buyers may give their company and tax ids, which the receipt shows. */
     taxIds: boolean;
+    /** What Stripe's dynamic choice of methods is limited to, or made without; at most one is not empty. */
+    paymentMethods: { allowed: string[]; excluded: string[] };
     threeDSecure: "automatic" | "any" | "challenge";
     sessionMinutes: number;
     statementDescriptorSuffix: string | null;
@@ -111,6 +114,8 @@ const originsMend =
   "set exact origins (https://shop.example), comma separated, no path, no slash at the end, no *";
 const shippingMend =
   "set two-letter codes of countries that Stripe takes delivery addresses for (US,CA,GB), comma separated";
+const methodsMend =
+  "set Stripe's names of what to offer (card,ideal), or each with a - in front of what not to offer (-klarna,-zip)";
 const linkSecretMend = "set at least 32 random characters; two secrets, comma separated, while it is rotated";
 const mailSecretsMend = "set one or more signing secrets of Resend's webhook (whsec_…), comma separated";
 const collectorHeader = /^[\w-]+=([!-$&-~]|%[0-7][0-9A-Fa-f])+$/;
@@ -160,6 +165,9 @@ const schema = z.object({
   CHECKOUT_PROMOTION_CODES: flag("false"),
   CHECKOUT_TERMS_CONSENT: flag("false"),
   CHECKOUT_TAX_IDS: flag("false"),
+  CHECKOUT_PAYMENT_METHODS: commaList(methodsMend, (item) => paymentMethods.has(item.replace(/^-/, "")))
+    .refine((items) => new Set(items.map((item) => item.startsWith("-"))).size < 2, { error: methodsMend })
+    .default([]),
   CHECKOUT_THREE_D_SECURE: choice(["automatic", "any", "challenge"], "automatic"),
   // Stripe accepts 30 minutes to 24 hours.
   CHECKOUT_SESSION_MINUTES: wholeNumber(30, 1440, 30),
@@ -315,6 +323,12 @@ function toEnv(values: Values): Env {
       promotionCodes: values.CHECKOUT_PROMOTION_CODES,
       termsConsent: values.CHECKOUT_TERMS_CONSENT,
       taxIds: values.CHECKOUT_TAX_IDS,
+      paymentMethods: {
+        allowed: values.CHECKOUT_PAYMENT_METHODS.filter((item) => !item.startsWith("-")),
+        excluded: values.CHECKOUT_PAYMENT_METHODS.flatMap((item) =>
+          item.startsWith("-") ? [item.slice(1)] : []
+        ),
+      },
       threeDSecure: values.CHECKOUT_THREE_D_SECURE,
       sessionMinutes: values.CHECKOUT_SESSION_MINUTES,
       statementDescriptorSuffix: values.CHECKOUT_STATEMENT_DESCRIPTOR_SUFFIX ?? null,

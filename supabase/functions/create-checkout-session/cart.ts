@@ -1,6 +1,7 @@
 /** What a storefront may ask for, checked field by field; nothing here is trusted for prices. */
 import { z } from "zod";
 import { emailAddress, normalizeEmail } from "../_shared/text/email_address.ts";
+import type { PaymentPage } from "../_shared/checkout/session_params.ts";
 import { AppError } from "../_shared/errors.ts";
 import { validBody } from "../_shared/http/valid_body.ts";
 
@@ -10,6 +11,9 @@ export interface Cart {
   customerEmail: string | null;
   successUrl: string | null;
   cancelUrl: string | null;
+  /** How the shopper pays; decides which of the addresses counts. */
+  uiMode: PaymentPage["ui_mode"];
+  returnUrl: string | null;
   locale: string | null;
   /** The session of this shopper's last checkout, to be ended if it is still open. */
   previousSessionId: string | null;
@@ -32,6 +36,8 @@ export const cartSchema = z.strictObject({
   customer_email: emailAddress.optional(),
   success_url: webUrl.optional(),
   cancel_url: webUrl.optional(),
+  ui_mode: z.enum(["hosted_page", "embedded_page", "elements"]).optional(),
+  return_url: webUrl.optional(),
   // Written out for both cases: the flag of a pattern does not reach docs/openapi.json.
   locale: z.string().max(35).regex(/^(auto|[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*)$/, {
     error: "must be a language tag",
@@ -39,6 +45,14 @@ export const cartSchema = z.strictObject({
   previous_session_id: z.string().max(255).regex(/^cs_\w+$/, { error: "must be a session id" }).optional(),
   turnstile_token: z.string().min(1).max(2_048).regex(printable).optional(),
   accepts_marketing: z.boolean().optional(),
+}).superRefine((body, context) => {
+  // As Stripe has it: a page of its own leads back to two places, one in the shop's page to one.
+  const hosted = (body.ui_mode ?? "hosted_page") === "hosted_page";
+  for (const path of hosted ? ["return_url"] as const : ["success_url", "cancel_url"] as const) {
+    if (body[path] === undefined) continue;
+    const message = `is not for ui_mode ${body.ui_mode ?? "hosted_page"}`;
+    context.addIssue({ code: "custom", path: [path], message });
+  }
 });
 
 /**
@@ -51,6 +65,8 @@ export function parseCart(body: unknown): Cart {
     customer_email,
     success_url,
     cancel_url,
+    ui_mode,
+    return_url,
     locale,
     previous_session_id,
     turnstile_token,
@@ -61,6 +77,8 @@ export function parseCart(body: unknown): Cart {
     customerEmail: customer_email ?? null,
     successUrl: success_url ?? null,
     cancelUrl: cancel_url ?? null,
+    uiMode: ui_mode ?? "hosted_page",
+    returnUrl: return_url ?? null,
     locale: locale ?? null,
     previousSessionId: previous_session_id ?? null,
     turnstileToken: turnstile_token ?? null,

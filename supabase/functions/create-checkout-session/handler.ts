@@ -10,16 +10,20 @@ import {
   checkoutDurations,
   openSession,
   type OpenSessionDeps,
+  type PayableSession,
+  payableSession,
   velocityExceeded,
 } from "../_shared/checkout/open_session.ts";
-import { cancelUrl, successUrl, successUrlFor } from "../_shared/checkout/return_urls.ts";
-import type { ReturnUrls } from "../_shared/checkout/session_params.ts";
+import { doneUrlOf, paymentPage } from "../_shared/checkout/return_urls.ts";
+import type { PaymentPage } from "../_shared/checkout/session_params.ts";
 import type { StripeCalls } from "../_shared/checkout/stripe_calls.ts";
 import { shopperAddress } from "../_shared/http/client_ip.ts";
 import type { Env } from "../_shared/env.ts";
 import { AppError } from "../_shared/errors.ts";
 import { json, readJson, respond } from "../_shared/http/endpoint.ts";
 import type { Logger } from "../_shared/log.ts";
+import { observe } from "../_shared/database/readings.ts";
+import { checkoutSessionFacts } from "../_shared/stripe_events/checkout_session.ts";
 import type { RateLimiter } from "../_shared/limits/rate_limit.ts";
 import type { Checkout, CheckoutCalls, CheckoutRequest } from "../_shared/database/checkout.ts";
 import { parseCart, parseIdempotencyKey } from "./cart.ts";
@@ -51,10 +55,7 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
     const { key, user } = await requireApiKey(request, deps.env);
     const cart = parseCart(await readJson(request, bodyLimitBytes));
     const idempotencyKey = parseIdempotencyKey(request.headers, user === null);
-    const urls = {
-      success: successUrl(cart.successUrl, deps.env),
-      cancel: cancelUrl(cart.cancelUrl, deps.env),
-    };
+    const page = paymentPage(cart, deps.env);
     const deadline = startDeadline(deps.now);
     const address = shopperAddress(request.headers, key === "secret");
     await takeLimits({ address, user }, deps);
@@ -64,27 +65,25 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
     );
 
     const bound = { ...deps, rpc: deps.rpcWithin(deadline.databaseMs) };
-    const checkout = await begin(
-      {
-        p_items: cart.items,
-        p_idempotency_key: idempotencyKey,
-        p_user_id: user?.id ?? null,
-        p_email: emailOf(cart.customerEmail, user),
-        p_client_ip: address,
-        p_user_agent: request.headers.get("user-agent"),
-        p_locale: cart.locale,
-        p_livemode: deps.env.livemode,
-        ...checkoutDurations(deps.env),
-        p_velocity_mode: deps.env.velocityMode,
-        p_previous_session_id: cart.previousSessionId,
-        p_accepts_marketing: cart.acceptsMarketing,
-      },
-      bound,
-      deadline,
-    );
+    const wanted: Omit<CheckoutRequest, "p_supersede"> = {
+      p_items: cart.items,
+      p_idempotency_key: idempotencyKey,
+      p_user_id: user?.id ?? null,
+      p_email: emailOf(cart.customerEmail, user),
+      p_client_ip: address,
+      p_user_agent: request.headers.get("user-agent"),
+      p_locale: cart.locale,
+      p_livemode: deps.env.livemode,
+      ...checkoutDurations(deps.env),
+      p_velocity_mode: deps.env.velocityMode,
+      p_previous_session_id: cart.previousSessionId,
+      p_accepts_marketing: cart.acceptsMarketing,
+      p_ui_mode: cart.uiMode,
+    };
+    const checkout = await begin(wanted, bound, deadline);
     const log = context.concerns(checkout.order_id, checkout.outcome === "created");
     context.span?.set({ "checkout.outcome": checkout.outcome, "checkout.attempt": checkout.attempt });
-    return await answer(checkout, urls, { ...bound, log }, deadline);
+    return await answer(checkout, page, { ...bound, log }, deadline, () => begin(wanted, bound, deadline));
   });
 }
 
@@ -106,17 +105,22 @@ async function begin(
   return begun;
 }
 
+/** `again` begins the checkout anew, should its page turn out to have ended. */
 async function answer(
   checkout: Checkout,
-  urls: ReturnUrls,
+  page: PaymentPage,
   deps: BoundDeps,
   deadline: Deadline,
+  again: (() => Promise<Checkout>) | null,
 ): Promise<Response> {
   if (checkout.session !== null) {
-    deps.log.info("checkout_repeated", { session_id: checkout.session.id, status: checkout.session.status });
-    return knownSession(checkout, checkout.session, urls);
+    const known = await knownSession(checkout.session, page, deps, deadline);
+    if (known === null && again !== null) return await answer(await again(), page, deps, deadline, null);
+    if (known === null) throw ended();
+    deps.log.info("checkout_repeated", { session_id: known.id, status: checkout.session.status });
+    return json(body(checkout, known));
   }
-  const opened = await openSession(checkout, urls, deps, deadline);
+  const opened = await openSession(checkout, page, deps, deadline);
   deps.log.info("checkout_session_created", {
     session_id: opened.session.id,
     outcome: checkout.outcome,
@@ -125,30 +129,47 @@ async function answer(
   return json(body(opened.checkout, opened.session), checkout.outcome === "created" ? 201 : 200);
 }
 
-/** A repeat of a request that went through: the same answer, without asking Stripe. */
-function knownSession(
-  checkout: Checkout,
+/**
+ * A repeat of a request that went through: the same answer, for a page of Stripe's without asking Stripe. The secret of
+ * a page of the shop's own is kept nowhere, so Stripe is asked for it; null when it says that the session has expired.
+ */
+async function knownSession(
   session: NonNullable<Checkout["session"]>,
-  urls: ReturnUrls,
-): Response {
+  page: PaymentPage,
+  deps: BoundDeps,
+  deadline: Deadline,
+): Promise<PayableSession | null> {
   if (session.status === "complete") {
-    return json(body(checkout, { ...session, url: successUrlFor(session.id, urls.success) }));
+    return { ...session, url: doneUrlOf(session.id, page), client_secret: null };
   }
-  if (session.status !== "open" || session.url === null) {
-    throw new AppError("conflict", {
-      message: "This checkout has ended; start a new one with another Idempotency-Key.",
-    });
+  if (session.status !== "open") throw ended();
+  if (page.ui_mode === "hosted_page") {
+    if (session.url === null) throw ended();
+    return { ...session, client_secret: null };
   }
-  return json(body(checkout, { ...session, url: session.url }));
+  deadline.check();
+  const now = await observe(
+    { ...deps, source: "checkout" },
+    () => deps.stripe.retrieveSession(session.id, deadline.stripeMs()),
+    (now) => now.status === "open" ? [] : checkoutSessionFacts(now),
+  );
+  return payableSession(now, page);
 }
 
-function body(checkout: Checkout, session: { id: string; url: string; expires_at: number }): CheckoutAnswer {
+function ended(): AppError {
+  return new AppError("conflict", {
+    message: "This checkout has ended; start a new one with another Idempotency-Key.",
+  });
+}
+
+function body(checkout: Checkout, { id, url, client_secret, expires_at }: PayableSession): CheckoutAnswer {
   return {
     order_id: checkout.order_id,
     order_number: checkout.order_number,
-    session_id: session.id,
-    url: session.url,
-    expires_at: session.expires_at,
+    session_id: id,
+    url,
+    client_secret,
+    expires_at,
     currency: checkout.currency,
     amount_subtotal: checkout.amount_subtotal,
   };

@@ -16,7 +16,7 @@ import {
   velocityExceeded,
 } from "../_shared/checkout/open_session.ts";
 import { readResumeToken } from "../_shared/checkout/resume_link.ts";
-import { cancelUrl, resumeUrl, successUrl, successUrlFor } from "../_shared/checkout/return_urls.ts";
+import { doneUrlOf, pageOfLink, resumeUrl } from "../_shared/checkout/return_urls.ts";
 import { enterCheckout } from "../_shared/checkout/supersede.ts";
 import { shopperAddress } from "../_shared/http/client_ip.ts";
 import { AppError } from "../_shared/errors.ts";
@@ -89,7 +89,6 @@ async function reopen(
   deps: BoundDeps,
   deadline: Deadline,
 ): Promise<string> {
-  const urls = { success: successUrl(null, deps.env), cancel: cancelUrl(null, deps.env) };
   const resume = () =>
     enterCheckout(
       (supersede) =>
@@ -114,14 +113,18 @@ async function reopen(
     default: {
       const { session } = resumed;
       if (session?.status === "open" && session.url !== null) return session.url;
-      return (await openSession(resumed, urls, deps, deadline)).session.url;
+      const opened = await openSession(resumed, pageOfLink(deps.env), deps, deadline);
+      if (opened.session.url === null) {
+        throw new AppError("internal_error", { cause: new Error("no address") });
+      }
+      return opened.session.url;
     }
   }
 }
 
 /** @throws AppError `conflict` when the order has been cancelled. */
 function endOf(ended: EndedCheckout, { env }: BoundDeps): string {
-  if (ended.outcome === "paid") return successUrlFor(ended.session_id, successUrl(null, env));
+  if (ended.outcome === "paid") return doneUrlOf(ended.session_id, pageOfLink(env));
   throw new AppError("conflict", { message: "This order has been cancelled." });
 }
 

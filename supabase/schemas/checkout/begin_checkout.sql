@@ -81,7 +81,8 @@ create function private.create_order(
   p_velocity_mode text,
   p_session_seconds integer,
   p_hold_seconds integer,
-  p_accepts_marketing boolean
+  p_accepts_marketing boolean,
+  p_ui_mode text
 ) returns uuid
 language plpgsql
 set search_path = ''
@@ -94,14 +95,14 @@ declare
 begin
   insert into public.orders (
     customer_id, account_id, email, mail_to_account, locale, accepts_marketing, currency, amount_subtotal,
-    amount_total, livemode, cart_hash, idempotency_key, session_expires_at, purchase_ip,
+    amount_total, livemode, cart_hash, idempotency_key, ui_mode, session_expires_at, purchase_ip,
     user_agent, prices_include_tax, shipping_rates
   ) values (
     v_customer_id, case when v_customer_id is not null then p_user_id end, p_email,
     coalesce((select lower(u.email) = lower(p_email) from auth.users u where u.id = p_user_id), false),
     p_locale, p_accepts_marketing, p_cart ->> 'currency', (p_cart ->> 'amount')::bigint,
     (p_cart ->> 'amount')::bigint, p_livemode,
-    p_cart ->> 'hash', p_key, now() + make_interval(secs => p_session_seconds), p_client_ip,
+    p_cart ->> 'hash', p_key, p_ui_mode, now() + make_interval(secs => p_session_seconds), p_client_ip,
     left(p_user_agent, 500), coalesce((private.setting('prices_include_tax'))::boolean, false),
     private.offered_shipping_rates(p_cart ->> 'currency')
   ) returning id into v_order_id;
@@ -123,7 +124,7 @@ begin
 end;
 $$;
 comment on function private.create_order(
-  jsonb, jsonb, text, uuid, text, inet, text, text, boolean, text, integer, integer, boolean
+  jsonb, jsonb, text, uuid, text, inet, text, text, boolean, text, integer, integer, boolean, text
 ) is
   'A pending order with the frozen prices of p_cart (see price_cart()), what the velocity rules found, and '
   'its stock reserved. Returns its id.';
@@ -149,7 +150,8 @@ create function private.same_checkout_again(
   p_user_id uuid,
   p_session_id text,
   p_livemode boolean,
-  p_cart_hash text
+  p_cart_hash text,
+  p_ui_mode text
 ) returns uuid
 language plpgsql
 stable
@@ -163,25 +165,25 @@ begin
     select o.id
     from private.open_checkouts(p_user_id, p_session_id, p_livemode) o
     where o.created_at > now() - c_repeat_window and o.cart_hash = p_cart_hash
+      and o.ui_mode = p_ui_mode
     order by o.created_at desc limit 1
   );
 end;
 $$;
-comment on function private.same_checkout_again(uuid, text, boolean, text) is
+comment on function private.same_checkout_again(uuid, text, boolean, text, text) is
   'The open order that a request without an Idempotency-Key repeats, or null: same shopper, same cart, '
-  'seconds ago.';
+  'same kind of page, seconds ago.';
 
 create function public.begin_checkout(
   p_items jsonb,
   p_idempotency_key text,
   p_user_id uuid, p_email text,
-  p_client_ip text, p_user_agent text, p_locale text,
-  p_livemode boolean,
+  p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean,
   p_session_seconds integer, p_hold_seconds integer,
   p_velocity_mode text default 'off',
-  p_previous_session_id text default null,
-  p_supersede boolean default true,
-  p_accepts_marketing boolean default null
+  p_previous_session_id text default null, p_supersede boolean default true,
+  p_accepts_marketing boolean default null,
+  p_ui_mode text default 'hosted_page'
 ) returns jsonb
 language plpgsql
 security definer
@@ -201,12 +203,12 @@ begin
   end if;
   if v_key is not null then
     v_found := private.find_checkout(
-      v_key, private.asked_lines(p_items), p_email, v_superseded, p_client_ip::inet
+      v_key, private.asked_lines(p_items), p_email, v_superseded, p_client_ip::inet, p_ui_mode
     );
     if v_found ->> 'outcome' in ('ended', 'existing') then
       return private.enter_checkout(
         (v_found ->> 'order_id')::uuid, p_velocity_mode, p_client_ip, p_supersede,
-        v_found ->> 'outcome' = 'ended', p_session_seconds, p_hold_seconds
+        v_found ->> 'outcome' = 'ended', p_session_seconds, p_hold_seconds, p_ui_mode
       );
     elsif v_found is not null then
       return v_found;
@@ -216,11 +218,12 @@ begin
 
   if p_idempotency_key is null then
     v_order_id := private.same_checkout_again(
-      p_user_id, p_previous_session_id, p_livemode, v_cart ->> 'hash'
+      p_user_id, p_previous_session_id, p_livemode, v_cart ->> 'hash', p_ui_mode
     );
     if v_order_id is not null then
       return private.enter_checkout(
-        v_order_id, p_velocity_mode, p_client_ip, p_supersede, false, p_session_seconds, p_hold_seconds
+        v_order_id, p_velocity_mode, p_client_ip, p_supersede, false, p_session_seconds, p_hold_seconds,
+        p_ui_mode
       );
     end if;
   end if;
@@ -236,13 +239,13 @@ begin
   end if;
   v_order_id := private.create_order(
     v_cart, v_risk, v_key, p_user_id, p_email, p_client_ip::inet, p_user_agent, p_locale, p_livemode,
-    p_velocity_mode, p_session_seconds, p_hold_seconds, p_accepts_marketing
+    p_velocity_mode, p_session_seconds, p_hold_seconds, p_accepts_marketing, p_ui_mode
   );
   return private.checkout_snapshot(v_order_id, 'created');
 end;
 $$;
 comment on function public.begin_checkout(
-  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean, boolean
+  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean, boolean, text
 ) is
   'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one '
   'this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the '
@@ -250,5 +253,5 @@ comment on function public.begin_checkout(
   'false), velocity_exceeded. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, '
   'SHCUR mixed currencies, SHINV invalid.';
 grant execute on function public.begin_checkout(
-  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean, boolean
+  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean, boolean, text
 ) to service_role;

@@ -124,7 +124,8 @@ create function private.find_checkout(
   p_lines jsonb,
   p_email text,
   p_superseded jsonb,
-  p_client_ip inet
+  p_client_ip inet,
+  p_ui_mode text
 ) returns jsonb
 language plpgsql
 set search_path = ''
@@ -141,12 +142,12 @@ begin
   -- Compared as asked for, not as priced: a price change meanwhile is not another cart. A guest's address is
   -- part of it (none, too), and of a key that can be guessed the network: a key that two guests happen to
   -- share, or that somebody tries, does not show one the other's payment page.
-  if p_lines is distinct from private.order_lines(o.id)
+  if p_lines is distinct from private.order_lines(o.id) or o.ui_mode <> p_ui_mode
     or (p_idempotency_key like 'guest:%' and o.session_id is null
       and lower(o.email) is distinct from lower(p_email))
     or (p_idempotency_key like 'guest:%' and length(p_idempotency_key) < c_guessable
       and private.address_key(o.purchase_ip) is distinct from private.address_key(p_client_ip)) then
-    raise exception 'this Idempotency-Key was used for another cart' using errcode = 'SHIDC';
+    raise exception 'this Idempotency-Key was used for another cart or page' using errcode = 'SHIDC';
   end if;
   if o.cancelled_at is not null then
     raise exception 'this order has been cancelled' using errcode = 'SHSTA';
@@ -159,10 +160,11 @@ begin
   return private.checkout_snapshot(o.id, 'existing');
 end;
 $$;
-comment on function private.find_checkout(text, jsonb, text, jsonb, inet) is
+comment on function private.find_checkout(text, jsonb, text, jsonb, inet, text) is
   'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be '
   'opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as '
-  'of asked_lines(). SHIDC: the key belongs to another cart. SHSTA: staff have cancelled the order.';
+  'of asked_lines(). SHIDC: the key belongs to another cart or kind of page. SHSTA: staff have cancelled '
+  'the order.';
 
 create function private.velocity_exceeded(p_risk jsonb) returns jsonb
 language plpgsql
@@ -182,7 +184,8 @@ create function private.admit_checkout(
   o public.orders,
   p_velocity_mode text,
   p_client_ip text,
-  p_supersede boolean
+  p_supersede boolean,
+  p_ui_mode text
 ) returns jsonb
 language plpgsql
 set search_path = ''
@@ -210,6 +213,8 @@ begin
     s.closing_at is not null
     -- Nobody has told us of its end: the page would be a dead end.
     or s.expires_at <= now()
+    -- Only a hosted page has an address, and one kind of page cannot become the other.
+    or (s.url is null) <> (p_ui_mode <> 'hosted_page')
     or private.three_d_secure_rank(v_risk ->> 'three_d_secure')
       > private.three_d_secure_rank((private.risk_of(o.id)).three_d_secure)
   );
@@ -219,10 +224,11 @@ begin
   return v_risk;
 end;
 $$;
-comment on function private.admit_checkout(public.orders, text, text, boolean) is
+comment on function private.admit_checkout(public.orders, text, text, boolean, text) is
   'The velocity rules at every door to the payment page of an order that exists: velocity_exceeded, '
-  'superseded (its open page has run out, is being ended, or asks for less than the rules do now), or the '
-  'risk to go in with. p_client_ip null: where the order came from.';
+  'superseded (its open page has run out, is being ended, asks for less than the rules do now, or is not of '
+  'the kind p_ui_mode), or the risk to go in with. p_client_ip null: where the order came from. p_ui_mode '
+  'null: any kind.';
 
 create function private.enter_checkout(
   p_order_id uuid,
@@ -231,7 +237,8 @@ create function private.enter_checkout(
   p_supersede boolean,
   p_reopen boolean,
   p_session_seconds integer,
-  p_hold_seconds integer
+  p_hold_seconds integer,
+  p_ui_mode text
 ) returns jsonb
 language plpgsql
 set search_path = ''
@@ -246,7 +253,7 @@ begin
     -- Leads to no payment page.
     return private.checkout_snapshot(o.id, 'existing');
   end if;
-  v_risk := private.admit_checkout(o, p_velocity_mode, p_client_ip, p_supersede);
+  v_risk := private.admit_checkout(o, p_velocity_mode, p_client_ip, p_supersede, p_ui_mode);
   if v_risk ? 'outcome' then
     return v_risk;
   end if;
@@ -263,7 +270,7 @@ begin
   return private.checkout_snapshot(o.id, 'existing');
 end;
 $$;
-comment on function private.enter_checkout(uuid, text, text, boolean, boolean, integer, integer) is
+comment on function private.enter_checkout(uuid, text, text, boolean, boolean, integer, integer, text) is
   'The one way to the payment page of an order that exists: repeats, resumed and restarted attempts all '
-  'pass the velocity rules here. p_reopen: begin a new attempt. Outcomes: existing, superseded, '
-  'velocity_exceeded.';
+  'pass the velocity rules here. p_reopen: begin a new attempt. p_ui_mode: as of '
+  'admit_checkout(). Outcomes: existing, superseded, velocity_exceeded.';

@@ -74,7 +74,8 @@ begin
       where s.order_id = o.id and s.attempt = p_attempt and s.status <> 'expired'
     ) then
     return private.enter_checkout(
-      o.id, (private.risk_of(o.id)).velocity_mode, null, false, true, p_session_seconds, p_hold_seconds
+      o.id, (private.risk_of(o.id)).velocity_mode, null, false, true, p_session_seconds, p_hold_seconds,
+      null
     );
   end if;
   return private.checkout_snapshot(o.id, 'existing');
@@ -212,14 +213,14 @@ declare
 begin
   return coalesce(private.checkout_end(o), private.enter_checkout(
     o.id, coalesce(p_velocity_mode, (private.risk_of(o.id)).velocity_mode), p_client_ip, p_supersede,
-    o.status in ('expired', 'payment_failed'), p_session_seconds, p_hold_seconds
+    o.status in ('expired', 'payment_failed'), p_session_seconds, p_hold_seconds, 'hosted_page'
   ));
 end;
 $$;
 comment on function public.resume_checkout(uuid, integer, integer, text, text, boolean) is
-  'Opens an unpaid order again. existing: the snapshot of an attempt that can be paid, a new one at '
-  'today''s prices when the last has expired or failed; paid: { session_id } for the success page; '
-  'cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; '
+  'Opens an unpaid order again, on a hosted page. existing: the snapshot of an attempt that can be paid, '
+  'a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success '
+  'page; cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; '
   'velocity_exceeded. p_velocity_mode null: that of the last attempt. SHORD: no such order. SHSTK: sold '
   'out.';
 grant execute on function public.resume_checkout(uuid, integer, integer, text, text, boolean) to service_role;

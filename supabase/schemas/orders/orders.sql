@@ -45,6 +45,7 @@ create table public.orders (
 
   cart_hash text not null,
   idempotency_key text,
+  ui_mode text not null default 'hosted_page',
   attempt integer not null default 1,
   session_expires_at timestamptz not null,
   purchase_ip inet,
@@ -67,6 +68,7 @@ create table public.orders (
 
   constraint orders_number_key unique (number),
   constraint orders_idempotency_key_key unique (idempotency_key),
+  constraint orders_ui_mode_known check (ui_mode in ('hosted_page', 'embedded_page', 'elements')),
   constraint orders_status_known check (status in (
     'pending', 'processing', 'paid', 'needs_review', 'payment_failed', 'expired', 'cancelled',
     'partially_refunded', 'refunded'
@@ -132,6 +134,9 @@ comment on column public.orders.cart_hash is
   'Hash of the frozen lines and currency; travels in the session''s metadata and must come back unchanged.';
 comment on column public.orders.idempotency_key is
   'Who asked (user or guest) and their Idempotency-Key; the same key finds the same order again.';
+comment on column public.orders.ui_mode is
+  'The kind of payment page that the request asked for, as Stripe names it. A page that a mail''s link opens '
+  'is hosted_page whatever stands here.';
 comment on column public.orders.attempt is
   'Number of the checkout attempt: a new one after an expired or failed session. Part of Stripe''s '
   'idempotency key.';

@@ -38,7 +38,8 @@ begin
     'refunds', coalesce((
       select jsonb_agg(jsonb_build_object(
         'amount', f.amount,
-        'status', case when s.has_bounced then 'failed' when s.is_made then 'done' else 'on_its_way' end,
+        'status', case when s.has_bounced then 'failed' when s.is_made then 'done'
+          when f.status = 'requires_action' then 'details_needed' else 'on_its_way' end,
         'created_at', f.created_at
       ) order by f.created_at, f.id collate "C")
       from public.refunds f join private.refund_states s on s.id = f.id where f.order_id = o.id
@@ -48,7 +49,7 @@ end;
 $$;
 comment on function private.order_page(public.orders) is
   'What the page of an order shows: amounts in minor units, lines, parcels, what comes back, and refunds '
-  '(on_its_way, done, failed). No name, no address, no e-mail.';
+  '(on_its_way, details_needed, done, failed). No name, no address, no e-mail.';
 
 create function private.parcel_pieces(p_shipment_id uuid) returns jsonb
 language plpgsql

@@ -152,7 +152,7 @@ begin
   select count(*), max(a.created_at) into v_declines, v_at
   from public.payment_attempts a
   where a.order_id = o.id and a.outcome in ('failed', 'blocked')
-    and not private.is_outage(a.failure_code, a.decline_code);
+    and private.is_of_buyer(a.failure_code, a.decline_code, a.payment_method_type);
   if k.velocity_mode = 'off' or o.session_id is not null or v_declines <= k.declined_attempts then
     return v_declines;
   end if;

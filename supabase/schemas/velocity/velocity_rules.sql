@@ -267,6 +267,20 @@ comment on function private.is_outage(text, text) is
   'Whether a refusal says that the bank, the network or the processor was away, and nothing about the '
   'shopper or the card.';
 
+create function private.is_of_buyer(p_failure_code text, p_decline_code text, p_method text) returns boolean
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return not private.is_outage(p_failure_code, p_decline_code)
+    and coalesce(p_method, 'card') in ('card', 'link');
+end;
+$$;
+comment on function private.is_of_buyer(text, text, text) is
+  'Whether a refusal says something about a buyer who tries cards. One who turns back at a bank or wallet, '
+  'or whose bank debit bounces days later, has shown no card; nor does an outage say anything.';
+
 create function private.delivery_key(p_address jsonb) returns text
 language plpgsql
 immutable

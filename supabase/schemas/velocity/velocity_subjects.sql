@@ -48,16 +48,19 @@ begin
   if p_subject = 'shop' then
     return query select * from public.payment_attempts a
       where a.created_at >= p_since and a.livemode = p_livemode
-        and (a.outcome not in ('failed', 'blocked') or not private.is_outage(a.failure_code, a.decline_code));
+        and (a.outcome not in ('failed', 'blocked')
+          or private.is_of_buyer(a.failure_code, a.decline_code, a.payment_method_type));
   elsif p_subject = 'card' then
     return query select * from public.payment_attempts a
       where a.card_fingerprint = p_key and a.created_at >= p_since and a.livemode = p_livemode
-        and (a.outcome not in ('failed', 'blocked') or not private.is_outage(a.failure_code, a.decline_code));
+        and (a.outcome not in ('failed', 'blocked')
+          or private.is_of_buyer(a.failure_code, a.decline_code, a.payment_method_type));
   else
     -- A payment page stays open for a day at most, so an order may be that much older than its attempts.
     return query select a.* from public.payment_attempts a
       where a.created_at >= p_since
-        and (a.outcome not in ('failed', 'blocked') or not private.is_outage(a.failure_code, a.decline_code))
+        and (a.outcome not in ('failed', 'blocked')
+          or private.is_of_buyer(a.failure_code, a.decline_code, a.payment_method_type))
         and a.order_id in (
           select o.id from private.subject_orders(p_subject, p_key, p_livemode, p_since - interval '1 day') o
         );
@@ -65,8 +68,8 @@ begin
 end;
 $$;
 comment on function private.subject_attempts(text, text, boolean, timestamptz) is
-  'Payment attempts of one subject of the velocity rules since a time, without those that met an outage: '
-  'these say nothing about the shopper.';
+  'Payment attempts of one subject of the velocity rules since a time, without refusals that say nothing '
+  'about a buyer who tries cards: see is_of_buyer().';
 
 create function private.velocity_keys(
   p_rule private.velocity_rules,

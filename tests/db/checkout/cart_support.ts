@@ -17,6 +17,7 @@ export interface CheckoutCall {
   previousSessionId?: string | null;
   supersede?: boolean;
   acceptsMarketing?: boolean | null;
+  uiMode?: "hosted_page" | "embedded_page" | "elements";
 }
 
 /** The answer of begin_checkout(), as far as tests look at it. */
@@ -63,7 +64,7 @@ export async function beginCheckout(sql: postgres.Sql, call: CheckoutCall): Prom
       p_session_seconds => ${sessionSeconds}, p_hold_seconds => ${holdSeconds},
       p_velocity_mode => ${call.velocityMode ?? "off"},
       p_previous_session_id => ${call.previousSessionId ?? null}, p_supersede => ${call.supersede ?? true},
-      p_accepts_marketing => ${call.acceptsMarketing ?? null}
+      p_accepts_marketing => ${call.acceptsMarketing ?? null}, p_ui_mode => ${call.uiMode ?? "hosted_page"}
     ) as answer`;
   if (row === undefined) throw new Error("begin_checkout() returned nothing");
   return row.answer;

@@ -67,7 +67,7 @@ Deno.test("attach_checkout_session() twice is once, also after the event has com
   assert.deepEqual(await violations(sql), []);
 });
 
-Deno.test("begin_checkout() refuses a key with another cart, and with another guest's address", async () => {
+Deno.test("begin_checkout() refuses a key with another cart, another kind of page, and another guest's address", async () => {
   await using database = await world(5);
   const { sql } = database;
   await beginCheckout(sql, { items, key: "k", email: "ada@example.com" });
@@ -76,6 +76,7 @@ Deno.test("begin_checkout() refuses a key with another cart, and with another gu
       { items: [{ sku: "SUIT", quantity: 2 }], email: "ada@example.com" },
       { items: [{ sku: "TIE", quantity: 1 }], email: "ada@example.com" },
       { items, email: "eve@example.com" },
+      { items, email: "ada@example.com", uiMode: "elements" as const },
       { items },
     ]
   ) {

@@ -31,6 +31,23 @@ Deno.test("a payment page that tries card after card is closed within ten, with 
   assert.equal((await open("somebody else")).outcome, "created");
 });
 
+Deno.test("whoever turns back at a bank or wallet time and again, or whose debits bounce, is no card tester", async () => {
+  await using database = await world();
+  const { sql } = database;
+  const begun = await beginCheckout(sql, { items, key: "undecided", velocityMode: "enforce" });
+  await attachSession(sql, begun);
+  const turned = "payment_intent_authentication_failure";
+  for (const method of ["ideal", "bancontact", "klarna", "paypal"]) {
+    for (let at = 0; at < 4; at++) await decline(sql, begun, `${method}-${at}`, turned, method);
+  }
+  for (let at = 0; at < 10; at++) {
+    await decline(sql, begun, `debit-${at}`, "insufficient_funds", "sepa_debit");
+  }
+  assert.deepEqual([await closing(sql), [...await signals(sql)]], [[], []]);
+  for (let at = 0; at < 9; at++) await decline(sql, begun, `link-${at}`, "generic_decline", "link");
+  assert.equal((await closing(sql)).length, 1, "a card behind Link is a card");
+});
+
 Deno.test("payment pages opened beforehand do not help card testers: at the eighth refused order all of their address are closed", async () => {
   await using database = await world();
   const { sql } = database;

@@ -113,6 +113,7 @@ export async function decline(
   begun: Begun,
   card: string,
   code = "generic_decline",
+  method = "card",
 ): Promise<void> {
   await applyFacts(sql, [{
     fact: "payment_attempt",
@@ -124,6 +125,7 @@ export async function decline(
     amount: begun.amount_subtotal,
     currency: "usd",
     decline_code: code,
+    payment_method_type: method,
     card_fingerprint: card,
     created: Math.floor(Date.now() / 1000),
   }]);

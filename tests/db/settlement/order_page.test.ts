@@ -110,6 +110,9 @@ Deno.test("page of an order shows each parcel with its pieces, and each refund a
       (await pageOf(tx, orderId)).refunds.map(({ amount, status }) => [amount, status]);
     assert.deepEqual(await refunds(), [[1_000, "on_its_way"], [2_000, "done"], [3_000, "failed"]]);
     assert.equal(page.amount_refunded, 2_000);
+    made.settled("requires_action");
+    await tell(tx, story);
+    assert.deepEqual((await refunds())[0], [1_000, "details_needed"]);
     made.settled("succeeded");
     await tell(tx, story);
     assert.deepEqual((await refunds())[0], [1_000, "done"]);

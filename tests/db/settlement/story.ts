@@ -275,7 +275,7 @@ export class Story {
     this.tell("refund.created", { ...refund, status });
     this.tell("charge.refunded", { ...this.#charge(payment), created, amount_refunded: amount });
     return {
-      settled: (end: "succeeded" | "failed" | "canceled") => {
+      settled: (end: "succeeded" | "failed" | "canceled" | "requires_action") => {
         this.wait();
         const changes = { ...refund, status: end };
         this.tell(end === "failed" ? "refund.failed" : "refund.updated", changes);

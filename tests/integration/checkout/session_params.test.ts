@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import Stripe from "stripe";
 import {
   locales,
+  type PaymentPage,
   type SessionEnv,
   sessionMetadata,
   sessionParams,
@@ -115,10 +116,15 @@ function envOf(values: Record<string, string>): SessionEnv {
   return loadEnv(environment(values));
 }
 
-const urls = {
-  success: "https://shop.example/success?session_id={CHECKOUT_SESSION_ID}",
-  cancel: "https://shop.example/cart",
+const urls: PaymentPage = {
+  ui_mode: "hosted_page",
+  success_url: "https://shop.example/success?session_id={CHECKOUT_SESSION_ID}",
+  cancel_url: "https://shop.example/cart",
 };
+const ownPages: PaymentPage[] = (["embedded_page", "elements"] as const).map((ui_mode) => ({
+  ui_mode,
+  return_url: "https://shop.example/success?session_id={CHECKOUT_SESSION_ID}",
+}));
 
 Deno.test("sessionParams() of every combination of switches is accepted by Stripe's published specification", async () => {
   await using mock = await startMock();
@@ -148,6 +154,12 @@ Deno.test("sessionParams() of every combination of switches is accepted by Strip
     const params = sessionParams({ ...order, ...changes }, urls, envOf(values));
     requests.set(JSON.stringify(params), { params, of: `${name} ${JSON.stringify(values)}` });
   }
+  const without = sessionParams(order, urls, envOf({ CHECKOUT_PAYMENT_METHODS: "-klarna,-zip" }));
+  requests.set(JSON.stringify(without), { params: without, of: "-klarna,-zip" });
+  for (const page of ownPages) {
+    const params = sessionParams({ ...order, ...largest }, page, envOf({}));
+    requests.set(JSON.stringify(params), { params, of: page.ui_mode });
+  }
   const queue = requests.values();
   const refusals: string[] = [];
   await Promise.all(Array.from({ length: 8 }, async () => {
@@ -158,6 +170,17 @@ Deno.test("sessionParams() of every combination of switches is accepted by Strip
     }
   }));
   assert.deepEqual(refusals, []);
+});
+
+Deno.test("sessionParams() leaves the methods to Stripe, and narrows its choice where the shop says so", () => {
+  const listed = (value: string) => {
+    const params = sessionParams(order, urls, envOf({ CHECKOUT_PAYMENT_METHODS: value }));
+    return [params.allowed_payment_method_types, params.excluded_payment_method_types];
+  };
+  assert.deepEqual(listed(""), [undefined, undefined]);
+  // Newer than the published specification above, and in the types of the pinned SDK.
+  assert.deepEqual(listed("card,ideal"), [["card", "ideal"], undefined]);
+  assert.deepEqual(listed("-klarna"), [undefined, ["klarna"]]);
 });
 
 Deno.test("sessionParams() raises 3D Secure by risk and never lowers the shop's setting", () => {

@@ -59,6 +59,12 @@ Deno.test("local site allows no inline script and calls only itself and the API"
     store.headers.get("content-security-policy") ?? "",
     /connect-src 'self' http:\/\/127\.0\.0\.1:1;/,
   );
+  const pay = await get(`${web.url}/store/pay`);
+  const stripe = "'self' http://127\\.0\\.0\\.1:2; ";
+  assert.match(
+    pay.headers.get("content-security-policy") ?? "",
+    new RegExp(`script-src ${stripe}.*frame-src ${stripe}`),
+  );
 });
 
 Deno.test("local site gives the store the publishable key and never the secret one", async () => {

@@ -12,9 +12,9 @@ const NAME = "kct.checkout";
 /** Answers that mean "take another Idempotency-Key": it belongs to another bag, or its checkout has ended. */
 const NEEDS_NEW_KEY = new Set(["idempotency_conflict", "conflict"]);
 
-/** Names the content of a bag: the same lines in any order give the same text. */
-function fingerprintOf(lines, email) {
-  return [email, ...lines.map((line) => `${line.sku}×${line.quantity}`).sort()].join("|");
+/** Names a bag and where it is paid: the same lines in any order give the same text. */
+function fingerprintOf(lines, email, uiMode) {
+  return [email, uiMode, ...lines.map((line) => `${line.sku}×${line.quantity}`).sort()].join("|");
 }
 
 /**
@@ -35,7 +35,7 @@ function forgetCheckout() {
   write(NAME, null);
 }
 
-async function attempt(lines, token, fingerprint) {
+async function attempt(lines, token, uiMode, fingerprint) {
   const key = keyFor(fingerprint);
   const store = `${location.origin}/store`;
   // Lets the API close the page of an earlier bag, so that its pieces are free for this one.
@@ -46,8 +46,10 @@ async function attempt(lines, token, fingerprint) {
     headers: { "idempotency-key": key },
     body: {
       items: lines.map(({ sku, quantity }) => ({ sku, quantity })),
-      success_url: `${store}/success?session_id={CHECKOUT_SESSION_ID}`,
-      cancel_url: `${store}/cancelled`,
+      ui_mode: uiMode,
+      ...(uiMode === "hosted_page"
+        ? { success_url: `${store}/success`, cancel_url: `${store}/cancelled` }
+        : { return_url: `${store}/success` }),
       ...(typeof previous === "string" ? { previous_session_id: previous } : {}),
     },
   });
@@ -58,7 +60,8 @@ async function attempt(lines, token, fingerprint) {
     session: {
       id: session.session_id,
       order: session.order_number,
-      url: session.url,
+      // The secret of a page of our own is not kept: that page asks for it.
+      url: session.url ?? `${store}/pay`,
       expires_at: session.expires_at,
       held,
     },
@@ -78,31 +81,34 @@ async function forgetClosedPage() {
 }
 
 /**
- * Turns the bag into a checkout session and returns `{ url, session_id, order_number, … }`: the shopper pays at
- * `url`. For a bag that has been paid already, `url` is the page of that order.
+ * Turns the bag into a checkout session and returns `{ url, client_secret, session_id, order_number, … }`: the shopper
+ * pays at `url`, or with `uiMode` "embedded_page" on a page of the store that mounts `client_secret`. For a bag that
+ * has been paid already, `url` is the page of that order.
  */
-export async function startCheckout() {
+export async function startCheckout(uiMode = "hosted_page") {
   const lines = cartLines();
   const token = await accessToken();
-  const fingerprint = fingerprintOf(lines, currentSession()?.email ?? "guest");
+  const fingerprint = fingerprintOf(lines, currentSession()?.email ?? "guest", uiMode);
   try {
-    return await attempt(lines, token, fingerprint);
+    return await attempt(lines, token, uiMode, fingerprint);
   } catch (error) {
     // Refused once, refused for ever: the next click goes on as a guest.
     if (error.code === "unauthorized") forgetSession();
     if (error.code === "insufficient_stock") await forgetClosedPage();
     if (!NEEDS_NEW_KEY.has(error.code)) throw error;
     forgetCheckout();
-    return await attempt(lines, token, fingerprint);
+    return await attempt(lines, token, uiMode, fingerprint);
   }
 }
 
-/** The payment page this browser was last sent to, `{ url, endsAt, held }`, while it can still be paid, or null. */
+/**
+ * The payment page this browser was last sent to, `{ url, order, endsAt, held }`, while it can still be paid, or null.
+ */
 export function openCheckout() {
   const session = read(NAME, null)?.session;
   const endsAt = Number(session?.expires_at) * 1000;
   return endsAt > Date.now()
-    ? { url: session.url, endsAt: new Date(endsAt), held: session.held ?? {} }
+    ? { url: session.url, order: session.order, endsAt: new Date(endsAt), held: session.held ?? {} }
     : null;
 }
 

@@ -7,3 +7,7 @@ function meta(name) {
 
 export const API_URL = meta("shop-api").replace(/\/$/, "");
 export const PUBLISHABLE_KEY = meta("shop-key");
+
+/** Where Stripe.js is loaded from, and Stripe's own publishable key, for paying on the shop's page. */
+export const STRIPE_JS = meta("stripe-js");
+export const STRIPE_KEY = meta("stripe-key");

@@ -5,6 +5,7 @@ import { accountPage } from "./pages/account.js";
 import { cancelledPage } from "./pages/cancelled.js";
 import { cartPage } from "./pages/cart.js";
 import { listPage } from "./pages/list.js";
+import { payPage } from "./pages/pay.js";
 import { productPage } from "./pages/product.js";
 import { resumePage } from "./pages/resume.js";
 import { orderPage, successPage } from "./pages/success.js";
@@ -15,6 +16,7 @@ const PAGES = [
   [/^\/store\/?$/, listPage],
   [/^\/store\/products\/([a-z0-9-]+)\/?$/, productPage],
   [/^\/store\/cart\/?$/, cartPage],
+  [/^\/store\/pay\/?$/, payPage],
   [/^\/store\/account\/?$/, accountPage],
   [/^\/store\/success\/?$/, successPage],
   [/^\/store\/cancelled\/?$/, cancelledPage],

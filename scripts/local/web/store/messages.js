@@ -210,6 +210,7 @@ export function shippedWords({ fulfillment_status, shipments }) {
 /** Where money that goes back is, in the shopper's words. */
 export const REFUND_WORDS = {
   on_its_way: "On its way to you",
+  details_needed: "Waits for your bank account: please answer Stripe’s e-mail",
   done: "Paid back",
   failed: "Did not reach you: we will write to you",
 };

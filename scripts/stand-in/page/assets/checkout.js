@@ -130,11 +130,32 @@ function firstProblem() {
   return first;
 }
 
-/** @param {string} url */
+/** On the shop's own page, Stripe.js around the frame goes on: to an address, or not at all.
+ * @param {string | null} url */
 function finish(url) {
   setState("done");
-  globalThis.location.assign(url);
+  if ("embedded" in document.body.dataset) {
+    globalThis.parent.postMessage({ kind: "checkout-complete", session, redirect: url }, "*");
+  } else if (url !== null) {
+    globalThis.location.assign(url);
+  }
 }
+
+/** To a bank or wallet: those want a whole window, also from a frame.
+ * @param {string} url */
+function leave(url) {
+  if ("embedded" in document.body.dataset) {
+    globalThis.parent.postMessage({ kind: "checkout-redirect", session, url }, "*");
+  } else globalThis.location.assign(url);
+}
+
+/** Stripe.js makes the frame as high as what it holds. */
+function tellHeight() {
+  const height = document.documentElement.offsetHeight;
+  globalThis.parent.postMessage({ kind: "checkout-height", session, height }, "*");
+}
+
+if ("embedded" in document.body.dataset) new ResizeObserver(tellHeight).observe(document.documentElement);
 
 async function submit() {
   if (button.dataset.state !== "idle") return;
@@ -153,6 +174,7 @@ async function submit() {
     // An answer that got lost on its way here may have paid: the session knows.
     if (answer.error?.code === NOT_OPEN) await followState(() => answer.error);
     else if (!ok) refuse(answer.error);
+    else if (answer.redirect_url !== undefined) leave(answer.redirect_url);
     else if (answer.status === "requires_action") openChallenge(answer.challenge_url);
     else finish(answer.redirect);
   } catch {
@@ -167,8 +189,16 @@ function openChallenge(url) {
   challengeFrame.addEventListener("load", () => {
     challenge.returnValue = "";
     challenge.showModal();
+    if ("embedded" in document.body.dataset) placeByButton();
   }, { once: true });
   challengeFrame.src = url;
+}
+
+/** A frame as high as the form has no middle that a shopper sees: the dialog goes where they have just pressed. */
+function placeByButton() {
+  const top = Math.max(16, button.getBoundingClientRect().bottom - challenge.offsetHeight);
+  challenge.style.cssText = `position: absolute; inset-block: ${top}px auto; margin-block: 0`;
+  challenge.scrollIntoView({ block: "nearest" });
 }
 
 /** Said by the bank's page in the frame when it is done. */

@@ -12,8 +12,8 @@ import { observe } from "../database/readings.ts";
 import { classifyStripeFailure, isReplayedFailure, stripeErrorOf } from "../stripe/client.ts";
 import { checkoutSessionFact, checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import type { Deadline } from "./deadline.ts";
-import { successUrlFor } from "./return_urls.ts";
-import { type ReturnUrls, sessionIdempotencyKey, sessionParams, shortHash } from "./session_params.ts";
+import { doneUrlOf } from "./return_urls.ts";
+import { type PaymentPage, sessionIdempotencyKey, sessionParams, shortHash } from "./session_params.ts";
 import type { StripeCalls } from "./stripe_calls.ts";
 
 export interface OpenSessionDeps {
@@ -30,10 +30,21 @@ export interface OpenSessionDeps {
   log: Logger;
 }
 
+/**
+ * Where a session can be paid: at `url`, or with `client_secret` on the shop's own page. One that has been paid has the
+ * `url` after paying. The secret is for the shopper's browser, and is kept nowhere.
+ */
+export interface PayableSession {
+  id: string;
+  url: string | null;
+  client_secret: string | null;
+  expires_at: number;
+}
+
 /** The attempt that got the session, which may be a later one than was asked for. */
 export interface OpenedSession {
   checkout: Checkout;
-  session: { id: string; url: string; expires_at: number };
+  session: PayableSession;
 }
 
 type StripeFailure = NonNullable<ReturnType<typeof stripeErrorOf>>;
@@ -51,7 +62,7 @@ const busyPauseMs = 300;
  */
 export async function openSession(
   checkout: Checkout,
-  urls: ReturnUrls,
+  page: PaymentPage,
   deps: OpenSessionDeps,
   deadline: Deadline,
 ): Promise<OpenedSession> {
@@ -59,12 +70,10 @@ export async function openSession(
   for (let round = 1;; round++) {
     deadline.check();
     try {
-      const session = await askStripe(current, urls, deps, deadline);
+      const session = await askStripe(current, page, deps, deadline);
       await attach(current, session, deps, deadline);
-      if (session.status === "open" && session.url !== null) {
-        return { checkout: current, session: { ...session, url: session.url } };
-      }
-      if (session.status === "complete") return { checkout: current, session: completed(session, urls) };
+      const payable = payableSession(session, page);
+      if (payable !== null) return { checkout: current, session: payable };
     } catch (error) {
       if (round === roundsMax || deadline.passed()) throw error;
       current = await remedy(error, current, deps);
@@ -92,12 +101,12 @@ const holdMarginSeconds = 30 * 60;
 
 async function askStripe(
   checkout: Checkout,
-  urls: ReturnUrls,
+  page: PaymentPage,
   deps: OpenSessionDeps,
   deadline: Deadline,
 ): Promise<Stripe.Checkout.Session> {
   const customerId = await currentCustomer(checkout, deps, deadline);
-  const params = sessionParams({ ...checkout, stripe_customer_id: customerId }, urls, deps.env);
+  const params = sessionParams({ ...checkout, stripe_customer_id: customerId }, page, deps.env);
   const key = await sessionIdempotencyKey(checkout, params);
   const { session, replayed } = await deps.stripe.createSession(params, key, deadline.stripeMs());
   checkSession(session);
@@ -295,7 +304,18 @@ function noAnswer(reason: string): AppError {
   return new AppError("stripe_unavailable", { retryAfterSeconds: 5, cause: new Error(reason) });
 }
 
-/** Paid between two tries: the shopper goes where Stripe would have sent them. */
-function completed(session: Stripe.Checkout.Session, urls: ReturnUrls) {
-  return { ...session, url: successUrlFor(session.id, urls.success) };
+/**
+ * A session as Stripe has just answered it; null when it has expired. One that was paid between two tries leads where
+ * Stripe would have sent the shopper.
+ * @throws AppError `stripe_unavailable` when it is open and nothing says how to pay it.
+ */
+export function payableSession(
+  { id, status, url, client_secret, expires_at }: Stripe.Checkout.Session,
+  page: PaymentPage,
+): PayableSession | null {
+  if (status === "complete") return { id, url: doneUrlOf(id, page), client_secret: null, expires_at };
+  if (status !== "open") return null;
+  const own = page.ui_mode !== "hosted_page";
+  if ((own ? client_secret : url) === null) throw noAnswer("the session cannot be paid");
+  return { id, url: own ? null : url, client_secret: own ? client_secret : null, expires_at };
 }

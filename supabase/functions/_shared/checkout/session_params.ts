@@ -9,11 +9,13 @@ import { bestLocale } from "../text/locale.ts";
 import { webAddress } from "../text/web_address.ts";
 import type { Checkout, CheckoutItem, ShippingRate } from "../database/checkout.ts";
 
-/** Where Stripe's page leads to; `success` carries Stripe's placeholder for the session id. */
-export interface ReturnUrls {
-  success: string;
-  cancel: string;
-}
+/**
+ * Where the shopper pays, as Stripe's parameters: on Stripe's page, or on the shop's own, which holds Stripe's page or
+ * elements in frames of Stripe's. The URL after paying carries Stripe's placeholder for the session id.
+ */
+export type PaymentPage =
+  | { ui_mode: "hosted_page"; success_url: string; cancel_url: string }
+  | { ui_mode: "embedded_page" | "elements"; return_url: string };
 
 /** What of the configuration shapes a session. */
 export type SessionEnv = Pick<Env, "shippingCountries" | "checkout" | "siteUrl">;
@@ -35,7 +37,7 @@ export const locales: readonly string[] = [
 ];
 
 /** Parameters of the session that pays for a checkout's current attempt. */
-export function sessionParams(checkout: Checkout, urls: ReturnUrls, env: SessionEnv): Params {
+export function sessionParams(checkout: Checkout, page: PaymentPage, env: SessionEnv): Params {
   const metadata = sessionMetadata(checkout);
   const { automaticTax, promotionCodes, termsConsent, taxIds } = env.checkout;
   return {
@@ -51,12 +53,12 @@ export function sessionParams(checkout: Checkout, urls: ReturnUrls, env: Session
     phone_number_collection: { enabled: true },
     expires_at: checkout.session_expires_at,
     locale: stripeLocale(checkout.locale),
-    success_url: urls.success,
-    cancel_url: urls.cancel,
+    ...page,
     ...(automaticTax ? { automatic_tax: { enabled: true } } : {}),
     ...(promotionCodes ? { allow_promotion_codes: true } : {}),
     ...(termsConsent ? { consent_collection: { terms_of_service: "required" } } : {}),
     ...(taxIds ? { tax_id_collection: { enabled: true } } : {}),
+    ...methods(env),
     ...threeDSecure(checkout, env),
   };
 }
@@ -191,6 +193,17 @@ function shippingOption(rate: ShippingRate, checkout: Checkout, env: SessionEnv)
       }),
       ...(env.checkout.automaticTax ? { tax_behavior: taxBehavior(checkout) } : {}),
     },
+  };
+}
+
+/**
+ * Stripe chooses the methods by currency, country, amount and the shop's own account
+ * (https://docs.stripe.com/payments/payment-methods/dynamic-payment-methods); a list only narrows that choice.
+ */
+function methods({ checkout: { paymentMethods: { allowed, excluded } } }: SessionEnv): Partial<Params> {
+  return {
+    ...(allowed.length === 0 ? {} : { allowed_payment_method_types: allowed }),
+    ...(excluded.length === 0 ? {} : { excluded_payment_method_types: excluded }),
   };
 }
 

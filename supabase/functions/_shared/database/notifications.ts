@@ -83,7 +83,13 @@ export type NotificationOrder = {
   /** What a business buyer gave on the payment page. */
   business: Business | null;
   /** The codes of the latest attempt that failed. */
-  decline: { failure_code: string | null; decline_code: string | null; advice_code: string | null } | null;
+  decline: {
+    failure_code: string | null;
+    decline_code: string | null;
+    advice_code: string | null;
+    /** Stripe's name of the payment method. */
+    method: string | null;
+  } | null;
   /** `name` carries colour and size. */
   items: { sku: string; name: string; quantity: number; unit_amount: number; image_url: string | null }[];
 };

@@ -32,7 +32,11 @@ export type OrderStatus = {
     items: OrderPieces[];
   }[];
   returns: { status: "awaited" | "received"; items: OrderPieces[] }[];
-  refunds: { amount: number; status: "on_its_way" | "done" | "failed"; created_at: string }[];
+  refunds: {
+    amount: number;
+    status: "on_its_way" | "details_needed" | "done" | "failed";
+    created_at: string;
+  }[];
   /** The Realtime topic that says when to ask again. */
   live_topic: string;
   order_id: string;

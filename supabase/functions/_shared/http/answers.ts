@@ -11,7 +11,13 @@ export const checkoutAnswer = z.strictObject({
   order_id: z.uuid(),
   order_number: z.string(),
   session_id: z.string().regex(/^cs_\w+$/),
-  url: z.url().describe("Send the shopper there. When the order has been paid meanwhile, the success page."),
+  url: z.url().nullable().describe(
+    "Send the shopper there. When the order has been paid meanwhile, the page after paying. Null for a page of the " +
+      "shop's own.",
+  ),
+  client_secret: z.string().nullable().describe(
+    "For Stripe.js on the shop's own page (`ui_mode` `embedded_page` or `elements`), else null. Not to be kept or logged.",
+  ),
   expires_at: z.int().describe("Epoch seconds until which the page can be paid."),
   currency,
   amount_subtotal: minorUnits.describe("Minor units, before shipping, tax and discounts."),
@@ -59,7 +65,9 @@ export const orderStatusAnswer = z.strictObject({
   returns: z.array(z.strictObject({ status: z.enum(["awaited", "received"]), items: z.array(pieces) })),
   refunds: z.array(z.strictObject({
     amount: minorUnits,
-    status: z.enum(["on_its_way", "done", "failed"]).describe("failed: the customer has not got it."),
+    status: z.enum(["on_its_way", "details_needed", "done", "failed"]).describe(
+      "details_needed: Stripe has asked the customer by mail where to; failed: the customer has not got it.",
+    ),
     created_at: z.string().describe("ISO 8601."),
   })),
   live_topic: z.string().describe("Public Realtime topic; a broadcast `changed` there means: ask again."),

@@ -162,7 +162,15 @@ function summary(entries, view) {
       "aria-disabled": view.state.busy ? "true" : null,
       onclick: () => view.checkout(),
     }, view.state.busy ? "Opening the payment page…" : "Checkout"),
-    el("p", { class: "soft small" }, "You pay on Stripe’s page. We never see your card number."),
+    el("button", {
+      type: "button",
+      id: "pay-here",
+      class: "wide",
+      disabled: marked || mixed,
+      onclick: () => view.payHere(),
+    }, "Pay on this site"),
+    el("p", { class: "soft small" }, "You pay on Stripe’s page, or in a frame of Stripe’s on ours."),
+    el("p", { class: "soft small" }, "We never see your card number."),
   );
 }
 
@@ -253,6 +261,10 @@ class CartView {
     } catch (error) {
       await this.failed(error);
     }
+  }
+
+  payHere() {
+    if (!this.state.busy) location.assign("/store/pay");
   }
 
   failure(error) {

@@ -1,4 +1,4 @@
-import { finishCheckout, orderOfLink, orderStatus } from "../checkout.js";
+import { finishCheckout, openCheckout, orderOfLink, orderStatus } from "../checkout.js";
 import { el, notice, show } from "../dom.js";
 import { BOUGHT, messageFor, messageForOrderLink, shownStatus } from "../messages.js";
 import { drawOrder } from "./order_view.js";
@@ -18,10 +18,28 @@ const NO_PAYMENT_YET = {
   text: "If you left the payment page without paying, your bag is as it was. This page goes on checking.",
 };
 
+/** From a page of the store, a bank or wallet leads here also whoever turned back there. */
+const TURNED_BACK = {
+  tone: "info",
+  title: "We have not seen a payment yet",
+  text: "If you turned back at your bank or wallet, you have not been charged and can pay in another way.",
+};
+
 const STILL_CHECKING = { tone: "info", title: "Still checking", text: "We will try again by ourselves." };
+
+/** The way back to the frame on the store's page in which this order can still be paid, or null. */
+function ownPageOf(order) {
+  const open = openCheckout();
+  const waits = order.status === "pending" && open?.order === order.order_number;
+  return waits && new URL(open.url).pathname === "/store/pay" ? open.url : null;
+}
 
 function toTheShop() {
   return el("a", { class: "button", href: "/store" }, "Go to the shop");
+}
+
+function actionsOf({ url }) {
+  return url === undefined ? [] : [el("a", { class: "button", href: url }, "Back to the payment")];
 }
 
 /** Waits so long, and longer for a page that nobody looks at; who comes back to the page sees news at once. */
@@ -74,7 +92,7 @@ async function follow(read, messageOf) {
     if (state === shown) return false;
     shown = state;
     if (next === null) show("Order", notice(note.tone, note.title, note.text, toTheShop()));
-    else drawOrder(next, note === null ? null : notice(note.tone, note.title, note.text));
+    else drawOrder(next, note === null ? null : notice(note.tone, note.title, note.text, ...actionsOf(note)));
     return true;
   };
   let delays = DELAYS_MS;
@@ -90,7 +108,9 @@ async function follow(read, messageOf) {
       order = next;
       delays = OPEN.has(status) ? DELAYS_MS : SETTLED_DELAYS_MS;
       const late = order.status === "pending" && Date.now() - started > PATIENCE_MS;
-      if (update(order, late ? NO_PAYMENT_YET : null)) round = 0;
+      const url = ownPageOf(order);
+      const note = url !== null ? { ...TURNED_BACK, url } : late ? NO_PAYMENT_YET : null;
+      if (update(order, note)) round = 0;
     } catch (error) {
       if (error.code === undefined) throw error;
       const { title, text, retry } = messageOf(error);

@@ -88,6 +88,9 @@ export const de: Texts = {
     where: "Das Geld geht an die Zahlungsart zurück, mit der Sie bezahlt haben.",
     whereCard: (card) => `Das Geld geht zurück an Ihre Karte: ${card}.`,
     when: "Banken zeigen es meist nach 5 bis 10 Tagen an.",
+    headingDetails: "Für Ihre Erstattung fehlt Ihr Bankkonto",
+    detailsNeeded:
+      "Über Ihre Zahlungsart kann das Geld nicht zurückgehen. Stripe wickelt unsere Zahlungen ab und hat Ihnen geschrieben, um zu fragen, auf welches Bankkonto es gehen soll. Bitte antworten Sie auf diese Nachricht; sonst fragt Sie niemand danach.",
   },
   refund_settled: {
     subject: (order) => `Ihre Erstattung für die Bestellung ${order} ist abgeschlossen`,

@@ -89,6 +89,9 @@ export const en = {
     where: "It goes back to the payment method that you paid with.",
     whereCard: (card: string) => `It goes back to your ${card}.`,
     when: "Banks usually show it within 5 to 10 days.",
+    headingDetails: "Your refund needs your bank account",
+    detailsNeeded:
+      "Your way to pay cannot take the money back. Stripe, who processes our payments, has written to you to ask which bank account it should go to. Please answer that mail; nobody else will ask you.",
   },
   refund_settled: {
     subject: (order: string) => `Your refund for order ${order} is complete`,

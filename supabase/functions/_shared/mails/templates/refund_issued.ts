@@ -10,11 +10,14 @@ export function refundIssued(mail: Mail): Content {
     ? t.part(money(amount), money(order.amount_paid), order.number)
     : t.whole(money(amount), order.number);
   const card = cardName(mail);
+  const way = data["details_needed"] === true
+    ? t.detailsNeeded
+    : `${card === null ? t.where : t.whereCard(card)} ${t.when}`;
   return {
     subject: t.subject(order.number),
     preheader: told,
-    heading: t.heading,
-    paragraphs: [told, `${card === null ? t.where : t.whereCard(card)} ${t.when}`],
+    heading: data["details_needed"] === true ? t.headingDetails : t.heading,
+    paragraphs: [told, way],
     button: orderButton(mail),
     facts: factOf(texts.refundFor, piecesOf(data["items"])),
   };
