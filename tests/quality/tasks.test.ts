@@ -36,6 +36,14 @@ const EXPECTED: Record<string, Expected> = {
   reconcile: { offline: false, wrong: [["--since"], ["--since", "60d"], ["--since", "soon"]] },
   radar: { offline: false, wrong: [["surplus"]] },
   setup: { offline: false, wrong: [["--env"], ["--dry-run=no"]] },
+  rotate: {
+    offline: false,
+    wrong: [[], ["NONSENSE"], ["METRICS_TOKEN", "LINK_SIGNING_SECRET"], [
+      "METRICS_TOKEN",
+      "--finish",
+      "--back",
+    ]],
+  },
   doctor: { offline: false, wrong: [["surplus"]] },
   pci: { offline: false, wrong: [["surplus"], ["--diff-only", "--env", ".env"], ["--out"]] },
   chaos: { offline: true, wrong: [["--runs", "0"], ["--seed", "x"]] },

@@ -118,13 +118,13 @@ function rotationOf({ variable, where, judge, flaw }: ProviderKey): Rotation {
       context.say(`Make a second key at ${where}`);
       const value = (await context.ask(variable)).trim();
       if (value === "" || value === old) {
-        throw new SetupError(`That is no new ${variable}: nothing was changed`);
+        throw new SetupError(`That is no new ${variable}: the functions keep the first`);
       }
       if (await verdict(context, value) === "refused") {
-        throw new SetupError(`This ${variable} is not taken there: nothing was changed`);
+        throw new SetupError(`This ${variable} is not taken there: the functions keep the first`);
       }
       const problem = await flaw?.(context, value) ?? null;
-      if (problem !== null) throw new SetupError(`${problem}: nothing was changed`);
+      if (problem !== null) throw new SetupError(`${problem}: the functions keep the first`);
       await keep(value);
     },
     async unproved(context, { old }) {

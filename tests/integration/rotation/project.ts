@@ -4,7 +4,6 @@
  */
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { parseEnv } from "node:util";
 import { defaultFunctionEnv } from "../../../scripts/local/function_env.ts";
 import { loadKeys } from "../../../scripts/local/keys.ts";
 import { SUPABASE_DIR } from "../../../scripts/lib/paths.ts";
@@ -17,7 +16,7 @@ import { stripeApiVersion } from "../../../supabase/functions/_shared/stripe/api
 import { createStripe } from "../../../supabase/functions/_shared/stripe/client.ts";
 import { webhookUrl } from "../../../supabase/functions/_shared/jobs/webhook_endpoints.ts";
 import type Stripe from "stripe";
-import { type ManagementApi, startManagementApi } from "../../support/management_api.ts";
+import { cliOf, type ManagementApi, startManagementApi } from "../../support/management_api.ts";
 import { scheduler } from "../../support/scheduler.ts";
 import type { TestStack } from "../../support/stack.ts";
 
@@ -208,23 +207,6 @@ async function createMailWebhook(stack: TestStack, endpoint: string): Promise<st
     body: JSON.stringify({ endpoint, events: ["email.delivered"] }),
   });
   return (await response.json()).signing_secret;
-}
-
-/** The two commands of the Supabase CLI that a rotation needs; tests/live/rotate.test.ts has the real one. */
-function cliOf(api: ManagementApi): SupabaseCli {
-  return async ([, command, ...args]) => {
-    if (command === "list") return { success: true, stdout: JSON.stringify(await digests(api)), stderr: "" };
-    const text = await Deno.readTextFile(args[args.indexOf("--env-file") + 1] ?? "");
-    for (const [name, value] of Object.entries(parseEnv(text))) api.secrets.set(name, value ?? "");
-    return { success: true, stdout: "", stderr: "" };
-  };
-}
-
-async function digests({ secrets }: ManagementApi): Promise<{ name: string; value: string }[]> {
-  return await Promise.all([...secrets].map(async ([name, value]) => {
-    const bytes = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(value)));
-    return { name, value: [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("") };
-  }));
 }
 
 async function forwarded(request: Request, target: string, headers: Headers): Promise<Response> {

@@ -35,14 +35,15 @@ export async function readEndpoints(stripe: Stripe, url: string): Promise<Endpoi
 
 /** Chooses the endpoint to keep: with our API version (it is fixed at creation), enabled before disabled, oldest first. */
 export function sortEndpoints(own: Stripe.WebhookEndpoint[]): EndpointState {
-  const fitting = own.filter((endpoint) => endpoint.api_version === stripeApiVersion)
+  const settled = own.filter(({ metadata }) => metadata[rotationMark] === undefined);
+  // What a rotation has made is silent at first, and counts once it is alone.
+  const judged = settled.some(({ status }) => status === "enabled") ? settled : own;
+  const fitting = judged.filter((endpoint) => endpoint.api_version === stripeApiVersion)
     .sort((a, b) => Number(b.status === "enabled") - Number(a.status === "enabled") || a.created - b.created);
   const current = fitting[0] ?? null;
   return {
     current,
-    surplus: own.filter(({ id, status, metadata }) =>
-      id !== current?.id && status === "enabled" && metadata[rotationMark] === undefined
-    ),
+    surplus: judged.filter(({ id, status }) => id !== current?.id && status === "enabled"),
     disabled: own.filter((endpoint) => endpoint.status !== "enabled"),
     missingEvents: current === null ? [] : missing(enabledEvents, current.enabled_events),
     extraEvents: current === null ? [] : missing(current.enabled_events, enabledEvents),
