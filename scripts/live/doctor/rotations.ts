@@ -37,7 +37,7 @@ function underWayFor(variable: string, values: Record<string, string>, now: numb
   const days = Math.floor((now - progress.at) / dayMs);
   const waits = progress.stage === "used" && now < progress.at + rotation.finishAfterMs;
   if (waits) return [ok(`${variable} is being rotated: the old one is accepted until its time is over`)];
-  const step = progress.stage === "used" ? " --finish" : "";
+  const step = progress.stage === "used" || progress.stage === "ending" ? " --finish" : "";
   return [warning(
     `the rotation of ${variable} has stood still for ${days} days`,
     `deno task rotate ${variable}${step}`,

@@ -39,7 +39,9 @@ async function goOn(
   options: RotateOptions,
 ): Promise<number> {
   const { variable, says, checkedHere } = rotation;
-  if (progress?.stage === "used") return tellRest(context, rotation, progress);
+  if (progress?.stage === "used" || progress?.stage === "ending") {
+    return tellRest(context, rotation, progress);
+  }
   if (progress === null) await requireBeginning(context, rotation);
   const steps = progress?.stage === "accepted" ? [says.use] : [says.obtain, ...checkedHere ? [] : [says.use]];
   for (const line of steps) context.say(`${variable}: ${line}`);
@@ -91,23 +93,25 @@ async function finish(
   options: RotateOptions,
 ): Promise<number> {
   const { variable, says, finishAfterMs } = rotation;
-  if (progress?.stage !== "used") {
-    throw new SetupError(
-      progress === null
-        ? `No rotation of ${variable} is under way: deno task rotate ${variable} begins one`
-        : `The new ${variable} is not used yet: deno task rotate ${variable} goes on`,
-    );
+  if (progress === null) {
+    throw new SetupError(`No rotation of ${variable} is under way: deno task rotate ${variable} begins one`);
+  }
+  const isProved = progress.stage === "ending";
+  if (progress.stage !== "used" && !isProved) {
+    throw new SetupError(`The new ${variable} is not used yet: deno task rotate ${variable} goes on`);
   }
   if (
+    !isProved &&
     tooEarly(context, progress.at + finishAfterMs, options, "what was made with the old one is still about")
   ) {
     return 1;
   }
-  const missing = options.leaked ? null : await rotation.unproved?.(context, progress) ?? null;
+  const missing = options.leaked || isProved ? null : await rotation.unproved?.(context, progress) ?? null;
   if (missing !== null) return refuse(context, missing);
   context.say(`${variable}: ${says.retire}`);
   if (options.dryRun) return tellNothing(context);
   const fresh = freshOf(context, rotation, progress);
+  await note(context, rotation, "ending", progress.old);
   await rotation.retire?.(context, progress);
   await put(context, rotation, rotation.shape.alone(progress.old, fresh));
   await context.file.remove(progressName(variable));
@@ -124,6 +128,9 @@ async function goBack(
   const { variable, shape } = rotation;
   if (progress === null) {
     throw new SetupError(`No rotation of ${variable} is under way: nothing to go back from`);
+  }
+  if (progress.stage === "ending") {
+    throw new SetupError(`The old ${variable} may be gone: deno task rotate ${variable} --finish goes on`);
   }
   const turned = rotation.outlives === true && progress.stage === "used";
   context.say(

@@ -8,8 +8,9 @@ import { SetupError } from "../setup/project.ts";
  * - `begun`: the old value is written down, nobody knows a new one for sure.
  * - `accepted`: the functions accept both, and the old one is used.
  * - `used`: the new one is used, and the old one still accepted.
+ * - `ending`: nothing needs the old one, and it is being forgotten: there is no way back.
  */
-export type Stage = "begun" | "accepted" | "used";
+export type Stage = "begun" | "accepted" | "used" | "ending";
 
 export interface Progress {
   stage: Stage;
@@ -31,7 +32,7 @@ export function readProgress(values: Record<string, string>, variable: string): 
   const name = progressName(variable);
   const text = values[name];
   if (text === undefined) return null;
-  const [, stage, at, old] = /^(begun|accepted|used) (\S+) (.+)$/s.exec(text) ?? [];
+  const [, stage, at, old] = /^(begun|accepted|used|ending) (\S+) (.+)$/s.exec(text) ?? [];
   if (stage === undefined || at === undefined || old === undefined || Number.isNaN(Date.parse(at))) {
     throw new SetupError(`${name} in the env file is not what rotate wrote: restore the line, or remove it`);
   }

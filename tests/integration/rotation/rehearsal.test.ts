@@ -107,6 +107,12 @@ async function reach(
       assert.equal(code, 0, said);
     } catch (error) {
       if (!deaths.took()) throw error;
+      if ((await progressOf(project, rotation))?.stage === "ending") {
+        await assert.rejects(
+          run(project, rotation, { back: true }, null),
+          /may be gone: .* --finish goes on/,
+        );
+      }
     }
   } while ((await progressOf(project, rotation))?.stage !== (stage ?? undefined));
 }
