@@ -246,6 +246,10 @@ Deno.test("doctor says which rotation stands still, and of which two values nobo
   );
   assert.deepEqual(found({ SUPABASE_SECRET_KEYS: '{"a":"b","c":"d"}' }), ["ok no secret is half rotated → "]);
   assert.match(
+    found({ ROTATION_METRICS_TOKEN: "x" }).join(),
+    /^warning the line of METRICS_TOKEN's rotation/,
+  );
+  assert.match(
     found({ ROTATION_NOTHING: line("used", 1) }).join(),
     /^warning ROTATION_NOTHING is about nothing/,
   );

@@ -30,12 +30,13 @@ const EXPECTED: Record<string, Expected> = {
     wrong: [["nonsense"], ["order_shipped", "1", "2"], ["order_shipped", "--html"]],
   },
   console: { offline: false, wrong: [["surplus"], ["--port", "x"], ["--env"]] },
+  bundle: { offline: false, wrong: [["surplus"], ["--out"]] },
+  sbom: { offline: false, wrong: [["surplus"], ["--out"]] },
   replay: { offline: true, wrong: [["surplus"]] },
   redrive: { offline: false, wrong: [[], ["nonsense"], ["--type"], ["--again", "--all"]] },
   trace: { offline: false, wrong: [[], ["1", "2"], ["1", "--json=yes"]] },
   reconcile: { offline: false, wrong: [["--since"], ["--since", "60d"], ["--since", "soon"]] },
   radar: { offline: false, wrong: [["surplus"]] },
-  setup: { offline: false, wrong: [["--env"], ["--dry-run=no"]] },
   rotate: {
     offline: false,
     wrong: [[], ["NONSENSE"], ["METRICS_TOKEN", "LINK_SIGNING_SECRET"], [
@@ -44,6 +45,7 @@ const EXPECTED: Record<string, Expected> = {
       "--back",
     ]],
   },
+  setup: { offline: false, wrong: [["--env"], ["--dry-run=no"], ["--only", "coffee"]] },
   doctor: { offline: false, wrong: [["surplus"]] },
   pci: { offline: false, wrong: [["surplus"], ["--diff-only", "--env", ".env"], ["--out"]] },
   chaos: { offline: true, wrong: [["--runs", "0"], ["--seed", "x"]] },

@@ -5,7 +5,7 @@ import type { SupabaseCli } from "../../scripts/live/setup/supabase.ts";
 /** What one `functions deploy` sent for one function. */
 export interface Upload {
   slug: string;
-  metadata: { entrypoint_path: string; import_map_path: string; verify_jwt: boolean; name: string };
+  metadata: { entrypoint_path: string; import_map_path?: string; verify_jwt: boolean; name: string };
   /** Path in the project → text. */
   files: Map<string, string>;
 }

@@ -897,8 +897,8 @@ isOneToOne: false
 "list_differing_objects":
 { Args: { "p_objects": Json }; Returns: (string)[]
                            },
-"list_open_checkouts":
-{ Args: { "p_limit": number }; Returns: (string)[]
+"list_open_objects":
+{ Args: { "p_limit": number,"p_since": string }; Returns: (Database["public"]['CompositeTypes']["open_object"])[]
                            },
 "list_unknown_events":
 { Args: { "p_event_ids": (string)[] }; Returns: (string)[]
@@ -924,6 +924,14 @@ isOneToOne: false
         to: "event_outcome"
         isOneToOne: true
         isSetofReturn: false
+      } },
+"receive_stripe_events":
+{ Args: { "p_events": Json }; Returns: Database["public"]['CompositeTypes']["event_outcome"][]
+                          SetofOptions: {
+        from: "*"
+        to: "event_outcome"
+        isOneToOne: false
+        isSetofReturn: true
       } },
 "reconcile_stripe_event":
 { Args: { "p_dry_run": boolean,"p_error": string,"p_event": Json,"p_facts": Json,"p_ignored_reason": string,"p_run_id": string }; Returns: Database["public"]['CompositeTypes']["repair"]
@@ -1053,6 +1061,8 @@ isOneToOne: false
                         "allowed": boolean | null,"key": string | null,"retry_after_seconds": number | null
                       },"mail_event_outcome": {
                         "outcome": string | null,"order_id": string | null
+                      },"open_object": {
+                        "kind": string | null,"id": string | null
                       },"order_trace": {
                         "order_id": string | null,"number": string | null,"status": string | null,"fulfillment_status": string | null,"amount_total": number | null,"currency": string | null,"livemode": boolean | null,"created_at": string | null,"moments": (Database["public"]['CompositeTypes']["trace_moment"])[] | null
                       },"purge_report": {
