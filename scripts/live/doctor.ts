@@ -17,6 +17,7 @@ import { checkFunctions } from "./doctor/functions.ts";
 import { checkHealth } from "./doctor/health.ts";
 import { checkMail } from "./doctor/mail.ts";
 import { checkPermissions } from "./doctor/permissions.ts";
+import { checkRotations } from "./doctor/rotations.ts";
 import { checkShipping } from "./doctor/shipping.ts";
 import { checkStripe } from "./doctor/stripe.ts";
 import { findSource, openSubject, type Source } from "./doctor/subject.ts";
@@ -89,7 +90,7 @@ export async function diagnose(source: Source, sendAlert = false): Promise<Findi
     checkMail(subject),
     checkDependencies(subject),
   ]);
-  return [...checkEnvironment(subject), ...whitespace, ...rest.flat()];
+  return [...checkEnvironment(subject), ...whitespace, ...checkRotations(subject), ...rest.flat()];
 }
 
 function formatFinding({ level, what, fix }: Finding): string {

@@ -17,6 +17,7 @@ import { checkFunctions } from "../../scripts/live/doctor/functions.ts";
 import { checkHealth } from "../../scripts/live/doctor/health.ts";
 import { checkMail } from "../../scripts/live/doctor/mail.ts";
 import { checkPermissions } from "../../scripts/live/doctor/permissions.ts";
+import { checkRotations } from "../../scripts/live/doctor/rotations.ts";
 import { checkShipping } from "../../scripts/live/doctor/shipping.ts";
 import { checkStripe } from "../../scripts/live/doctor/stripe.ts";
 import { openSubject, type Subject } from "../../scripts/live/doctor/subject.ts";
@@ -81,6 +82,10 @@ const strict = {
 };
 const unlike = (env: Record<string, string | undefined>): Story =>
   told(checkEnvironment, { env: { ...strict, ...env } }, { env: strict });
+const rotating = (values: Record<string, string>): Story => async () => ({
+  well: await Promise.resolve(checkRotations({ values: {} })),
+  broken: await Promise.resolve(checkRotations({ values })),
+});
 const spelled = (value: string): Story => async () => ({
   well: await Promise.resolve(checkWhitespace({ kind: "project", name: "", values: { EMAIL_FROM: "a" } })),
   broken: await Promise.resolve(
@@ -189,6 +194,8 @@ const stories: Record<FindingName, Story> = {
   rate_limit_off: unlike({ CHECKOUT_RATE_LIMIT: "5000" }),
   turnstile_off: unlike({ CHECKOUT_TURNSTILE_SECRET: undefined }),
   mfa_off: unlike({ ADMIN_REQUIRE_MFA: "false" }),
+  rotation_stuck: rotating({ ROTATION_METRICS_TOKEN: "begun 2026-01-01T00:00:00.000Z old" }),
+  secret_doubled: rotating({ METRICS_TOKEN: "one,two" }),
 
   api_down: told(checkDatabase, nowhere),
   secret_key_publishable: told(checkDatabase, refuses(403, "42501")),

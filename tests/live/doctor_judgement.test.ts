@@ -49,6 +49,7 @@ Deno.test("doctor: of several endpoints the enabled one with our API version cou
       api_version: stripeApiVersion,
       enabled_events: ["*"],
       created: 1,
+      metadata: {},
       ...more,
     }) as Stripe.WebhookEndpoint;
   const state = sortEndpoints([
@@ -76,8 +77,15 @@ Deno.test("doctor: says when the database and ADMIN_REQUIRE_MFA disagree about t
 
 Deno.test("doctor: an endpoint of an older version works and is named with how far it is behind, a newer one is an error", () => {
   const judged = (api_version: string) => {
-    const endpoint = { id: "we_1", status: "enabled", api_version, enabled_events: ["*"], created: 1 };
-    return judgeEndpoint(sortEndpoints([endpoint as Stripe.WebhookEndpoint]), "https://x", "fix")
+    const endpoint = {
+      id: "we_1",
+      status: "enabled",
+      api_version,
+      enabled_events: ["*"],
+      created: 1,
+      metadata: {},
+    };
+    return judgeEndpoint(sortEndpoints([endpoint as unknown as Stripe.WebhookEndpoint]), "https://x", "fix")
       .map(({ level, what }) => [level, what]);
   };
   assert.deepEqual(judged("2024-06-20"), [
@@ -95,6 +103,7 @@ Deno.test("doctor: a disabled endpoint of another version is disabled, not missi
     api_version: "2020-08-27",
     enabled_events: [],
     created: 1,
+    metadata: {},
   };
   const state = sortEndpoints([endpoint as unknown as Stripe.WebhookEndpoint]);
   assert.deepEqual(judgeEndpoint(state, "https://x", "fix").map(({ what }) => what), [

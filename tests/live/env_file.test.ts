@@ -1,6 +1,6 @@
 /** What setup writes into an env file, and what it leaves there. */
 import assert from "node:assert/strict";
-import { setInEnvFile } from "../../scripts/live/setup/env_file.ts";
+import { removeFromEnvFile, setInEnvFile } from "../../scripts/live/setup/env_file.ts";
 import { masked, readEnvFile } from "../../scripts/live/setup/project.ts";
 
 const folder = await Deno.makeTempDir({ prefix: "kct-env-file-" });
@@ -43,6 +43,18 @@ Deno.test("setInEnvFile() leaves line ends, export, comments, longer values and 
   assert.equal(await written('A="1,\n2"\nB=3\n', "A"), "A=new\nB=3\n");
   assert.equal(await written('A=1\nB="x\nA=2\n"\n', "A"), 'A=new\nB="x\nA=2\n"\n');
   assert.ok((await Deno.lstat(link)).isSymlink);
+});
+
+Deno.test("removeFromEnvFile() takes each line of a variable, and nothing else", async () => {
+  const path = `${folder}/removed.env`;
+  const left = async (text: string) => {
+    await Deno.writeTextFile(path, text);
+    await removeFromEnvFile(path, "A");
+    return await Deno.readTextFile(path);
+  };
+  assert.equal(await left("A=1\n# A=0\nAB=2\nA='x\ny'\nB=3\n"), "# A=0\nAB=2\nB=3\n");
+  assert.equal(await left("B=1\r\nA=2\r\nC=3"), "B=1\r\nC=3");
+  assert.equal(await left("B=1\n"), "B=1\n");
 });
 
 Deno.test("masked() hides whole secrets, items of lists and keys of dictionaries, and nothing else", () => {

@@ -37,6 +37,14 @@ const EXPECTED: Record<string, Expected> = {
   trace: { offline: false, wrong: [[], ["1", "2"], ["1", "--json=yes"]] },
   reconcile: { offline: false, wrong: [["--since"], ["--since", "60d"], ["--since", "soon"]] },
   radar: { offline: false, wrong: [["surplus"]] },
+  rotate: {
+    offline: false,
+    wrong: [[], ["NONSENSE"], ["METRICS_TOKEN", "LINK_SIGNING_SECRET"], [
+      "METRICS_TOKEN",
+      "--finish",
+      "--back",
+    ]],
+  },
   setup: { offline: false, wrong: [["--env"], ["--dry-run=no"], ["--only", "coffee"]] },
   doctor: { offline: false, wrong: [["surplus"]] },
   pci: { offline: false, wrong: [["surplus"], ["--diff-only", "--env", ".env"], ["--out"]] },

@@ -1,4 +1,6 @@
 /** A stand-in for Supabase's management API that records what the official CLI uploads and sets. */
+import { parseEnv } from "node:util";
+import type { SupabaseCli } from "../../scripts/live/setup/supabase.ts";
 
 /** What one `functions deploy` sent for one function. */
 export interface Upload {
@@ -15,6 +17,8 @@ export interface ManagementApi extends AsyncDisposable {
   released: { slug: string; verify_jwt: boolean }[];
   /** Values of the project's secrets; like Supabase it shows their digests only. */
   secrets: Map<string, string>;
+  /** The project's secret keys. */
+  keys: { id: string; name: string; type: "secret"; api_key: string }[];
   /** The schemas of the project's API, as `db_schema` has them. */
   exposed: { schemas: string };
   /** Statements that came by `db query`. */
@@ -30,6 +34,7 @@ export async function startManagementApi(): Promise<ManagementApi> {
   const uploads: Upload[] = [];
   const released: ManagementApi["released"] = [];
   const secrets: ManagementApi["secrets"] = new Map();
+  const keys: ManagementApi["keys"] = [];
   const exposed = { schemas: "public, graphql_public" };
   const queries: string[] = [];
   const writes: string[] = [];
@@ -52,6 +57,7 @@ export async function startManagementApi(): Promise<ManagementApi> {
       else for (const { name, value } of await request.json()) secrets.set(name, value);
       return new Response(null, { status: 201 });
     }
+    if (/\/api-keys(\/|$)/.test(url.pathname)) return await answerKeys(request, url, keys);
     if (url.pathname.endsWith("/postgrest")) {
       if (request.method === "PATCH") exposed.schemas = (await request.json()).db_schema;
       return Response.json({ db_schema: exposed.schemas, max_rows: 1000 });
@@ -79,6 +85,7 @@ export async function startManagementApi(): Promise<ManagementApi> {
     uploads,
     released,
     secrets,
+    keys,
     exposed,
     queries,
     writes,
@@ -88,6 +95,43 @@ export async function startManagementApi(): Promise<ManagementApi> {
       await Deno.remove(profile);
     },
   };
+}
+
+/** The two commands of the Supabase CLI that a rotation needs, without the second that each start of it takes. */
+export function cliOf({ secrets }: ManagementApi): SupabaseCli {
+  return async ([, command, ...args]) => {
+    if (command === "list") {
+      return { success: true, stdout: JSON.stringify(await digests(secrets)), stderr: "" };
+    }
+    if (command !== "set") throw new Error(`no stand-in for ${command}`);
+    const text = await Deno.readTextFile(args[args.indexOf("--env-file") + 1] ?? "");
+    for (const [name, value] of Object.entries(parseEnv(text))) secrets.set(name, value ?? "");
+    return { success: true, stdout: "", stderr: "" };
+  };
+}
+
+/** Creates, lists and deletes secret keys; what a key is it says only where asked to (`reveal=true`). */
+async function answerKeys(request: Request, url: URL, keys: ManagementApi["keys"]): Promise<Response> {
+  const shown = (key: ManagementApi["keys"][number]) =>
+    url.searchParams.get("reveal") === "true" ? key : { ...key, api_key: `${key.api_key.slice(0, 12)}…` };
+  if (request.method === "GET") return Response.json(keys.map(shown));
+  if (request.method === "DELETE") {
+    const at = keys.findIndex(({ id }) => url.pathname.endsWith(`/${id}`));
+    if (at < 0) return Response.json({ message: "API key not found" }, { status: 404 });
+    return Response.json(keys.splice(at, 1)[0]);
+  }
+  const { name, type, secret_jwt_template: template } = await request.json();
+  if (!/^[a-z_][a-z0-9_]{3,63}$/.test(name) || type !== "secret" || template?.role !== "service_role") {
+    return Response.json({ message: "Invalid key" }, { status: 400 });
+  }
+  const key = {
+    id: crypto.randomUUID(),
+    name,
+    type,
+    api_key: `sb_secret_${crypto.randomUUID().replaceAll("-", "")}`,
+  };
+  keys.push(key);
+  return Response.json(shown(key), { status: 201 });
 }
 
 async function digests(secrets: Map<string, string>): Promise<{ name: string; value: string }[]> {

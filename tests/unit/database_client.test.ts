@@ -43,6 +43,17 @@ Deno.test("createCall() calls the SQL function by name, with the default secret 
   assert.equal(sent[0]?.headers.get("authorization"), null);
 });
 
+Deno.test("createCall() goes on with the next secret key when the gateway refuses one, and stays with it", async () => {
+  const refused = Response.json({ message: "Invalid API key" }, { status: 401 });
+  const { rpc, sent } = answering(refused, Response.json(3));
+  assert.deepEqual([await rpc.countJobs(), await rpc.countJobs()], [3, 3]);
+  const keys = sent.map(({ headers }) => headers.get("apikey"));
+  assert.deepEqual(keys, ["sb_secret_a", "sb_secret_b", "sb_secret_b"]);
+  const hopeless = answering(refused);
+  await assert.rejects(hopeless.rpc.countJobs());
+  assert.equal(hopeless.sent.length, 2);
+});
+
 Deno.test("createCall() maps our SQLSTATEs to codes, with their details", async () => {
   const short = [{ sku: "A", requested: 2, available: 1 }];
   const cases: [string, string][] = [

@@ -133,6 +133,9 @@ Deno.test("health shows its figures to the bearer of METRICS_TOKEN, and to nobod
   for (const given of ["Bearer ", `Bearer ${token}x`, `Basic ${token}`, token, `Bearer ${secretKey}`]) {
     assert(!await shownTo(given), given);
   }
+  const rotated = { ...depsWith(), env: testEnv({ METRICS_TOKEN: `${"n".repeat(32)}, ${token}` }) };
+  assert(await shownTo(`Bearer ${token}`, rotated) && await shownTo(`Bearer ${"n".repeat(32)}`, rotated));
+  assert(!await shownTo(`Bearer ${"n".repeat(32)},${token}`, rotated));
   const unset = { ...depsWith(), env: testEnv() };
   assert(!await shownTo("Bearer null", unset) && !await shownTo(`Bearer ${token}`, unset));
 });

@@ -11,6 +11,7 @@ function look(...own: object[]) {
     api_version: stripeApiVersion,
     enabled_events: enabledEvents,
     created: n,
+    metadata: {},
     ...more,
   } as Stripe.WebhookEndpoint))));
 }
@@ -29,6 +30,13 @@ Deno.test("lookAt() judges the endpoint that delivers: an enabled one counts tho
   assert.deepEqual(look({ status: "disabled" }, {}), { state: "ok", endpointId: "we_2", differences: [] });
   const older = look({ status: "disabled" }, { api_version: "2020-08-27" });
   assert.deepEqual([older.state, older.endpointId], ["changed", "we_2"]);
+});
+
+Deno.test("lookAt() and setup leave an endpoint alone that a rotation has made, until it is the only one", () => {
+  const made = { metadata: { rotation: "next" }, enabled_events: ["invoice.paid"] };
+  assert.deepEqual(look(made, {}), { state: "ok", endpointId: "we_2", differences: [] });
+  assert.equal(look(made, { api_version: "2020-08-27" }).endpointId, "we_2");
+  assert.equal(look(made, { status: "disabled" }).endpointId, "we_1");
 });
 
 Deno.test("lookAt() says in words what differs from the registry: version, lacking and further events", () => {

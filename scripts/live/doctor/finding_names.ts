@@ -14,6 +14,8 @@ export const findingNames = [
   "rate_limit_off",
   "turnstile_off",
   "mfa_off",
+  "rotation_stuck",
+  "secret_doubled",
   // The project.
   "api_down",
   "secret_key_publishable",

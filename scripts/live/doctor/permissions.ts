@@ -32,7 +32,9 @@ const surplus: Record<string, (stripe: Stripe) => Promise<unknown>> = {
 };
 
 /** Findings about the rights of STRIPE_SECRET_KEY. */
-export async function checkPermissions({ env, stripe, kind }: Subject): Promise<Finding[]> {
+export async function checkPermissions(
+  { env, stripe, kind }: Pick<Subject, "env" | "stripe" | "kind">,
+): Promise<Finding[]> {
   const url = keyCreationUrl(env.livemode);
   if (env.stripeSecretKey.startsWith("sk_")) {
     return kind === "local" ? [] : [

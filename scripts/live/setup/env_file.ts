@@ -23,14 +23,29 @@ const ASSIGNMENT =
 export async function setInEnvFile(path: string, name: string, value: string): Promise<void> {
   const text = await Deno.readTextFile(path);
   const found = [...text.matchAll(ASSIGNMENT)].findLast((match) => match[2] === name);
-  const target = await Deno.realPath(path);
-  const partial = `${target}.${crypto.randomUUID()}`;
-  await Deno.writeTextFile(
-    partial,
+  await replaceFile(
+    path,
     found === undefined ? added(text, envLine(name, value)) : text.slice(0, found.index) +
       (found[1] ?? "") + envLine(name, value) + text.slice(found.index + found[0].length),
-    { mode: 0o600 },
   );
+}
+
+/** Takes a variable out of the file, with its line. */
+export async function removeFromEnvFile(path: string, name: string): Promise<void> {
+  const text = await Deno.readTextFile(path);
+  const kept = [...text.matchAll(ASSIGNMENT)].filter((match) => match[2] === name).reverse().reduce(
+    (rest, { index, 0: line }) =>
+      rest.slice(0, index) + rest.slice(index + line.length).replace(/^\r?\n/, ""),
+    text,
+  );
+  if (kept !== text) await replaceFile(path, kept);
+}
+
+/** Whoever reads meanwhile, or after a crash, finds the old text or the new one. */
+async function replaceFile(path: string, text: string): Promise<void> {
+  const target = await Deno.realPath(path);
+  const partial = `${target}.${crypto.randomUUID()}`;
+  await Deno.writeTextFile(partial, text, { mode: 0o600 });
   await Deno.rename(partial, target);
 }
 

@@ -27,18 +27,40 @@ export const mailWebhook: SetupStep = {
   async plan({ project, say }) {
     const { env, values } = project;
     if (env.mailProvider !== "resend" || env.resend === null || env.emailFrom === null) return settled;
-    const url = `${env.supabaseUrl}/functions/v1/mail-webhook`;
+    const url = mailWebhookUrl(project);
     const resend = resendApi(env.resend.apiBase, values["RESEND_SETUP_API_KEY"] ?? env.resend.apiKey);
-    const list = await resend("GET", "/webhooks?limit=100");
-    if (list === refused) {
+    const own = await webhooksAt(url, resend);
+    if (own === refused) {
       if (secretsOf(project).length === 0) say(`Resend's webhook is left to you: ${refusedFix}`);
       return settled;
     }
-    const { data } = webhooksSchema.parse(list);
-    const current = data.find(({ endpoint }) => endpoint === url);
+    const [current] = own;
     return current === undefined ? creation(project, resend, url) : update(project, resend, current);
   },
 };
+
+/** Where Resend is to post what became of mails. */
+export function mailWebhookUrl({ env }: Pick<Project, "env">): string {
+  return `${env.supabaseUrl}/functions/v1/mail-webhook`;
+}
+
+/** The webhooks at our address, or `refused`. */
+export async function webhooksAt(url: string, resend: Resend): Promise<Webhook[] | typeof refused> {
+  const list = await resend("GET", "/webhooks?limit=100");
+  return list === refused
+    ? refused
+    : webhooksSchema.parse(list).data.filter(({ endpoint }) => endpoint === url);
+}
+
+/** The signing secret of a webhook, which Resend shows at any time. */
+export async function signingSecretOf(id: string, resend: Resend): Promise<string> {
+  return secretSchema.parse(await resend("GET", `/webhooks/${id}`)).signing_secret;
+}
+
+/** Creates a webhook and answers its signing secret. */
+export async function createMailWebhook(url: string, events: string[], resend: Resend): Promise<string> {
+  return secretSchema.parse(await resend("POST", "/webhooks", { endpoint: url, events })).signing_secret;
+}
 
 type Resend = ReturnType<typeof resendApi>;
 type Webhook = z.infer<typeof webhooksSchema>["data"][number];
@@ -50,15 +72,14 @@ function creation(project: Project, resend: Resend, url: string): Plan {
       `add its signing secret to ${variable} in ${project.envFile}`,
     ],
     apply: async () => {
-      const created = await resend("POST", "/webhooks", { endpoint: url, events: reportTypes });
-      await keepSecret(project, secretSchema.parse(created).signing_secret);
+      await keepSecret(project, await createMailWebhook(url, [...reportTypes], resend));
     },
   };
 }
 
 async function update(project: Project, resend: Resend, { id, status, events }: Webhook): Promise<Plan> {
   const path = `/webhooks/${id}`;
-  const secret = secretSchema.parse(await resend("GET", path)).signing_secret;
+  const secret = await signingSecretOf(id, resend);
   const missing = reportTypes.filter((type) => events?.includes(type) !== true);
   const known = secretsOf(project).includes(secret);
   const changes = [
@@ -89,14 +110,18 @@ function secretsOf({ values }: Project): string[] {
 }
 
 /** The key has no right to this. */
-const refused = Symbol("refused");
+export const refused = Symbol("refused");
 const refusedFix =
   "RESEND_API_KEY may only send. Give setup a key with full access as RESEND_SETUP_API_KEY (the " +
   `functions never get it), or add the webhook by hand and name its signing secret in ${variable}`;
 
 /** Answers what Resend answers, or `refused`. @throws SetupError when Resend cannot be asked. */
-function resendApi(base: string, key: string) {
-  return async (method: "GET" | "POST" | "PATCH", path: string, body?: unknown): Promise<unknown> => {
+export function resendApi(base: string, key: string) {
+  return async (
+    method: "GET" | "POST" | "PATCH" | "DELETE",
+    path: string,
+    body?: unknown,
+  ): Promise<unknown> => {
     const response = await fetch(`${base}${path}`, {
       method,
       headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },

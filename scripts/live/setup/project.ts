@@ -73,8 +73,16 @@ function canBeUnset(name: string): boolean {
  */
 export async function readProject(envFile: string): Promise<Project> {
   const values = await readEnvFile(envFile);
+  return { envFile, values, env: envWith({ envFile, values }), ref: projectRef(values) };
+}
+
+/** What the functions would read of the project's variables, some of them changed. @throws SetupError */
+export function envWith(
+  { envFile, values }: Pick<Project, "envFile" | "values">,
+  changes: Record<string, string> = {},
+): Env {
   try {
-    return { envFile, values, env: loadEnv({ ...notThereYet, ...values }), ref: projectRef(values) };
+    return loadEnv({ ...notThereYet, ...values, ...changes });
   } catch (error) {
     if (!(error instanceof EnvError)) throw error;
     throw new SetupError(`${envFile}: ${error.message}`);
@@ -88,9 +96,9 @@ export function projectRef(values: Record<string, string>): string | null {
   return named !== undefined && /^[a-z]{20}$/.test(named) ? named : null;
 }
 
-/** The key that opens retry-jobs and the API. */
+/** The key that opens retry-jobs and the API: the first, which is the newest while keys are rotated. */
 export function secretKeyOf(env: Pick<Env, "secretKeys">): string {
-  return env.secretKeys["default"] ?? Object.values(env.secretKeys)[0] ?? "";
+  return Object.values(env.secretKeys)[0] ?? "";
 }
 
 const secretNames = /KEY|SECRET|TOKEN|PASSWORD|DB_URL|ALERT_WEBHOOK_URL/;

@@ -2,34 +2,41 @@
 import type postgres from "postgres";
 import { withPrivateFile } from "./env_file.ts";
 import { type Project, secretKeyOf, SetupError } from "./project.ts";
-import { settled, type SetupStep } from "./step.ts";
+import { settled, type SetupContext, type SetupStep } from "./step.ts";
 import { projectTarget } from "./supabase.ts";
 import { connect } from "../../lib/connection.ts";
 
 /** Points the schedule to the project. With SUPABASE_DB_URL over a connection, else through the CLI. */
 export const schedule: SetupStep = {
   name: "schedule",
-  async plan({ project, supabase }) {
+  async plan(context) {
+    const { project } = context;
     const url = retryJobsUrl(project), key = secretKeyOf(project.env);
-    const changes = [`have pg_cron call ${url} every minute`];
     const database = project.values["SUPABASE_DB_URL"];
-    if (database === undefined) {
-      const sql = `select private.set_schedule_target(${literal(url)}, ${literal(key)});\n`;
-      return {
-        changes,
-        apply: async () => {
-          await withPrivateFile(
-            sql,
-            ".sql",
-            (path) => supabase(["db", "query", "--yes", "--file", path, projectTarget(project)]),
-          );
-        },
-      };
+    if (database !== undefined && await withDatabase(database, (sql) => isScheduled(sql, url, key))) {
+      return settled;
     }
-    if (await withDatabase(database, (sql) => isScheduled(sql, url, key))) return settled;
-    return { changes, apply: () => withDatabase(database, (sql) => setTarget(sql, url, key)) };
+    return {
+      changes: [`have pg_cron call ${url} every minute`],
+      apply: () => pointSchedule(context, key),
+    };
   },
 };
+
+/** Has pg_cron call retry-jobs with this secret key, and Vault keep it. */
+export async function pointSchedule(
+  { project, supabase }: Pick<SetupContext, "project" | "supabase">,
+  key: string,
+): Promise<void> {
+  const url = retryJobsUrl(project);
+  const database = project.values["SUPABASE_DB_URL"];
+  if (database !== undefined) return await withDatabase(database, (sql) => setTarget(sql, url, key));
+  await withPrivateFile(
+    `select private.set_schedule_target(${literal(url)}, ${literal(key)});\n`,
+    ".sql",
+    (path) => supabase(["db", "query", "--yes", "--file", path, projectTarget(project)]),
+  );
+}
 
 function retryJobsUrl({ env }: Project): string {
   return `${env.supabaseUrl}/functions/v1/retry-jobs`;

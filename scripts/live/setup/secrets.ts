@@ -21,17 +21,25 @@ export const secrets: SetupStep = {
         }
         // Asked again: new endpoints have brought their signing secrets meanwhile.
         const names = await differingSecrets(project.values, deployed);
-        if (names.length === 0) return;
-        const text = names.map((name) => envLine(name, project.values[name]?.trim() ?? "")).join("\n") + "\n";
-        await withPrivateFile(
-          text,
-          ".env",
-          (path) => supabase(["secrets", "set", "--yes", "--env-file", path, projectTarget(project)]),
-        );
+        if (names.length > 0) await setSecrets(project, supabase, names);
       },
     };
   },
 };
+
+/** Gives the functions these variables as the env file has them. They need no deployment to get them. */
+export async function setSecrets(
+  project: Pick<Project, "ref" | "values">,
+  supabase: SupabaseCli,
+  names: string[],
+): Promise<void> {
+  const text = names.map((name) => envLine(name, project.values[name]?.trim() ?? "")).join("\n") + "\n";
+  await withPrivateFile(
+    text,
+    ".env",
+    (path) => supabase(["secrets", "set", "--yes", "--env-file", path, projectTarget(project)]),
+  );
+}
 
 /** Name → SHA-256 of the value, in hexadecimal. */
 export async function readDeployedSecrets(

@@ -11,7 +11,10 @@ import { setInEnvFile } from "./env_file.ts";
 import { SetupError } from "./project.ts";
 import { type Plan, settled, type SetupContext, type SetupStep } from "./step.ts";
 
-const events = enabledEvents as Stripe.WebhookEndpointCreateParams.EnabledEvent[];
+type EnabledEvent = Stripe.WebhookEndpointCreateParams.EnabledEvent;
+
+/** Everything that the functions listen to. */
+export const allEvents = enabledEvents as EnabledEvent[];
 
 /** What an endpoint's metadata says of its signing secret: Stripe shows it once, so a run that dies may lose it. */
 const secretState = "signing_secret", unsaved = "unsaved";
@@ -54,25 +57,33 @@ function creation({ stripe, project }: SetupContext, url: string): Plan {
       `create ${url} with API version ${stripeApiVersion} and ${enabledEvents.length} events`,
       `add its signing secret to STRIPE_WEBHOOK_SECRETS in ${project.envFile}`,
     ],
-    apply: async () => {
-      const { id, secret } = await stripe.webhookEndpoints.create({
-        url,
-        enabled_events: events,
-        api_version: stripeApiVersion,
-        description: "Payment backend (deno task setup)",
-        metadata: { [secretState]: unsaved },
-      });
-      if (secret === undefined) throw new SetupError("Stripe created the endpoint without a signing secret");
-      // Stripe shows it this once: it is kept before anything else can fail.
-      const known = secretsOf(project.values);
-      if (!known.includes(secret)) {
+    apply: () =>
+      createEndpoint(stripe, { url, events: allEvents }, async (secret) => {
+        const known = secretsOf(project.values);
+        if (known.includes(secret)) return;
         const secrets = [...known, secret].join(",");
         await setInEnvFile(project.envFile, "STRIPE_WEBHOOK_SECRETS", secrets);
         project.values["STRIPE_WEBHOOK_SECRETS"] = secrets;
-      }
-      await stripe.webhookEndpoints.update(id, { metadata: { [secretState]: "saved" } });
-    },
+      }),
   };
+}
+
+/** Creates an endpoint. @param keep is given its signing secret, which Stripe shows this once. */
+export async function createEndpoint(
+  stripe: Stripe,
+  { url, events, metadata = {} }: { url: string; events: EnabledEvent[]; metadata?: Record<string, string> },
+  keep: (secret: string) => Promise<void>,
+): Promise<void> {
+  const { id, secret } = await stripe.webhookEndpoints.create({
+    url,
+    enabled_events: events,
+    api_version: stripeApiVersion,
+    description: "Payment backend (deno task setup)",
+    metadata: { ...metadata, [secretState]: unsaved },
+  });
+  if (secret === undefined) throw new SetupError("Stripe created the endpoint without a signing secret");
+  await keep(secret);
+  await stripe.webhookEndpoints.update(id, { metadata: { [secretState]: "saved" } });
 }
 
 /**
@@ -111,7 +122,7 @@ function update(
     changes,
     apply: async () => {
       await stripe.webhookEndpoints.update(current.id, {
-        enabled_events: events,
+        enabled_events: allEvents,
         disabled: false,
       });
     },

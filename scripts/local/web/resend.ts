@@ -199,6 +199,10 @@ async function webhookAnswer(
   if (id[1] !== undefined && known === undefined) {
     throw new ResendError(404, "not_found", "Webhook not found");
   }
+  if (request.method === "DELETE" && known !== undefined) {
+    webhooks.delete(known.id);
+    return jsonResponse({ object: "webhook", id: known.id, deleted: true });
+  }
   if (request.method === "GET") {
     if (known !== undefined) return jsonResponse(known);
     const data = [...webhooks.values()].map(({ object: _object, signing_secret: _secret, ...shown }) =>
@@ -231,7 +235,8 @@ async function webhookAnswer(
 
 function eventNames({ events }: Record<string, unknown>): string[] {
   if (
-    Array.isArray(events) && events.length > 0 && events.every((name) => /^email\.\w+$/.test(String(name)))
+    Array.isArray(events) && events.length > 0 &&
+    events.every((name) => /^(email|domain|contact)\.\w+$/.test(String(name)))
   ) {
     return events.map(String);
   }

@@ -12,7 +12,7 @@ import { changedMetadata } from "../checkout/session_internals.ts";
 
 /** What endpoints need from the server around them. */
 export interface EndpointHost {
-  /** The secret given to new endpoints; null makes a fresh one for each. */
+  /** The secret given to an endpoint that is the only one; every other gets a fresh one. Null: all do. */
   fixedSecret: string | null;
   changed(): void;
 }
@@ -79,7 +79,8 @@ export function webhookEndpointRoutes(host: EndpointHost): Route[] {
         status: "enabled",
         url: params.url,
       };
-      const secret = host.fixedSecret ?? newId("webhook_secret");
+      const isFirst = context.store.all("webhook_endpoint").length === 0;
+      const secret = isFirst ? host.fixedSecret ?? newId("webhook_secret") : newId("webhook_secret");
       context.store.put("webhook_endpoint", endpoint);
       context.store.setInternals("webhook_endpoint", endpoint.id, {
         secret,

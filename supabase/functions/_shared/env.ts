@@ -89,8 +89,8 @@ export interface Env {
   adminRequireMfa: boolean;
   /** Takes spans; null: nobody collects them. */
   collector: { url: string; headers: Record<string, string> } | null;
-  /** What a monitor may read the figures of `health` with; null: the secret key alone can. */
-  metricsToken: string | null;
+  /** What monitors may read the figures of `health` with; none: the secret key alone can. */
+  metricsTokens: string[];
 }
 
 /** Thrown at boot. The message lists every bad variable, so that one deployment fixes them all. */
@@ -122,7 +122,8 @@ const collectorHeader = /^[\w-]+=([!-$&-~]|%[0-7][0-9A-Fa-f])+$/;
 const collectorMend = "set name=value, comma separated, values percent-encoded, or leave it out";
 const descriptorMend = "set 2 to 22 letters, digits, spaces, dots or dashes, or leave it out";
 
-const metricsTokenMend = "set at least 32 random letters and digits, or leave it out";
+const metricsTokenMend =
+  "set at least 32 random letters and digits, or leave it out; two, comma separated, while it is rotated";
 
 /** In the order of docs/contract.md; `.env.example` follows it. */
 const schema = z.object({
@@ -203,8 +204,7 @@ const schema = z.object({
   OTEL_EXPORTER_OTLP_ENDPOINT: webAddress("set the collector's address without /v1/traces, or leave it out")
     .optional(),
   OTEL_EXPORTER_OTLP_HEADERS: commaList(collectorMend, (item) => collectorHeader.test(item)).default([]),
-  METRICS_TOKEN: text(metricsTokenMend).regex(/^[\w.~+/-]{32,200}=*$/, { error: metricsTokenMend })
-    .optional(),
+  METRICS_TOKEN: commaList(metricsTokenMend, (item) => /^[\w.~+/-]{32,200}=*$/.test(item)).default([]),
 });
 
 type Values = z.infer<typeof schema>;
@@ -362,7 +362,7 @@ function toEnv(values: Values): Env {
       url: `${withoutSlash(values.OTEL_EXPORTER_OTLP_ENDPOINT)}/v1/traces`,
       headers: Object.fromEntries(values.OTEL_EXPORTER_OTLP_HEADERS.map(headerOf)),
     },
-    metricsToken: values.METRICS_TOKEN ?? null,
+    metricsTokens: values.METRICS_TOKEN,
   };
 }
 

@@ -7,7 +7,7 @@ import type { HealthCalls, HealthFigures, MetricFamily } from "../_shared/databa
 import { contentType, openMetrics } from "./openmetrics.ts";
 
 export interface Deps {
-  env: AuthEnv & Pick<Env, "allowedOrigins" | "metricsToken">;
+  env: AuthEnv & Pick<Env, "allowedOrigins" | "metricsTokens">;
   rpc: HealthCalls;
   log: Logger;
   /** Milliseconds of a clock that only goes forward. */
@@ -45,7 +45,7 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
 }
 
 async function mayReadFigures(request: Request, env: Deps["env"]): Promise<boolean> {
-  return await bearsToken(request, env.metricsToken) || await keyKind(request, env) === "secret";
+  return await bearsToken(request, env.metricsTokens) || await keyKind(request, env) === "secret";
 }
 
 async function readFamilies({ rpc }: Deps, log: Logger): Promise<MetricFamily[]> {

@@ -52,16 +52,13 @@ export async function requireApiKey(
   return { key, user: await signedInUser(request, env, keysOf) };
 }
 
-/**
- * Whether the caller presents this token as bearer: for a reader who needs no more than it opens.
- * @param token null: nobody does.
- */
-export async function bearsToken(request: Request, token: string | null): Promise<boolean> {
+/** Whether the caller presents one of these tokens as bearer: for a reader who needs no more than they open. */
+export async function bearsToken(request: Request, tokens: readonly string[]): Promise<boolean> {
   const given = /^Bearer (.+)$/.exec(request.headers.get("authorization") ?? "")?.[1];
-  if (token === null || given === undefined || given.length > 512) return false;
+  if (given === undefined || given.length > 512) return false;
   // Digests are as long as each other, whatever was sent, and tell nothing by where they begin to differ.
-  const [ours, theirs] = await Promise.all([token, given].map(digest));
-  return ours === theirs;
+  const [theirs = "", ...ours] = await Promise.all([given, ...tokens].map(digest));
+  return ours.includes(theirs);
 }
 
 async function digest(text: string): Promise<string> {

@@ -3,7 +3,7 @@ import type { LinkEnv } from "../auth/signed_link.ts";
 import { orderToken, readOrderToken } from "./order_token.ts";
 
 /** As long as a shopper may come back to a mail: a parcel that is late, a return, a refund that takes its time. */
-const linkDays = 90;
+export const linkDays = 90;
 const purpose = "order-page/1";
 
 /**

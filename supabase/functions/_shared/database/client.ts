@@ -47,14 +47,18 @@ export interface Call {
 const timeoutMs = 10_000;
 const repeatLimit = 3;
 
-/** Opens the door of a project. Nothing is sent before the first call. */
+/**
+ * Opens the door of a project. Nothing is sent before the first call. A key that the gateway refuses gives way to the
+ * next for good: a worker outlives a key that is deleted while keys are rotated.
+ */
 export function createCall(
   env: Pick<Env, "supabaseUrl" | "secretKeys">,
   fetcher: typeof fetch = fetch,
 ): Call {
+  const { default: usual, ...others } = env.secretKeys;
+  const keys = [...usual === undefined ? [] : [usual], ...Object.values(others)];
   const client = new PostgrestClient(`${env.supabaseUrl}/rest/v1`, {
-    headers: { apikey: env.secretKeys["default"] ?? Object.values(env.secretKeys)[0] ?? "" },
-    fetch: fetcher,
+    fetch: withKeys(keys, fetcher),
     retry: false,
   });
   const within = (limitMs: () => number): Call =>
@@ -64,6 +68,21 @@ export function createCall(
       { within },
     );
   return within(() => timeoutMs);
+}
+
+/** The gateway looks at the key before anything else, so a call that it answers 401 has done nothing. */
+function withKeys(keys: string[], fetcher: typeof fetch): typeof fetch {
+  let at = 0;
+  return async (input, init) => {
+    for (let tried = at;; tried++) {
+      const headers = new Headers(init?.headers);
+      headers.set("apikey", keys[tried] ?? "");
+      const response = await fetcher(input, { ...init, headers });
+      if (response.status !== 401 || tried + 1 >= keys.length) return response;
+      await response.body?.cancel();
+      at = tried + 1;
+    }
+  };
 }
 
 async function send(client: PostgrestClient, name: string, args: object, limitMs: number): Promise<unknown> {

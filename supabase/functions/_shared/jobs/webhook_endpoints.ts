@@ -8,13 +8,19 @@ import { enabledEvents } from "../stripe_events/mod.ts";
 export interface EndpointState {
   /** The one to keep; null where none has our API version. */
   current: Stripe.WebhookEndpoint | null;
-  /** Enabled endpoints besides it: they deliver the same events again, or in another API version. */
+  /**
+   * Enabled endpoints besides it: they deliver the same events again, or in another API version. Not one that a rotation
+   * has made.
+   */
   surplus: Stripe.WebhookEndpoint[];
   /** All that Stripe posts nothing to. */
   disabled: Stripe.WebhookEndpoint[];
   missingEvents: string[];
   extraEvents: string[];
 }
+
+/** In an endpoint's metadata while its signing secret is to take the place of another's (docs/rotation.md). */
+export const rotationMark = "rotation";
 
 /** Where Stripe is to post events. */
 export function webhookUrl(supabaseUrl: string): string {
@@ -29,12 +35,15 @@ export async function readEndpoints(stripe: Stripe, url: string): Promise<Endpoi
 
 /** Chooses the endpoint to keep: with our API version (it is fixed at creation), enabled before disabled, oldest first. */
 export function sortEndpoints(own: Stripe.WebhookEndpoint[]): EndpointState {
-  const fitting = own.filter((endpoint) => endpoint.api_version === stripeApiVersion)
+  const settled = own.filter(({ metadata }) => metadata[rotationMark] === undefined);
+  // What a rotation has made is silent at first, and counts once it is alone.
+  const judged = settled.some(({ status }) => status === "enabled") ? settled : own;
+  const fitting = judged.filter((endpoint) => endpoint.api_version === stripeApiVersion)
     .sort((a, b) => Number(b.status === "enabled") - Number(a.status === "enabled") || a.created - b.created);
   const current = fitting[0] ?? null;
   return {
     current,
-    surplus: own.filter((endpoint) => endpoint.id !== current?.id && endpoint.status === "enabled"),
+    surplus: judged.filter(({ id, status }) => id !== current?.id && status === "enabled"),
     disabled: own.filter((endpoint) => endpoint.status !== "enabled"),
     missingEvents: current === null ? [] : missing(enabledEvents, current.enabled_events),
     extraEvents: current === null ? [] : missing(current.enabled_events, enabledEvents),
