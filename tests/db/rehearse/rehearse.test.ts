@@ -3,28 +3,17 @@ import assert from "node:assert/strict";
 import { atOneMoment } from "../../../scripts/quality/rehearse/live.ts";
 import { type RehearsalReport, rehearse } from "../../../scripts/quality/rehearse/rehearsal.ts";
 import { createTestDatabase } from "../../../scripts/local/test_database.ts";
-import { arrange, deliverEach } from "../settlement/arrange.ts";
 import { lifecycles } from "../settlement/lifecycles.ts";
-import { beginOrder, stockShop } from "../settlement/shop.ts";
-import { Story } from "../settlement/story.ts";
+import type { Story } from "../settlement/story.ts";
+import { openShop, tellOrder } from "./log.ts";
 
 const live = await createTestDatabase();
 const { sql } = live;
 Deno.test.afterAll(() => live.drop());
 
-await sql.unsafe(await Deno.readTextFile(new URL("../settlement/search.sql", import.meta.url))).simple();
-await stockShop(sql, 1_000);
+await openShop(sql);
 const stories = new Map<string, Story>();
-for (const [at, lifecycle] of lifecycles.entries()) {
-  const story = new Story(await beginOrder(sql), 60, `L${at}`);
-  stories.set(lifecycle.name, story);
-  await deliverEach(sql, await arrange(sql, lifecycle, story));
-  for (const event of story.events) {
-    await sql`update public.webhook_events set payload = ${sql.json(JSON.parse(JSON.stringify(event)))},
-      api_version = ${event.api_version} where id = ${event.id}`;
-  }
-}
-await sql`update public.webhook_events set object_id = payload #>> '{data,object,id}' where type not like 'customer.%'`;
+for (const [at, life] of lifecycles.entries()) stories.set(life.name, await tellOrder(sql, life, `L${at}`));
 
 interface Options {
   url?: string;
