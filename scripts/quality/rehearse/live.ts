@@ -41,21 +41,28 @@ export async function atOneMoment(url: string, read: (live: LiveMoment) => Promi
     await sql.begin("isolation level repeatable read read only", async (tx) => {
       await tx`set local statement_timeout = 0`;
       await tx`set local idle_in_transaction_session_timeout = 0`;
+      // Rows that a policy hides would be missing without a word.
+      await tx`set local row_security = off`;
       await read(await momentOf(tx));
     });
   } catch (error) {
-    if (isConnectionProblem(error)) {
-      throw new TaskError("The live database does not let us in", { cause: error });
-    }
+    const problem = problemOf(error);
+    if (problem !== null) throw new TaskError(problem, { cause: error });
     throw error;
   } finally {
     await sql.end({ timeout: 1 });
   }
 }
 
-function isConnectionProblem(error: unknown): boolean {
+/** What somebody can do something about; null: a defect of ours. */
+function problemOf(error: unknown): string | null {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  return /^(E[A-Z]+|CONNECT_TIMEOUT|CONNECTION_[A-Z]+|28\w{3}|3D000)$/.test(code);
+  if (code === "42501") {
+    return "The role may not read the whole live database: connect as postgres, or as a role with pg_read_all_data " +
+      "that bypasses row-level security";
+  }
+  const closed = /^(E[A-Z]+|CONNECT_TIMEOUT|CONNECTION_[A-Z]+|28\w{3}|3D000)$/.test(code);
+  return closed ? "The live database does not let us in" : null;
 }
 
 async function momentOf(tx: postgres.TransactionSql): Promise<LiveMoment> {

@@ -52,15 +52,22 @@ console.error(`${made?.["orders"]} orders, and ${copies} copies of each`);
 await sql.begin(async (tx) => {
   await tx`set local session_replication_role = replica`;
   for (const table of TABLES) {
-    // Names of the stories, version 4 of random ids, and numbers of orders tell the copies apart.
-    await tx.unsafe(`insert into ${table} overriding system value select (x.r).* from (
-      select regexp_replace(regexp_replace(regexp_replace(t::text, '_L(\\d+)\\y', '_L\\1x' || k, 'g'),
-        '_L(\\d+)_', '_L\\1x' || k || '_', 'g'),
-        '-4[0-9a-f]{3}-([89ab])', '-' || lpad(to_hex(k), 4, '0') || '-\\1', 'g')::${table} as r
-      from (select replace(t::text, n.number, n.number || 'x' || k) as t, k
-        from generate_series(1, ${copies}) k, ${table} t
-        left join lateral (select to_jsonb(t) ->> 'number' as number) y on true
-        cross join lateral (select coalesce(y.number, '100000000') as number) n) t offset 0) x`);
+    // Names of the stories, version 4 of random ids, and numbers of orders tell the copies apart. Each place is marked
+    // once, and filled in for each copy.
+    await tx.unsafe(`insert into ${table} overriding system value
+      with marked as materialized (
+        select regexp_replace(
+          regexp_replace(replace(t::text, n.number, n.number || '@K@'), '(_L\\d+)(?!\\d)', '\\1@K@', 'g'),
+          '-4[0-9a-f]{3}-([89ab])', '-@H@-\\1', 'g'
+        ) as text
+        from ${table} t cross join lateral (
+          select coalesce(${table === "public.orders" ? "t.number" : "null"}, 'no number') as number
+        ) n
+      )
+      select (x.r).* from (
+        select replace(replace(m.text, '@K@', 'x' || k), '@H@', lpad(to_hex(k), 4, '0'))::${table} as r
+        from generate_series(1, ${copies}) k, marked m offset 0
+      ) x`);
   }
 });
 const [stored] = await sql`select (select count(*)::int from public.orders) as orders,
