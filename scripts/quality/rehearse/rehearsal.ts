@@ -66,6 +66,7 @@ export async function rehearse(options: RehearsalOptions): Promise<RehearsalRepo
   const { progress, shadowUrl } = options;
   progress("Copying the live database into the shadow …");
   await atOneMoment(options.liveUrl, (live) => fillShadow(shadowUrl, live, options));
+  progress("Taking the orders back to where no event had come …");
   const asleep = connectAsleep(shadowUrl);
   const workers = Array.from(
     { length: PARTS },
