@@ -1,4 +1,4 @@
--- What a rehearsal needs in its shadow, and nowhere else: which tables are compared, the copy of what the live
+-- What a rehearsal needs in its shadow, and nowhere else: which tables are compared, what the live
 -- database says, and the way back to where no event had been heard of.
 
 create table rehearsal.chosen (
@@ -28,7 +28,7 @@ create table rehearsal.compared (
   shows text
 );
 comment on table rehearsal.compared is
-  'Tables of public that are compared. belongs_to: the order of row t, as SQL (%1$I: the schema of t). hidden: '
+  'Tables of public that are compared. belongs_to: the order of row t, as SQL (%1$I: its schema). hidden: '
   'columns that are not compared; shown: the only ones that are. rebuilt: a table of facts, made anew by the '
   'events. state: the columns that move; shows: what of a payload e says the same, as SQL.';
 insert into rehearsal.compared (name, key, belongs_to, hidden, shown, rebuilt, state, shows) values
@@ -38,18 +38,20 @@ insert into rehearsal.compared (name, key, belongs_to, hidden, shown, rebuilt, s
   ('returns', 't.id::text', 't.order_id', '{}', null, false, null, null),
   ('refund_requests', 't.id', 't.order_id', '{created_at}', null, false, null, null),
   (
-    'notifications', $q$t.template || ' ' || t.dedupe_key$q$, 't.order_id', '{}', '{template,dedupe_key}', false,
-    null, null
+    'notifications', $q$t.template || ' ' || t.dedupe_key$q$, 't.order_id', '{}', '{template,dedupe_key}',
+    false, null, null
   ),
   (
     'checkout_sessions', 't.id', 't.order_id', '{version,contact_version,created_at}', null, true,
     '{status,payment_status}', $q$array[e ->> 'status', e ->> 'payment_status']$q$
   ),
   (
-    'payments', 't.id', 't.order_id', '{version,created_at}', null, true, '{status}', $q$array[e ->> 'status']$q$
+    'payments', 't.id', 't.order_id', '{version,created_at}', null, true, '{status}',
+    $q$array[e ->> 'status']$q$
   ),
   (
-    'payment_attempts', 't.id', 't.order_id', '{version}', null, true, '{outcome}', $q$array[e ->> 'status']$q$
+    'payment_attempts', 't.id', 't.order_id', '{version}', null, true, '{outcome}',
+    $q$array[e ->> 'status']$q$
   ),
   (
     'refunds', 't.id', 't.order_id', '{version,seen_at,released_at}', null, true, '{status}',
@@ -61,8 +63,8 @@ insert into rehearsal.compared (name, key, belongs_to, hidden, shown, rebuilt, s
   ),
   ('disputes', 't.id', 't.order_id', '{version}', null, true, '{status}', $q$array[e ->> 'status']$q$),
   (
-    'fraud_signals', 'coalesce(t.source_id, t.id::text)', 't.order_id', '{id,version,answer,released_at}', null,
-    true, '{open}', $q$array[coalesce(e ->> 'open', e ->> 'actionable')]$q$
+    'fraud_signals', 'coalesce(t.source_id, t.id::text)', 't.order_id', '{id,version,answer,released_at}',
+    null, true, '{open}', $q$array[coalesce(e ->> 'open', e ->> 'actionable')]$q$
   );
 
 create function rehearsal.choose(p_from timestamptz, p_limit integer) returns void
@@ -107,8 +109,8 @@ begin
   update public.orders o set
     session_id = null, payment_id = null, customer_name = null, phone = null, shipping_name = null,
     shipping_address = null, billing_address = null, status = 'pending', fulfillment_status = 'unfulfilled',
-    amount_discount = 0, amount_shipping = 0, amount_tax = 0, amount_total = o.amount_subtotal, amount_paid = 0,
-    amount_refunded = 0, paid_at = null, fulfilled_at = null
+    amount_discount = 0, amount_shipping = 0, amount_tax = 0, amount_total = o.amount_subtotal,
+    amount_paid = 0, amount_refunded = 0, paid_at = null, fulfilled_at = null
   from rehearsal.rehearsed c where c.order_id = o.id;
   -- Velocity rules judge a moment that has passed: what they found then is carried over.
   update public.order_risk k set review_reasons = '{}', velocity_mode = 'off'
@@ -116,8 +118,9 @@ begin
   -- The checkout made these rows, so they and what it noted stay.
   update public.checkout_sessions s set
     status = 'open', payment_status = 'unpaid', async_payment_failed = false, awaited_payment = false,
-    payment_id = null, stripe_customer_id = null, currency = null, amount_subtotal = null, amount_total = null,
-    amount_discount = null, amount_shipping = null, amount_tax = null, metadata_order_id = null,
+    payment_id = null, stripe_customer_id = null, currency = null, amount_subtotal = null,
+    amount_total = null, amount_discount = null, amount_shipping = null, amount_tax = null,
+    metadata_order_id = null,
     cart_hash = null, email = null, name = null, phone = null, shipping_name = null, shipping_address = null,
     billing_address = null, business = null, terms_consent = null, promotions_consent = null,
     completed_at = null, version = '', contact_version = ''
@@ -150,15 +153,16 @@ declare
   v_source constant text := pg_get_functiondef(v_settle);
 begin
   execute format(
-    'create or replace function private.settle_order(%s) returns %s language plpgsql as $f$ begin return null; end $f$',
+    'create or replace function private.settle_order(%s) returns %s language plpgsql '
+      'as $f$ begin return null; end $f$',
     pg_get_function_arguments(v_settle), pg_get_function_result(v_settle)
   );
   return v_source;
 end;
 $$;
 comment on function rehearsal.hold_settling() is
-  'Until its answer is executed, settle_order() does nothing: facts merge in any order to the same rows, so each '
-  'order is settled once, when all of them are there.';
+  'Until its answer is executed, settle_order() does nothing: facts merge in any order to the same rows, so '
+  'each order is settled once, when all of them are there.';
 
 create function rehearsal.number_on() returns void
 language plpgsql
@@ -172,7 +176,7 @@ begin
     where c.relnamespace in ('public'::regnamespace, 'private'::regnamespace)
   loop
     execute format(
-      'select setval(pg_get_serial_sequence(%1$L, %2$L), (select coalesce(max(%2$I), 0) + 1 from %1$s), false)',
+      'select setval(pg_get_serial_sequence(%1$L, %2$L), coalesce(max(%2$I), 0) + 1, false) from %1$s',
       r.name, r.key
     );
   end loop;

@@ -23,14 +23,15 @@ begin
 end;
 $$;
 comment on procedure rehearsal.replay(jsonb) is
-  'Receives events, [{ id, type, …, payload, facts | ignored_reason | error }], each in its own transaction.';
+  'Receives events, [{ id, type, …, payload, facts | ignored_reason | error }], each in a transaction.';
 
 create function rehearsal.note_what_was_told() returns void
 language plpgsql
 as $$
 begin
   create table rehearsal.moments as
-  select distinct (extract(epoch from e.stripe_created_at) * 1000)::bigint as at_ms from public.webhook_events e;
+  select distinct (extract(epoch from e.stripe_created_at) * 1000)::bigint as at_ms
+  from public.webhook_events e;
   create unique index on rehearsal.moments (at_ms);
   create table rehearsal.unread as
   select distinct x.value as id
@@ -46,7 +47,7 @@ begin
 end;
 $$;
 comment on function rehearsal.note_what_was_told() is
-  'Prepares carry_reads(): the moments of events, what events leave Stripe to be asked for, and failed events.';
+  'Prepares carry_reads(): the moments of events, what events leave to be read from Stripe, failed events.';
 
 create function rehearsal.was_read(p_version text) returns boolean
 language plpgsql
@@ -59,7 +60,7 @@ begin
 end;
 $$;
 comment on function rehearsal.was_read(text) is
-  'Whether the version of a fact is of no event in the log: it was read from Stripe, or noted by the checkout.';
+  'Whether the version of a fact is of no event in the log: it was read from Stripe, or noted by checkout.';
 
 create function rehearsal.carry_reads(p_name text) returns void
 language plpgsql
@@ -68,8 +69,8 @@ declare
   c constant rehearsal.compared := (select x from rehearsal.compared x where x.name = p_name);
   v_live constant text := (select string_agg(format('t.%I::text', x), ', ') from unnest(c.state) x);
 begin
-  -- News is what no event of the log told: the object was never told of, or not in full, or never shown in the
-  -- state in which the live database has it.
+  -- News is what no event of the log told: the object was never told of, or not in full, or never shown in
+  -- the state in which the live database has it.
   execute format(
     $q$
       with news as (
@@ -151,7 +152,8 @@ begin
     begin
       perform private.settle_order(r.order_id, 'rehearsal');
     exception when others then
-      insert into rehearsal.failures (order_id, what, id, error) values (r.order_id, 'order', r.number, sqlerrm);
+      insert into rehearsal.failures (order_id, what, id, error)
+      values (r.order_id, 'order', r.number, sqlerrm);
     end;
     commit;
   end loop;
@@ -178,7 +180,7 @@ as $$
   end
 $$;
 comment on function rehearsal.told(text, jsonb) is
-  'A value as a report may show it: what says who somebody is only as a digest, by which it can be seen to differ.';
+  'A value as a report may show it: what says who somebody is only as a digest, which differs as it does.';
 
 create function rehearsal.compare(p_name text) returns setof rehearsal.difference
 language plpgsql
@@ -187,7 +189,10 @@ declare
   c constant rehearsal.compared := (select x from rehearsal.compared x where x.name = p_name);
   v_row constant text := case
     when c.shown is null then format('to_jsonb(t) - %L::text[]', c.hidden)
-    else format('(select jsonb_object_agg(x.key, x.value) from jsonb_each(to_jsonb(t)) x where x.key = any (%L))', c.shown)
+    else format(
+      '(select jsonb_object_agg(x.key, x.value) from jsonb_each(to_jsonb(t)) x where x.key = any (%L))',
+      c.shown
+    )
   end;
 begin
   return query execute format(
@@ -220,7 +225,8 @@ begin
   );
 end;
 $$;
-comment on function rehearsal.compare(text) is 'What differs in one of the compared tables, column by column.';
+comment on function rehearsal.compare(text) is
+  'What differs in one of the compared tables, column by column.';
 
 create function rehearsal.differences() returns setof rehearsal.difference
 language sql

@@ -16,7 +16,6 @@ const FOLDER = /^kct-rehearsal-(\d+)-/;
  */
 export async function inTemporaryPlace<T>(work: (url: string) => Promise<T>): Promise<T> {
   const dir = await Deno.makeTempDir({ prefix: `kct-rehearsal-${Deno.pid}-` });
-  await removeLeftovers(dirname(dir));
   const server = startPostgres({ dir, port: 0 });
   let cleared: Promise<void> | undefined;
   const clear = () =>
@@ -25,6 +24,7 @@ export async function inTemporaryPlace<T>(work: (url: string) => Promise<T>): Pr
   const signals = ["SIGINT", "SIGTERM"] as const;
   for (const signal of signals) Deno.addSignalListener(signal, interrupted);
   try {
+    await removeLeftovers(dirname(dir));
     const { url } = await server;
     await preparePlatform(url);
     return await work(url);
@@ -38,7 +38,13 @@ async function removeLeftovers(folder: string): Promise<void> {
   for await (const { name } of Deno.readDir(folder)) {
     const pid = FOLDER.exec(name)?.[1];
     if (pid === undefined || await isAlive(pid)) continue;
-    await Deno.remove(join(folder, name), { recursive: true });
+    try {
+      await Deno.remove(join(folder, name), { recursive: true });
+    } catch (error) {
+      // Another rehearsal was faster; or it was another account's, which removes its own.
+      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) continue;
+      throw error;
+    }
   }
 }
 
