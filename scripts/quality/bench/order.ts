@@ -88,7 +88,7 @@ function processorSeconds(): Map<string, number> {
       ? "functions and API"
       : null;
     if (part === null) continue;
-    // utime, stime, and those of children that have ended; a hundredth of a second each.
+    // For itself and for the system, then those of children that have ended; a hundredth of a second each.
     const ticks = fields.slice(9, 13).reduce((sum, field) => sum + Number(field), 0);
     seconds.set(part, (seconds.get(part) ?? 0) + ticks / 100);
   }

@@ -109,7 +109,7 @@ export async function tablesOf(sql: postgres.Sql | postgres.TransactionSql): Pro
     from pg_class c
     join pg_namespace n on n.oid = c.relnamespace and n.nspname in ('public', 'private')
     join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
-    where c.relkind in ('r', 'p') and to_jsonb(c) ->> 'relispartition' = 'false'
+    where c.relkind in ('r', 'p') and not c.relispartition
     group by 1`;
   return new Map(rows.map(({ name, columns }) => [name, columns]));
 }
