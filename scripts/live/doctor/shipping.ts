@@ -36,12 +36,15 @@ export function judgeShipping(rates: ActiveRate[], countries: string[]): Finding
     );
     if (hidden.length === 0) return [];
     const names = hidden.map(({ name }) => name).join(", ");
-    return [warning(
-      hidden.length < own.length
-        ? `shipping rates that nobody is offered: ${names}`
-        : `delivery is free in ${currency}: no rate covers all of SHIPPING_COUNTRIES (${names})`,
-      "widen their countries, or narrow SHIPPING_COUNTRIES: Stripe's page ties no rate to an address",
-    )];
+    return [
+      warning(
+        "shipping_rate_hidden",
+        hidden.length < own.length
+          ? `shipping rates that nobody is offered: ${names}`
+          : `delivery is free in ${currency}: no rate covers all of SHIPPING_COUNTRIES (${names})`,
+        "widen their countries, or narrow SHIPPING_COUNTRIES: Stripe's page ties no rate to an address",
+      ),
+    ];
   });
   return findings.length > 0 ? findings : [ok("every active shipping rate is offered")];
 }
