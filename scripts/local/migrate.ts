@@ -32,16 +32,19 @@ export interface MigrationReport {
   seeded: boolean;
 }
 
-/** Applies the migrations that the database has not seen, then the seed when it has never been seeded. */
+/**
+ * Applies the migrations that the database has not seen, then the seed when it has never been seeded. `only`: of the
+ * migrations those of these versions, whichever of them there are.
+ */
 export async function migrate(
   url: string,
-  options: { dir?: string; seed?: boolean } = {},
+  options: { dir?: string; seed?: boolean; only?: Set<string> } = {},
 ): Promise<MigrationReport> {
   const dir = options.dir ?? SUPABASE_DIR;
   const sql = connect(url);
   try {
     await createHistory(sql);
-    const applied = await applyMigrations(sql, join(dir, "migrations"));
+    const applied = await applyMigrations(sql, join(dir, "migrations"), options.only);
     const seeded = options.seed === false ? false : await applySeed(sql, join(dir, "seed.sql"));
     return { applied, seeded };
   } finally {
@@ -71,7 +74,7 @@ async function createHistory(sql: Sql): Promise<void> {
   `).simple();
 }
 
-async function applyMigrations(sql: Sql, dir: string): Promise<string[]> {
+async function applyMigrations(sql: Sql, dir: string, only?: Set<string>): Promise<string[]> {
   const files = await migrationFiles(dir);
   const rows = await sql<{ version: string }[]>`select version from supabase_migrations.schema_migrations`;
   const known = new Set(rows.map((row) => row.version));
@@ -83,7 +86,7 @@ async function applyMigrations(sql: Sql, dir: string): Promise<string[]> {
     );
   }
   const applied: string[] = [];
-  for (const file of files.filter((file) => !known.has(file.version))) {
+  for (const file of files.filter(({ version }) => !known.has(version) && only?.has(version) !== false)) {
     const statements = await runFile(
       sql,
       join(dir, file.fileName),

@@ -48,6 +48,10 @@ const EXPECTED: Record<string, Expected> = {
   setup: { offline: false, wrong: [["--env"], ["--dry-run=no"], ["--only", "coffee"]] },
   doctor: { offline: false, wrong: [["surplus"]] },
   pci: { offline: false, wrong: [["surplus"], ["--diff-only", "--env", ".env"], ["--out"]] },
+  rehearse: {
+    offline: false,
+    wrong: [["surplus"], ["--limit", "0"], ["--since", "soon"], ["--db-url", "nonsense"], ["--json=yes"]],
+  },
   chaos: { offline: true, wrong: [["--runs", "0"], ["--seed", "x"]] },
   mutate: { offline: true, wrong: [["--lists"]] },
   bench: { offline: true, wrong: [["--orders", "1.5"], ["--jobs", ""]] },

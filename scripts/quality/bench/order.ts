@@ -1,0 +1,142 @@
+/**
+ * `deno run -A scripts/quality/bench/order.ts 1000`: what an order takes of the database's disk, by table with its
+ * indexes, and of processors (Linux only). Orders are bought and paid through the functions, their mails are sent, they
+ * are shipped. Processor time does not depend on what else the machine does, as time on the clock would.
+ */
+import postgres from "postgres";
+import { type Stack, startStack } from "../../local/stack.ts";
+
+const orders = Number(Deno.args[0] ?? 1_000);
+const sku = "SHIRT-OXF-WHT-M";
+
+const dir = await Deno.makeTempDir({ prefix: "kct-bench-sizes-" });
+const env = { CHECKOUT_RATE_LIMIT: "100000", VELOCITY_MODE: "off", MAIL_PER_SECOND: "100" };
+const stack = await startStack({ dir, env, quiet: true, jobs: true, web: true });
+/** The number of the database's first process; the others are its children. */
+const database = Deno.readTextFileSync(`${dir}/postgres/data/postmaster.pid`).split("\n", 1)[0];
+const sql = postgres(stack.db_url, { max: 1, onnotice: () => {} });
+try {
+  await sql`update public.inventory_levels set on_hand = 1000000`;
+  // Until the functions are compiled and the plans are made.
+  for (let n = 0; n < 20; n++) {
+    await post(`${stack.stripe_url}/_control/pay`, { session: await checkOut(stack) });
+  }
+  await drained();
+  await sql`vacuum`;
+  const before = await sizes();
+  const worked = processorSeconds();
+  for (let n = 0; n < orders; n++) {
+    await post(`${stack.stripe_url}/_control/pay`, { session: await checkOut(stack) });
+  }
+  await drained();
+  const numbers =
+    await sql`select number from public.orders where status = 'paid' order by created_at desc limit ${orders}`;
+  for (const { number } of numbers) {
+    await sql`select public.mark_fulfilled(${number}, 'UPS', ${`1Z-${number}`})`;
+  }
+  await drained();
+  for (const [part, seconds] of processorSeconds()) {
+    const spent = (seconds - (worked.get(part) ?? 0)) / orders;
+    console.log(`${`${part}, processor`.padEnd(36)}${(1_000 * spent).toFixed(1).padStart(8)} ms an order`);
+  }
+  await sql`vacuum`;
+  const after = await sizes();
+  const [told] = await sql`
+    select (select count(*)::int from public.orders) as orders, count(*)::int as events,
+      round(avg(pg_column_size(payload)))::int as bytes,
+      (select count(*)::int from private.jobs) as jobs, (select count(*)::int from public.notifications) as mails
+    from public.webhook_events`;
+  for (const what of ["events", "jobs", "mails"]) {
+    console.log(`${what.padEnd(36)}${(told?.[what] / told?.["orders"]).toFixed(1).padStart(8)} an order`);
+  }
+  console.log(`${"payload of an event".padEnd(36)}${String(told?.["bytes"]).padStart(8)} bytes`);
+  let sum = 0;
+  const rows = [...after].map(([table, bytes]) => ({
+    table,
+    bytes: (bytes - (before.get(table) ?? 0)) / orders,
+  }))
+    .sort((a, b) => b.bytes - a.bytes);
+  for (const { table, bytes } of rows) {
+    sum += bytes;
+    if (bytes >= 20) console.log(`${table.padEnd(36)}${bytes.toFixed(0).padStart(8)} bytes an order`);
+  }
+  console.log(`${"all".padEnd(36)}${sum.toFixed(0).padStart(8)} bytes an order`);
+} finally {
+  await sql.end({ timeout: 1 });
+  await stack.stop();
+  await Deno.remove(dir, { recursive: true });
+}
+
+/** Seconds of processors that the database and the functions have used, theirs that have ended included. */
+function processorSeconds(): Map<string, number> {
+  const seconds = new Map<string, number>();
+  for (const { name } of Deno.readDirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    let command: string, stat: string;
+    try {
+      command = Deno.readTextFileSync(`/proc/${name}/cmdline`).replaceAll("\0", " ");
+      stat = Deno.readTextFileSync(`/proc/${name}/stat`);
+    } catch (error) {
+      // It has ended meanwhile.
+      if (error instanceof Deno.errors.NotFound || String(error).includes("os error 3")) continue;
+      throw error;
+    }
+    const [, parent, ...fields] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const part = name === database || parent === database
+      ? "database"
+      : parent === `${Deno.pid}` && command.includes("gateway/main.ts")
+      ? "functions and API"
+      : null;
+    if (part === null) continue;
+    // For itself and for the system, then those of children that have ended; a hundredth of a second each.
+    const ticks = fields.slice(9, 13).reduce((sum, field) => sum + Number(field), 0);
+    seconds.set(part, (seconds.get(part) ?? 0) + ticks / 100);
+  }
+  return seconds;
+}
+
+/** Bytes of each table with its indexes and what is stored beside it. */
+async function sizes(): Promise<Map<string, number>> {
+  const rows = await sql<{ name: string; bytes: number }[]>`
+    select n.nspname || '.' || c.relname as name, pg_total_relation_size(c.oid)::float8 as bytes
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind = 'r' and n.nspname in ('public', 'private')`;
+  return new Map(rows.map(({ name, bytes }) => [name, bytes]));
+}
+
+/** Waits until no job is due any more. */
+async function drained(): Promise<void> {
+  const end = Date.now() + 600_000;
+  for (;;) {
+    const [row] = await sql`select count(*)::int as due from private.jobs
+      where status in ('queued', 'running') and run_at < now() + interval '10 minutes' and kind = 'send_mail'`;
+    if (row?.["due"] === 0) return;
+    if (Date.now() > end) throw new Error(`${row?.["due"]} mails are still due`);
+    await new Promise((wake) => setTimeout(wake, 500));
+  }
+}
+
+async function checkOut(stack: Stack): Promise<string> {
+  const answer = await post(`${stack.functions_url}/create-checkout-session`, {
+    items: [{ sku, quantity: 1 }],
+  }, {
+    apikey: stack.publishable_key,
+    "idempotency-key": crypto.randomUUID(),
+  });
+  return String(answer["session_id"]);
+}
+
+async function post(
+  url: string,
+  body: object,
+  headers: Record<string, string> = {},
+): Promise<Record<string, unknown>> {
+  const response = await fetch(url, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body: JSON.stringify(body),
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${url}: ${response.status} ${text}`);
+  return text === "" ? {} : JSON.parse(text);
+}
