@@ -710,6 +710,8 @@ table public.checkout_sessions (
   amount_discount bigint,
   amount_shipping bigint,
   amount_tax bigint,
+  presentment_amount bigint,
+  presentment_currency text,
   livemode boolean not null,
   metadata_order_id uuid,
   cart_hash text,
@@ -1219,6 +1221,8 @@ table public.payment_attempts (
   outcome text not null,
   amount bigint,
   currency text,
+  presentment_amount bigint,
+  presentment_currency text,
   livemode boolean not null,
   failure_code text,
   decline_code text,
@@ -1258,6 +1262,8 @@ table public.payments (
   amount bigint not null,
   amount_received bigint default 0 not null,
   currency text not null,
+  presentment_amount bigint,
+  presentment_currency text,
   livemode boolean not null,
   metadata_order_id uuid,
   stripe_customer_id text,
@@ -1279,6 +1285,8 @@ table public.payments (
 );
 comment on table public.payments is 'PaymentIntents. Card columns are those of the successful (else the latest) attempt; brand and last4 are all that is kept of a card number.';
 comment on column public.payments.order_id is 'The order of the session that it pays for; until that is known, the one its metadata names.';
+comment on column public.payments.presentment_amount is 'What the customer was charged where they paid in a currency of their own (Adaptive Pricing), in minor units of presentment_currency; null: amount in currency.';
+comment on column public.payments.presentment_currency is 'The currency that the customer paid in; null: the payment''s own.';
 CREATE INDEX payments_card_last4_idx ON public.payments USING btree (card_last4);
 CREATE INDEX payments_charge_id_idx ON public.payments USING btree (charge_id);
 CREATE INDEX payments_order_id_idx ON public.payments USING btree (order_id);
@@ -1453,6 +1461,8 @@ table public.refunds (
   charge_id text,
   amount bigint not null,
   currency text not null,
+  presentment_amount bigint,
+  presentment_currency text,
   status text not null,
   reason text,
   failure_reason text,
@@ -1468,6 +1478,8 @@ table public.refunds (
   constraint refunds_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE
 );
 comment on table public.refunds is 'Refund ledger, keyed by Stripe''s id, whoever asked for it. Only succeeded ones count as money given back.';
+comment on column public.refunds.presentment_amount is 'What the customer gets back in the currency that they paid in (Adaptive Pricing), in minor units of presentment_currency; null: amount in currency.';
+comment on column public.refunds.presentment_currency is 'The currency that the customer gets it in; null: the refund''s own.';
 comment on column public.refunds.reason is 'As the customer may read it: null where Stripe was told that the payment was fraudulent. refund_reasons says it all.';
 comment on column public.refunds.request_id is 'The refund_requests row that asked for it; null for one made in Stripe''s dashboard.';
 comment on column public.refunds.was_pending is 'It was once seen on its way: most refunds are complete when they are made.';
@@ -1997,6 +2009,7 @@ view reporting.order_overview with (security_invoker=true) (
   amount_refunded bigint,
   amount_refunded_text text,
   currency text,
+  charged_as text,
   paid_with text,
   tracking text,
   tracking_urls text,
@@ -3898,7 +3911,7 @@ CREATE OR REPLACE FUNCTION private.order_page(o orders)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.order_page(o orders) is 'What the page of an order shows: amounts in minor units, lines, parcels, what comes back, and refunds (on_its_way, done, failed). No name, no address, no e-mail.';
+comment on function private.order_page(o orders) is 'What the page of an order shows: amounts in minor units, lines, parcels, what comes back, and refunds (on_its_way, done, failed); presentment where the customer paid in another currency. No name, no address, no e-mail.';
 
 
 CREATE OR REPLACE FUNCTION private.orders_of_facts(p_facts jsonb)
@@ -4003,6 +4016,24 @@ CREATE OR REPLACE FUNCTION private.pieces_that_wait(p_order_item_id uuid)
  STABLE
  SET search_path TO '';
 comment on function private.pieces_that_wait(p_order_item_id uuid) is 'Pieces of a line that are announced and go back on the shelf with the refund that they wait for.';
+
+
+CREATE OR REPLACE FUNCTION private.presentment(o orders)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.presentment(o orders) is 'What the customer was charged for a paid order where they paid in a currency of their own: { amount, currency }, in its minor units. Null: amount_paid in the order''s currency.';
+grant execute on function private.presentment(o orders) to authenticated;
+grant execute on function private.presentment(o orders) to service_role;
+
+
+CREATE OR REPLACE FUNCTION private.presentment(r refunds)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.presentment(r refunds) is 'What the customer gets back by a refund in the currency that they paid in: { amount, currency }. Null: its amount in its own currency.';
 
 
 CREATE OR REPLACE FUNCTION private.price_cart(p_items jsonb)
@@ -5884,7 +5915,7 @@ CREATE OR REPLACE FUNCTION public.get_notification(p_notification_id uuid)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_notification(p_notification_id uuid) is 'A mail with all that its template shows, or null. recipient null: no address is known yet; suppression: why it must not go there, or null. A mail about a refund names its pieces in data.items, as they are known when it is sent: a refund of the dashboard may have been assigned to lines since.';
+comment on function public.get_notification(p_notification_id uuid) is 'A mail with all that its template shows, or null. recipient null: no address is known yet; suppression: why it must not go there, or null. A mail about a refund names its pieces in data.items, as they are known when it is sent (a refund of the dashboard may have been assigned to lines since), and in data.presentment what the customer gets where they paid in another currency.';
 grant execute on function public.get_notification(p_notification_id uuid) to service_role;
 
 

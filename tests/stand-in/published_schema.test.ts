@@ -32,6 +32,7 @@ async function liveALittle(stand: StandIn): Promise<void> {
     code: "TEN",
   });
   const rich = await stripe.checkout.sessions.create(shirt({
+    adaptive_pricing: { enabled: true },
     after_expiration: { recovery: { enabled: true } },
     automatic_tax: { enabled: true },
     billing_address_collection: "required",
@@ -60,7 +61,7 @@ async function liveALittle(stand: StandIn): Promise<void> {
     submit_type: "pay",
   }));
   await control("POST", "pay", { session: rich.id, card: "4000000000000002" });
-  await control("POST", "pay", { session: rich.id });
+  await control("POST", "pay", { session: rich.id, currency: "gbp" });
   const expiring = await stripe.checkout.sessions.create(
     shirt({ after_expiration: { recovery: { enabled: true } } }),
   );

@@ -139,7 +139,7 @@ export function createSession(context: Context, params: SessionCreate): Stripe.C
   const base: Stripe.Checkout.Session = {
     id,
     object: "checkout.session",
-    adaptive_pricing: { enabled: false },
+    adaptive_pricing: { enabled: params.adaptive_pricing?.enabled ?? false },
     after_expiration: recovery === undefined ? null : {
       recovery: {
         allow_promotion_codes: recovery.allow_promotion_codes ?? false,

@@ -5,6 +5,7 @@ import { invalidRequest } from "../core/errors.ts";
 import { checkAmount } from "../core/money.ts";
 import { type Attempt, completeChallenge, confirmIntent } from "../payments/confirm.ts";
 import { createIntent, saveIntent, sessionOfIntent } from "../payments/intents.ts";
+import { presentmentOf } from "../payments/presentment.ts";
 import { redeem } from "./discounts.ts";
 import { keepMethod, withCustomer } from "./session_customer.ts";
 import type { SessionInternals } from "./session_internals.ts";
@@ -22,6 +23,8 @@ export interface ShopperDetails {
   acceptsPromotions?: boolean;
   /** Keep the payment method for the customer's next purchase. */
   savesMethod?: boolean;
+  /** The currency to pay in, of those that the page offers; the session's own where it is left out. */
+  currency?: string;
 }
 
 /** What remains of the shopper's details between the challenge and its end. */
@@ -98,7 +101,12 @@ function writeDetails(context: Context, { session, internals }: Prepared, detail
       tax_ids: [],
     },
   };
-  return { session: withTotals(context, changed, next), internals: next };
+  const { presentment_details: _, ...total } = withTotals(context, changed, next);
+  const presented = presentmentOf(total, next.paymentIntentData.capture_method, details.currency);
+  return {
+    session: { ...total, ...(presented === undefined ? {} : { presentment_details: presented }) },
+    internals: next,
+  };
 }
 
 function save(context: Context, { session, internals }: Prepared): void {
@@ -117,9 +125,12 @@ function intentFor(context: Context, { session, internals }: Prepared): Stripe.P
     tracking_number: null,
   };
   const amount = session.amount_total ?? 0;
-  const existing = context.store.get("payment_intent", idOf(session.payment_intent) ?? "");
-  if (existing !== undefined) {
+  const presented = session.presentment_details;
+  const known = context.store.get("payment_intent", idOf(session.payment_intent) ?? "");
+  if (known !== undefined) {
+    const { presentment_details: _, ...existing } = known;
     return saveIntent(context, existing, {
+      ...(presented === undefined ? {} : { presentment_details: presented }),
       amount,
       customer: idOf(session.customer),
       shipping,
@@ -138,6 +149,7 @@ function intentFor(context: Context, { session, internals }: Prepared): Stripe.P
     description: data.description,
     metadata: data.metadata,
     methodTypes: session.payment_method_types,
+    presentment: presented ?? null,
     receiptEmail: data.receipt_email,
     requestThreeDSecure: internals.requestThreeDSecure,
     session: session.id,
@@ -196,7 +208,10 @@ export function paySession(
   // The page's choices (code, shipping, tax) may have moved the total since the session was made.
   checkAmount(prepared.session.amount_total ?? 0, prepared.session.currency ?? "usd");
   const method = makeMethod();
-  if (!prepared.session.payment_method_types.includes(method.type)) {
+  const taken = prepared.session.payment_method_types.includes(method.type) &&
+    // A bank debit is made in the currency of its bank.
+    (prepared.session.presentment_details === undefined || method.type === "card");
+  if (!taken) {
     throw invalidRequest(`This Checkout Session does not take \`${method.type}\`.`, "payment_method");
   }
   const intent = intentFor(context, prepared);

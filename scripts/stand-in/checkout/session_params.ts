@@ -77,6 +77,7 @@ const methodTypes: Field<string[]> = list(oneOf(...METHOD_TYPES), 50);
 
 /** `POST /v1/checkout/sessions`, for one-off payments of goods. */
 export const sessionCreateParams = paramsOf<Stripe.Checkout.SessionCreateParams>()({
+  adaptive_pricing: map({ enabled: truth }),
   after_expiration: map({
     recovery: map({ enabled: required(truth), allow_promotion_codes: truth }),
   }),
@@ -165,7 +166,6 @@ export const sessionCreateParams = paramsOf<Stripe.Checkout.SessionCreateParams>
     "tax_id_collection",
   ],
   inert: [
-    "adaptive_pricing",
     "branding_settings",
     "integration_identifier",
     "managed_payments",

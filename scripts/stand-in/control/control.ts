@@ -4,6 +4,7 @@ import { idOf, need } from "../core/context.ts";
 import { address } from "../core/address_fields.ts";
 import { ApiError, invalidRequest } from "../core/errors.ts";
 import {
+  currency,
   email,
   type Field,
   list,
@@ -101,12 +102,21 @@ const faultParams = paramsOf<{ api: unknown; deliver: unknown; rate_limit: unkno
 
 const payParams = paramsOf<
   Record<
-    "account_number" | "address" | "card" | "email" | "iban" | "name" | "session" | "three_d_secure",
+    | "account_number"
+    | "address"
+    | "card"
+    | "currency"
+    | "email"
+    | "iban"
+    | "name"
+    | "session"
+    | "three_d_secure",
     unknown
   >
 >()({
   session: required(text()),
   card: text(23),
+  currency,
   iban: text(42),
   account_number: text(20),
   email,
@@ -279,6 +289,7 @@ export class ControlApi {
           shippingName: name,
           shippingAddress: place,
           acceptsTerms: true,
+          ...(params.currency === undefined ? {} : { currency: params.currency }),
         },
         () =>
           createPaymentMethod(context, {

@@ -8,6 +8,7 @@ import { addressFields, field } from "./form_fields_view.ts";
 import { paymentSection } from "./payment_view.ts";
 import { summaryView } from "./summary_view.ts";
 import { formatMoney } from "../core/currencies.ts";
+import { offeredCurrencies } from "../payments/presentment.ts";
 
 function contactSection(session: Stripe.Checkout.Session): Html {
   const known = session.customer_details?.email ?? null;
@@ -96,6 +97,16 @@ ${
 </fieldset>`;
 }
 
+/** The currencies to pay in; nothing where there is one. */
+function currencySection(session: Stripe.Checkout.Session, internals: SessionInternals): Html | null {
+  const offered = offeredCurrencies(session, internals.paymentIntentData.capture_method);
+  if (offered.length === 1) return null;
+  return html`<div class="field"><label for="currency">Pay in</label>
+<select id="currency" name="currency">${
+    offered.map((code) => html`<option value="${code}">${code.toUpperCase()}</option>`)
+  }</select></div>`;
+}
+
 function consent(session: Stripe.Checkout.Session): Html {
   const terms = session.custom_text.terms_of_service_acceptance?.message ??
     `I agree to ${MERCHANT.name}'s Terms of Service and Privacy Policy`;
@@ -158,6 +169,7 @@ ${shippingSection(context, session, internals)}
 <div data-payment ${session.amount_total === 0 ? html`hidden` : null}>${
       paymentSection(context, session, internals)
     }</div>
+${currencySection(session, internals)}
 ${consent(session)}
 <p class="message" role="alert" id="message"></p>
 <button class="pay" type="submit" data-state="idle"><span class="pay-label">${payLabel(session)}</span><span

@@ -1,4 +1,5 @@
 import {
+  currency,
   email,
   type Field,
   map,
@@ -25,6 +26,7 @@ type FieldName =
   | "account_number"
   | "billing_address"
   | "card"
+  | "currency"
   | "email"
   | "iban"
   | "method"
@@ -45,6 +47,7 @@ const confirmParams = paramsOf<Record<FieldName, unknown>>()({
   card: map({ number: required(digits), exp_month: whole(0, 99), exp_year: whole(0, 9999), cvc: text(4) }),
   iban: text(42),
   account_number: text(20),
+  currency,
   billing_address: address,
   shipping_name: text(200),
   shipping_address: address,
@@ -80,6 +83,7 @@ export function readConfirmation(form: FormMap): Confirmation {
     acceptsTerms: value.terms ?? false,
     acceptsPromotions: value.promotions ?? false,
     savesMethod: value.save ?? false,
+    ...(value.currency === undefined ? {} : { currency: value.currency }),
     ...(value.name === undefined ? {} : { name: value.name }),
     ...(value.phone === undefined ? {} : { phone: value.phone }),
     ...(billing === undefined ? {} : { billingAddress: billing }),

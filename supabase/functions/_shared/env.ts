@@ -57,6 +57,8 @@ export interface Env {
     termsConsent: boolean;
     /** Business buyers may give their company and tax ids, which the receipt shows. */
     taxIds: boolean;
+    /** Stripe may show and take the amounts in a currency of the shopper's own. */
+    adaptivePricing: boolean;
     threeDSecure: "automatic" | "any" | "challenge";
     sessionMinutes: number;
     statementDescriptorSuffix: string | null;
@@ -160,6 +162,7 @@ const schema = z.object({
   CHECKOUT_PROMOTION_CODES: flag("false"),
   CHECKOUT_TERMS_CONSENT: flag("false"),
   CHECKOUT_TAX_IDS: flag("false"),
+  CHECKOUT_ADAPTIVE_PRICING: flag("false"),
   CHECKOUT_THREE_D_SECURE: choice(["automatic", "any", "challenge"], "automatic"),
   // Stripe accepts 30 minutes to 24 hours.
   CHECKOUT_SESSION_MINUTES: wholeNumber(30, 1440, 30),
@@ -315,6 +318,7 @@ function toEnv(values: Values): Env {
       promotionCodes: values.CHECKOUT_PROMOTION_CODES,
       termsConsent: values.CHECKOUT_TERMS_CONSENT,
       taxIds: values.CHECKOUT_TAX_IDS,
+      adaptivePricing: values.CHECKOUT_ADAPTIVE_PRICING,
       threeDSecure: values.CHECKOUT_THREE_D_SECURE,
       sessionMinutes: values.CHECKOUT_SESSION_MINUTES,
       statementDescriptorSuffix: values.CHECKOUT_STATEMENT_DESCRIPTOR_SUFFIX ?? null,

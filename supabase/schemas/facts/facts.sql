@@ -87,7 +87,7 @@ begin
     awaited_payment boolean, payment_id text, customer_id text, currency text, amount_subtotal bigint,
     amount_total bigint, amount_discount bigint, amount_shipping bigint, amount_tax bigint, livemode boolean,
     cart_hash text, url text, expires_at bigint, recovered_from text, order_id uuid, terms_consent text,
-    promotions_consent text
+    promotions_consent text, presentment_amount bigint, presentment_currency text
   );
   v_version := private.version(
     private.rank(array['open', 'expired', 'complete'], f.status),
@@ -117,8 +117,9 @@ begin
     status = f.status, payment_status = f.payment_status, payment_id = f.payment_id,
     stripe_customer_id = f.customer_id, currency = f.currency, amount_subtotal = f.amount_subtotal,
     amount_total = f.amount_total, amount_discount = f.amount_discount, amount_shipping = f.amount_shipping,
-    amount_tax = f.amount_tax, livemode = f.livemode, metadata_order_id = f.order_id, cart_hash = f.cart_hash,
-    expires_at = to_timestamp(f.expires_at), version = v_version
+    amount_tax = f.amount_tax, presentment_amount = f.presentment_amount,
+    presentment_currency = f.presentment_currency, livemode = f.livemode, metadata_order_id = f.order_id,
+    cart_hash = f.cart_hash, expires_at = to_timestamp(f.expires_at), version = v_version
   where s.id = f.id and s.version <= v_version;
   perform private.know_customer(f.customer_id, f.livemode);
   perform private.merge_session_contact(f.id, v_snapshot, v_version);
@@ -193,7 +194,8 @@ declare
 begin
   select * into f from jsonb_to_record(p_fact) as x (
     id text, status text, amount bigint, amount_received bigint, currency text, livemode boolean,
-    customer_id text, charge_id text, failure_code text, decline_code text, order_id uuid
+    customer_id text, charge_id text, failure_code text, decline_code text, order_id uuid,
+    presentment_amount bigint, presentment_currency text
   );
   v_version := private.version(
     private.rank(array['canceled', 'succeeded'], f.status),
@@ -212,10 +214,10 @@ begin
 
   insert into public.payments as p (
     id, order_id, status, amount, amount_received, currency, livemode, metadata_order_id, stripe_customer_id,
-    charge_id, failure_code, decline_code, succeeded_at, version
+    charge_id, failure_code, decline_code, presentment_amount, presentment_currency, succeeded_at, version
   ) values (
     f.id, p_order_id, f.status, f.amount, f.amount_received, f.currency, f.livemode, f.order_id,
-    f.customer_id, f.charge_id, f.failure_code, f.decline_code,
+    f.customer_id, f.charge_id, f.failure_code, f.decline_code, f.presentment_amount, f.presentment_currency,
     case when f.status = 'succeeded' then p_at end, v_version
   )
   on conflict (id) do update set
@@ -225,7 +227,9 @@ begin
   update public.payments p set
     status = f.status, amount = f.amount, amount_received = f.amount_received, currency = f.currency,
     livemode = f.livemode, metadata_order_id = f.order_id, stripe_customer_id = f.customer_id,
-    charge_id = f.charge_id, failure_code = f.failure_code, decline_code = f.decline_code, version = v_version
+    charge_id = f.charge_id, failure_code = f.failure_code, decline_code = f.decline_code,
+    presentment_amount = f.presentment_amount, presentment_currency = f.presentment_currency,
+    version = v_version
   where p.id = f.id and p.version <= v_version;
 end;
 $$;
@@ -245,7 +249,8 @@ begin
     id text, payment_id text, livemode boolean, outcome text, amount bigint, currency text, failure_code text,
     decline_code text, advice_code text, payment_method_type text, card_brand text, card_last4 text,
     card_funding text, card_country text, card_fingerprint text, three_d_secure_result text, risk_level text,
-    risk_score integer, seller_message text, receipt_url text, created bigint
+    risk_score integer, seller_message text, receipt_url text, created bigint,
+    presentment_amount bigint, presentment_currency text
   );
   v_version := private.version(
     private.rank(array['pending', 'failed', 'blocked', 'succeeded'], f.outcome), private.stamp(p_at),
@@ -254,12 +259,13 @@ begin
   insert into public.payment_attempts as a (
     id, payment_id, order_id, livemode, outcome, amount, currency, failure_code, decline_code, advice_code,
     payment_method_type, card_brand, card_last4, card_funding, card_country, card_fingerprint,
-    three_d_secure_result, risk_level, risk_score, seller_message, receipt_url, version, created_at
+    three_d_secure_result, risk_level, risk_score, seller_message, receipt_url, presentment_amount,
+    presentment_currency, version, created_at
   ) values (
     f.id, f.payment_id, p_order_id, f.livemode, f.outcome, f.amount, f.currency, f.failure_code,
     f.decline_code, f.advice_code, f.payment_method_type, f.card_brand, f.card_last4, f.card_funding,
     f.card_country, f.card_fingerprint, f.three_d_secure_result, f.risk_level, f.risk_score, f.seller_message,
-    f.receipt_url, v_version, to_timestamp(f.created)
+    f.receipt_url, f.presentment_amount, f.presentment_currency, v_version, to_timestamp(f.created)
   )
   on conflict (id) do update set
     payment_id = excluded.payment_id, created_at = excluded.created_at,
@@ -270,7 +276,8 @@ begin
     card_country = excluded.card_country, card_fingerprint = excluded.card_fingerprint,
     three_d_secure_result = excluded.three_d_secure_result, risk_level = excluded.risk_level,
     risk_score = excluded.risk_score, seller_message = excluded.seller_message,
-    receipt_url = excluded.receipt_url, version = excluded.version
+    receipt_url = excluded.receipt_url, presentment_amount = excluded.presentment_amount,
+    presentment_currency = excluded.presentment_currency, version = excluded.version
   where a.version <= excluded.version;
 end;
 $$;

@@ -12,7 +12,8 @@ declare
 begin
   select * into f from jsonb_to_record(p_fact) as x (
     id text, payment_id text, charge_id text, amount bigint, currency text, status text, reason text,
-    failure_reason text, request_id text, created bigint
+    failure_reason text, request_id text, created bigint, presentment_amount bigint,
+    presentment_currency text
   );
   v_version := private.version(
     private.rank(array['pending', 'requires_action', 'succeeded', 'canceled', 'failed'], f.status),
@@ -20,11 +21,11 @@ begin
   );
   insert into public.refunds as r (
     id, order_id, payment_id, charge_id, amount, currency, status, reason, failure_reason, request_id,
-    was_pending, succeeded_at, failed_at, version, created_at
+    presentment_amount, presentment_currency, was_pending, succeeded_at, failed_at, version, created_at
   ) values (
     f.id, p_order_id, f.payment_id, f.charge_id, f.amount, f.currency, f.status,
-    nullif(f.reason, 'fraudulent'), f.failure_reason, f.request_id,
-    f.status in ('pending', 'requires_action'),
+    nullif(f.reason, 'fraudulent'), f.failure_reason, f.request_id, f.presentment_amount,
+    f.presentment_currency, f.status in ('pending', 'requires_action'),
     case f.status when 'succeeded' then p_at end, case when f.status in ('failed', 'canceled') then p_at end,
     v_version, to_timestamp(f.created)
   )
@@ -38,7 +39,8 @@ begin
     failed_at = least(r.failed_at, excluded.failed_at);
   update public.refunds r set
     amount = f.amount, currency = f.currency, status = f.status, reason = nullif(f.reason, 'fraudulent'),
-    failure_reason = f.failure_reason, version = v_version
+    failure_reason = f.failure_reason, presentment_amount = f.presentment_amount,
+    presentment_currency = f.presentment_currency, version = v_version
   where r.id = f.id and r.version <= v_version;
   if found then
     insert into public.refund_reasons (refund_id, reason) values (f.id, f.reason)

@@ -75,6 +75,7 @@ const switches: Record<string, string[]> = {
   CHECKOUT_PROMOTION_CODES: ["false", "true"],
   CHECKOUT_TERMS_CONSENT: ["false", "true"],
   CHECKOUT_TAX_IDS: ["false", "true"],
+  CHECKOUT_ADAPTIVE_PRICING: ["false", "true"],
   CHECKOUT_RECEIPTS: ["false", "true"],
   CHECKOUT_SAVED_CARDS: ["false", "true"],
   CHECKOUT_STATEMENT_DESCRIPTOR_SUFFIX: ["", "MENSWEAR"],
@@ -141,7 +142,7 @@ Deno.test("sessionParams() of every combination of switches is accepted by Strip
   const cases = combinations().flatMap((values) =>
     Object.entries(orders).map(([name, changes]) => ({ name, values, changes }))
   );
-  assert.equal(cases.length, 2 ** 7 * 3 * Object.keys(orders).length);
+  assert.equal(cases.length, 2 ** 8 * 3 * Object.keys(orders).length);
   // Many switches leave many orders alone: what is the same request is sent once.
   const requests = new Map<string, { params: Stripe.Checkout.SessionCreateParams; of: string }>();
   for (const { name, values, changes } of cases) {

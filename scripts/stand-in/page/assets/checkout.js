@@ -99,7 +99,7 @@ function confirmation() {
     method,
     email: valueOf("email"),
     ...filled({ name, phone: valueOf("phone"), shipping_name: valueOf("shipping_name") }),
-    ...filled({ saved_method: savedOf() }),
+    ...filled({ saved_method: savedOf(), currency: valueOf("currency") }),
     ...(method === "card" && !free && savedOf() === ""
       ? {
         card: {

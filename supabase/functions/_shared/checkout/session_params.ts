@@ -40,6 +40,8 @@ export function sessionParams(checkout: Checkout, urls: ReturnUrls, env: Session
   const { automaticTax, promotionCodes, termsConsent, taxIds } = env.checkout;
   return {
     mode: "payment",
+    // Always said: left out, the switch of Stripe's dashboard would decide.
+    adaptive_pricing: { enabled: env.checkout.adaptivePricing },
     line_items: checkout.items.map((item) => lineItem(item, checkout, env)),
     client_reference_id: checkout.order_id,
     metadata,
