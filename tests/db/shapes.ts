@@ -89,7 +89,7 @@ export const checkoutShape: Shape<Checkout> = {
   },
   session: { orNull: { id: "set", url: "null", status: "set", expires_at: "set" } },
 };
-export const lineShape = { sku: "set", name: "set", quantity: "set", unit_amount: "set" } as const;
+const lineShape = { sku: "set", name: "set", quantity: "set", unit_amount: "set" } as const;
 const moneyShape: Shape<Money> = { amount: "set", currency: "set" };
 const piecesShape = { sku: "set", name: "set", quantity: "set" } as const;
 export const orderStatusShape: Shape<OrderStatus> = {
