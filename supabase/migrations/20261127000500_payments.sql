@@ -603,7 +603,7 @@ comment on function private.presentment(public.orders) is
   'currency }, in its minor units. Null: amount_paid in the order''s currency.';
 grant execute on function private.presentment(public.orders) to authenticated, service_role;
 
-create function private.presentment(r public.refunds) returns jsonb
+create function private.refund_presentment(r public.refunds) returns jsonb
 language plpgsql
 immutable
 set search_path = ''
@@ -614,7 +614,7 @@ begin
   ) end;
 end;
 $$;
-comment on function private.presentment(public.refunds) is
+comment on function private.refund_presentment(public.refunds) is
   'What the customer gets back by a refund in the currency that they paid in: { amount, currency }. Null: '
   'its amount in its own currency.';
 

@@ -1027,7 +1027,7 @@ as $$
       then n.data || jsonb_build_object(
         'items', private.refunded_items(n.data ->> 'refund_id'),
         'presentment', (
-          select private.presentment(r) from public.refunds r where r.id = n.data ->> 'refund_id'
+          select private.refund_presentment(r) from public.refunds r where r.id = n.data ->> 'refund_id'
         )
       )
       else n.data

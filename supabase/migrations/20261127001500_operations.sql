@@ -786,7 +786,7 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   (
     'public.orders',
     '{number,locale,status,fulfillment_status,currency,cart_hash,shipping_rates,session_id,payment_id,'
-    'decided_payment_id}',
+    'decided_payment_id,asked_currency,asked_country}',
     'nothing', 'for good', ''
   ),
   ('public.order_risk', '{velocity_mode,three_d_secure,review_reasons}', 'nothing', 'with the order', ''),
@@ -887,6 +887,7 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
     'public.product_variants', '{sku,size,color,currency,stripe_price_id,image_url}', 'nothing', 'for good',
     ''
   ),
+  ('public.variant_prices', '{currency}', 'nothing', 'for good', ''),
   ('public.inventory_reservations', '{status}', 'nothing', 'for good', ''),
   ('public.shipping_rates', '{name,currency,countries}', 'nothing', 'for good', ''),
   ('public.stripe_webhook_ips', '{address}', 'nothing', 'as Stripe publishes them', ''),

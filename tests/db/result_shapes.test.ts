@@ -108,6 +108,8 @@ Deno.test("the shapes of a checkout and of its order", async () => {
     p_velocity_mode: "off" as const,
     p_previous_session_id: null,
     p_accepts_marketing: null,
+    p_currency: null,
+    p_country: null,
     p_supersede: true,
   };
   const begun: BegunCheckout = await rpc.beginCheckout(request);

@@ -67,6 +67,7 @@ export const checkoutShape: Shape<Checkout> = {
   cart_hash: "set",
   three_d_secure: "null",
   prices_include_tax: "set",
+  country: "null",
   shipping_rates: {
     each: {
       id: "set",

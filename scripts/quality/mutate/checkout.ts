@@ -16,14 +16,14 @@ export const checkoutMutants: Mutant[] = [
   {
     name: "checkout: an inactive product is sold again when an order is reopened",
     file: "supabase/schemas/checkout/checkout.sql",
-    find: "(not v.active or not p.active or v.currency <> v_currency)",
-    replace: "(not v.active or v.currency <> v_currency)",
+    find: "(not v.active or not p.active or private.price_in(v, o.currency) is null)",
+    replace: "(not v.active or private.price_in(v, o.currency) is null)",
     tests: tests,
   },
   {
     name: "checkout: an order is reopened in another currency",
     file: "supabase/schemas/checkout/checkout.sql",
-    find: "(not v.active or not p.active or v.currency <> v_currency)",
+    find: "(not v.active or not p.active or private.price_in(v, o.currency) is null)",
     replace: "(not v.active or not p.active)",
     tests: tests,
   },

@@ -50,6 +50,7 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
   return respond(request, endpoint, async (context) => {
     const { key, user } = await requireApiKey(request, deps.env);
     const cart = parseCart(await readJson(request, bodyLimitBytes));
+    checkCountry(cart.country, deps.env);
     const idempotencyKey = parseIdempotencyKey(request.headers, user === null);
     const urls = {
       success: successUrl(cart.successUrl, deps.env),
@@ -78,6 +79,8 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
         p_velocity_mode: deps.env.velocityMode,
         p_previous_session_id: cart.previousSessionId,
         p_accepts_marketing: cart.acceptsMarketing,
+        p_currency: cart.currency,
+        p_country: cart.country,
       },
       bound,
       deadline,
@@ -86,6 +89,12 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
     context.span?.set({ "checkout.outcome": checkout.outcome, "checkout.attempt": checkout.attempt });
     return await answer(checkout, urls, { ...bound, log }, deadline);
   });
+}
+
+/** @throws AppError `shipping_unavailable` for a country that the shop does not deliver to. */
+function checkCountry(country: string | null, { shippingCountries }: Env): void {
+  if (country === null || shippingCountries.includes(country)) return;
+  throw new AppError("shipping_unavailable", { details: { country } });
 }
 
 function emailOf(given: string | null, user: User | null): string | null {

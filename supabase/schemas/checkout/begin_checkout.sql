@@ -95,7 +95,7 @@ begin
   insert into public.orders (
     customer_id, account_id, email, mail_to_account, locale, accepts_marketing, currency, amount_subtotal,
     amount_total, livemode, cart_hash, idempotency_key, session_expires_at, purchase_ip,
-    user_agent, prices_include_tax, shipping_rates
+    user_agent, prices_include_tax, shipping_rates, asked_currency, asked_country
   ) values (
     v_customer_id, case when v_customer_id is not null then p_user_id end, p_email,
     coalesce((select lower(u.email) = lower(p_email) from auth.users u where u.id = p_user_id), false),
@@ -103,7 +103,8 @@ begin
     (p_cart ->> 'amount')::bigint, p_livemode,
     p_cart ->> 'hash', p_key, now() + make_interval(secs => p_session_seconds), p_client_ip,
     left(p_user_agent, 500), coalesce((private.setting('prices_include_tax'))::boolean, false),
-    private.offered_shipping_rates(p_cart ->> 'currency')
+    private.offered_shipping_rates(p_cart ->> 'currency', p_cart ->> 'asked_country'),
+    p_cart ->> 'asked_currency', p_cart ->> 'asked_country'
   ) returning id into v_order_id;
   insert into public.order_items (order_id, variant_id, sku, name, quantity, unit_amount)
   select v_order_id, l.variant_id, l.sku, l.name, l.quantity, l.unit_amount
@@ -149,7 +150,7 @@ create function private.same_checkout_again(
   p_user_id uuid,
   p_session_id text,
   p_livemode boolean,
-  p_cart_hash text
+  p_cart jsonb
 ) returns uuid
 language plpgsql
 stable
@@ -162,12 +163,13 @@ begin
   return (
     select o.id
     from private.open_checkouts(p_user_id, p_session_id, p_livemode) o
-    where o.created_at > now() - c_repeat_window and o.cart_hash = p_cart_hash
+    where o.created_at > now() - c_repeat_window and o.cart_hash = p_cart ->> 'hash'
+      and o.asked_country is not distinct from p_cart ->> 'asked_country'
     order by o.created_at desc limit 1
   );
 end;
 $$;
-comment on function private.same_checkout_again(uuid, text, boolean, text) is
+comment on function private.same_checkout_again(uuid, text, boolean, jsonb) is
   'The open order that a request without an Idempotency-Key repeats, or null: same shopper, same cart, '
   'seconds ago.';
 
@@ -181,7 +183,9 @@ create function public.begin_checkout(
   p_velocity_mode text default 'off',
   p_previous_session_id text default null,
   p_supersede boolean default true,
-  p_accepts_marketing boolean default null
+  p_accepts_marketing boolean default null,
+  p_currency text default null,
+  p_country text default null
 ) returns jsonb
 language plpgsql
 security definer
@@ -201,7 +205,7 @@ begin
   end if;
   if v_key is not null then
     v_found := private.find_checkout(
-      v_key, private.asked_lines(p_items), p_email, v_superseded, p_client_ip::inet
+      v_key, private.asked_lines(p_items), p_email, v_superseded, p_client_ip::inet, p_currency, p_country
     );
     if v_found ->> 'outcome' in ('ended', 'existing') then
       return private.enter_checkout(
@@ -212,12 +216,10 @@ begin
       return v_found;
     end if;
   end if;
-  v_cart := private.price_cart(p_items);
+  v_cart := private.price_cart(p_items, p_currency, p_country);
 
   if p_idempotency_key is null then
-    v_order_id := private.same_checkout_again(
-      p_user_id, p_previous_session_id, p_livemode, v_cart ->> 'hash'
-    );
+    v_order_id := private.same_checkout_again(p_user_id, p_previous_session_id, p_livemode, v_cart);
     if v_order_id is not null then
       return private.enter_checkout(
         v_order_id, p_velocity_mode, p_client_ip, p_supersede, false, p_session_seconds, p_hold_seconds
@@ -242,13 +244,16 @@ begin
 end;
 $$;
 comment on function public.begin_checkout(
-  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean, boolean
+  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean, boolean, text,
+  text
 ) is
   'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one '
   'this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the '
   'snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede '
-  'false), velocity_exceeded. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, '
-  'SHCUR mixed currencies, SHINV invalid.';
+  'false), velocity_exceeded. p_currency, p_country: what the shopper wants to pay in, and where the parcel '
+  'goes; null: not said. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, SHCUR '
+  'mixed currencies, SHNIC currency_unavailable, SHSHP shipping_unavailable, SHINV invalid.';
 grant execute on function public.begin_checkout(
-  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean, boolean
+  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean, boolean, text,
+  text
 ) to service_role;

@@ -51,6 +51,8 @@ create table public.orders (
   user_agent text,
   prices_include_tax boolean not null default false,
   shipping_rates jsonb not null default '[]',
+  asked_currency text,
+  asked_country text,
 
   session_id text,
   payment_id text,
@@ -139,6 +141,10 @@ comment on column public.orders.prices_include_tax is
   'The setting of that name when the attempt began: how its tax is computed and its sum is checked.';
 comment on column public.orders.shipping_rates is
   'The delivery prices that the attempt offers, as they were when it began.';
+comment on column public.orders.asked_currency is
+  'The currency that the shopper has asked for; null: none. A repeat under the same key must ask for it too.';
+comment on column public.orders.asked_country is
+  'Where the parcel was to go, as the shopper had said before paying; null: not said.';
 comment on column public.orders.restocked_at is
   'Set once, when the goods went back on the shelf: with a refund that asked for it, or by '
   'receive_return(). They are not taken again.';

@@ -39,7 +39,7 @@ begin
       select jsonb_agg(jsonb_build_object(
         'amount', f.amount,
         'status', case when s.has_bounced then 'failed' when s.is_made then 'done' else 'on_its_way' end,
-        'created_at', f.created_at, 'presentment', private.presentment(f)
+        'created_at', f.created_at, 'presentment', private.refund_presentment(f)
       ) order by f.created_at, f.id collate "C")
       from public.refunds f join private.refund_states s on s.id = f.id where f.order_id = o.id
     ), '[]')

@@ -8,6 +8,8 @@ import type { Env } from "../env.ts";
 import { bestLocale } from "../text/locale.ts";
 import { webAddress } from "../text/web_address.ts";
 import type { Checkout, CheckoutItem, ShippingRate } from "../database/checkout.ts";
+import { AppError } from "../errors.ts";
+import { type Delivery, deliveryOf } from "./delivery.ts";
 
 /** Where Stripe's page leads to; `success` carries Stripe's placeholder for the session id. */
 export interface ReturnUrls {
@@ -34,9 +36,16 @@ export const locales: readonly string[] = [
   ..."pt pt-BR ro ru sk sl sv th tr vi zh zh-HK zh-TW".split(" "),
 ];
 
-/** Parameters of the session that pays for a checkout's current attempt. */
+/**
+ * Parameters of the session that pays for a checkout's current attempt.
+ * @throws AppError `shipping_unavailable` when no delivery price holds for any country that the shop delivers to.
+ */
 export function sessionParams(checkout: Checkout, urls: ReturnUrls, env: SessionEnv): Params {
   const metadata = sessionMetadata(checkout);
+  const delivery = deliveryOf(checkout, env.shippingCountries);
+  if (delivery === null) {
+    throw new AppError("shipping_unavailable", { details: { country: checkout.country } });
+  }
   const { automaticTax, promotionCodes, termsConsent, taxIds } = env.checkout;
   return {
     mode: "payment",
@@ -47,8 +56,10 @@ export function sessionParams(checkout: Checkout, urls: ReturnUrls, env: Session
     metadata,
     payment_intent_data: paymentIntentData(checkout, metadata, env),
     ...customerParams(checkout, env),
-    shipping_address_collection: { allowed_countries: env.shippingCountries },
-    ...shippingOptions(checkout, env),
+    shipping_address_collection: {
+      allowed_countries: delivery.countries,
+    },
+    ...shippingOptions(delivery, checkout, env),
     billing_address_collection: "required",
     phone_number_collection: { enabled: true },
     expires_at: checkout.session_expires_at,
@@ -166,12 +177,8 @@ function customerParams(checkout: Checkout, env: SessionEnv): Partial<Params> {
   };
 }
 
-function shippingOptions(checkout: Checkout, env: SessionEnv): Partial<Params> {
-  const rates = checkout.shipping_rates
-    .filter(({ countries }) =>
-      countries === null || env.shippingCountries.every((country) => countries.includes(country))
-    )
-    .slice(0, shippingRatesMax);
+function shippingOptions(delivery: Delivery, checkout: Checkout, env: SessionEnv): Partial<Params> {
+  const rates = delivery.rates.slice(0, shippingRatesMax);
   if (rates.length === 0) return {};
   return { shipping_options: rates.map((rate) => shippingOption(rate, checkout, env)) };
 }
