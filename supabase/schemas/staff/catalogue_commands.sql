@@ -110,7 +110,8 @@ end;
 $$;
 comment on function private.run_set_price(jsonb) is
   'Carries out set_price, and answers { sku, currency, was, price_amount } (was null: it had no price in '
-  'this currency); orders that exist keep their price. SHSKU; SHINV: a price that Stripe refuses; SHREF: one that looks like major units.';
+  'this currency); orders that exist keep their price. SHSKU; SHINV: a price that Stripe refuses; SHREF: '
+  'one that looks like major units.';
 
 create function public.add_product(
   p_slug text,
