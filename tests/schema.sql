@@ -26,7 +26,16 @@ grant usage on schema reporting to service_role;
 type private.alert_finding as (subject text, value numeric, data jsonb);
 
 
+type private.applied_facts as (applied integer, order_ids uuid[], erased boolean);
+
+
+type private.locked_orders as (erased_ids uuid[], live_ids uuid[]);
+
+
 type private.order_facts as (paid boolean, amount_paid bigint, amount_refunded bigint, sessions_open integer, sessions_under_way integer, sessions_failed integer, attempt_has_ended boolean, cancelled boolean, oversold boolean, restocked boolean, fulfilled boolean, withdrawn boolean, mismatches text[], fraud_reasons text[], hold_reasons text[]);
+
+
+type private.order_history as (has_refunds boolean, has_disputes boolean, has_signals boolean, has_returns boolean, has_shipments boolean);
 
 
 type private.order_state as (stock text, review_reasons text[], status text, fulfillment_status text);
@@ -2369,11 +2378,11 @@ CREATE OR REPLACE FUNCTION private.answer_of_hits(p_hits jsonb)
 comment on function private.answer_of_hits(p_hits jsonb) is 'What hits come to together: { action (the strongest), three_d_secure, retry_after_seconds, hits }.';
 
 
-CREATE OR REPLACE FUNCTION private.apply_facts(p_facts jsonb, p_at timestamp with time zone, p_source text, p_livemode boolean DEFAULT NULL::boolean)
- RETURNS jsonb
+CREATE OR REPLACE FUNCTION private.apply_facts(p_facts jsonb, p_at timestamp with time zone, p_source text, p_livemode boolean DEFAULT NULL::boolean, p_settle text DEFAULT 'always'::text)
+ RETURNS private.applied_facts
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.apply_facts(p_facts jsonb, p_at timestamp with time zone, p_source text, p_livemode boolean) is 'Merges facts seen at p_at and settles the orders they touch. p_livemode: mode of the event that brought them; facts about an order of the other mode are passed over. Returns { applied, order_ids }; applied 0: nothing here is ours.';
+comment on function private.apply_facts(p_facts jsonb, p_at timestamp with time zone, p_source text, p_livemode boolean, p_settle text) is 'Merges facts seen at p_at and settles orders. p_settle: news, those that they bring news of; always, all that they are about, which repairs what was damaged; never, the caller settles them. p_livemode: mode of the event that brought them; facts about an order of the other mode are passed over.';
 
 
 CREATE OR REPLACE FUNCTION private.ask_refund(p_id text, p_order_id uuid, p_payment_id text, p_amount bigint, p_cause text, p_reason text, p_restock boolean)
@@ -2492,11 +2501,11 @@ CREATE OR REPLACE FUNCTION private.check_audit_coverage()
 comment on function private.check_audit_coverage() is 'Rows that were written or deleted past the triggers of the audit trail.';
 
 
-CREATE OR REPLACE FUNCTION private.check_declined_velocity(o orders)
+CREATE OR REPLACE FUNCTION private.check_declined_velocity(o orders, k order_risk)
  RETURNS integer
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.check_declined_velocity(o orders) is 'Measures the rules over refused attempts at each refusal of an unpaid order: a page that is open needs no new checkout to try the next card. A hit is recorded and raises the alert once per attempt of the order, and ends pages each time. Returns how many refusals the order has, which is what it has been measured by. Called by settle_order() only.';
+comment on function private.check_declined_velocity(o orders, k order_risk) is 'Measures the rules over refused attempts at each refusal of an unpaid order: a page that is open needs no new checkout to try the next card. A hit is recorded and raises the alert once per attempt of the order, and ends pages each time. Returns how many refusals the order has, which is what it has been measured by. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.check_order_state(p_orders uuid[])
@@ -2515,11 +2524,11 @@ CREATE OR REPLACE FUNCTION private.check_orders(p_orders uuid[])
 comment on function private.check_orders(p_orders uuid[]) is 'What is not true of these orders, their money, their parcels and the stock of what is in them; null: of all of the shop. One row per violation.';
 
 
-CREATE OR REPLACE FUNCTION private.check_outages(o orders)
+CREATE OR REPLACE FUNCTION private.check_outages(o orders, k order_risk)
  RETURNS integer
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.check_outages(o orders) is 'Tells staff when a bank, a network or the processor is away for many at once, at each such refusal of an order. Nobody is refused for it. Returns how many the order has had. Called by settle_order() only.';
+comment on function private.check_outages(o orders, k order_risk) is 'Tells staff when a bank, a network or the processor is away for many at once, at each such refusal of an order. Nobody is refused for it. Returns how many the order has had. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.check_outbox(p_orders uuid[])
@@ -2530,11 +2539,11 @@ CREATE OR REPLACE FUNCTION private.check_outbox(p_orders uuid[])
 comment on function private.check_outbox(p_orders uuid[]) is 'Rules about effects that are owed: see check_invariants().';
 
 
-CREATE OR REPLACE FUNCTION private.check_paid_velocity(o orders)
+CREATE OR REPLACE FUNCTION private.check_paid_velocity(o orders, k order_risk)
  RETURNS bigint
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.check_paid_velocity(o orders) is 'Measures the rules on card and delivery address once an order is paid, by what had happened until then and by the rules as they stood, so that settling again finds the same. Returns the set of rules, for velocity_rule_set. Called by settle_order() only.';
+comment on function private.check_paid_velocity(o orders, k order_risk) is 'Measures the rules on card and delivery address once an order is paid, by what had happened until then and by the rules as they stood, so that settling again finds the same. Returns the set of rules, for velocity_rule_set. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.check_parcels(p_orders uuid[])
@@ -2639,6 +2648,14 @@ CREATE OR REPLACE FUNCTION private.clean_staff_args(p_command text, p_args jsonb
 comment on function private.clean_staff_args(p_command text, p_args jsonb) is 'The arguments of a staff command, without those left empty. SHINV: unknown, of the wrong type, too large, or missing.';
 
 
+CREATE OR REPLACE FUNCTION private.closing_sessions()
+ RETURNS text[]
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.closing_sessions() is 'The payment pages that this transaction has ended.';
+
+
 CREATE OR REPLACE FUNCTION private.command_outcome(p_order_id uuid)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -2653,14 +2670,6 @@ CREATE OR REPLACE FUNCTION private.completed_at(p_order_id uuid)
  STABLE
  SET search_path TO '';
 comment on function private.completed_at(p_order_id uuid) is 'When the last parcel of an order left; null while pieces are still to be sent, or nothing was.';
-
-
-CREATE OR REPLACE FUNCTION private.concerns_erased(p_facts jsonb, p_order_ids jsonb)
- RETURNS boolean
- LANGUAGE plpgsql
- STABLE
- SET search_path TO '';
-comment on function private.concerns_erased(p_facts jsonb, p_order_ids jsonb) is 'Whether an event with these facts, which touched these orders, is about somebody who has been erased: its payload is not kept.';
 
 
 CREATE OR REPLACE FUNCTION private.confirmed_email(p_order_id uuid)
@@ -2690,7 +2699,7 @@ CREATE OR REPLACE FUNCTION private.count_applied(p_event webhook_events)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.count_applied(p_event webhook_events) is 'Observes how late an event is applied, given its row as it was before; one that is applied again is not.';
+comment on function private.count_applied(p_event webhook_events) is 'Observes how late an event is applied, when it is for the first time.';
 
 
 CREATE OR REPLACE FUNCTION private.count_claimed_jobs(p_job_ids bigint[])
@@ -3056,12 +3065,12 @@ grant execute on function private.export_of_person(p_email text) to authenticate
 grant execute on function private.export_of_person(p_email text) to service_role;
 
 
-CREATE OR REPLACE FUNCTION private.facts_of_order(o orders, p_mismatches text[])
+CREATE OR REPLACE FUNCTION private.facts_of_order(o orders, h private.order_history, p_mismatches text[])
  RETURNS private.order_facts
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.facts_of_order(o orders, p_mismatches text[]) is 'What derive_order() needs to know of an order as it is now; p_mismatches: see unreleased_mismatches().';
+comment on function private.facts_of_order(o orders, h private.order_history, p_mismatches text[]) is 'What derive_order() needs to know of an order as it is now; p_mismatches: see unreleased_mismatches().';
 
 
 CREATE OR REPLACE FUNCTION private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_client_ip inet, p_currency text, p_country text)
@@ -3159,6 +3168,14 @@ CREATE OR REPLACE FUNCTION private.hash_of_order(p_order_id uuid)
  STABLE
  SET search_path TO '';
 comment on function private.hash_of_order(p_order_id uuid) is 'hash_lines() of the lines that were bought with an order.';
+
+
+CREATE OR REPLACE FUNCTION private.history_of(p_order_id uuid, p_payment_id text)
+ RETURNS private.order_history
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.history_of(p_order_id uuid, p_payment_id text) is 'What an order has that keeps p_payment_id, or none (null).';
 
 
 CREATE OR REPLACE FUNCTION private.hold_reasons(o orders)
@@ -3314,11 +3331,11 @@ CREATE OR REPLACE FUNCTION private.judge_mails(p_from timestamp with time zone, 
 comment on function private.judge_mails(p_from timestamp with time zone, p_until timestamp with time zone, p_seconds integer) is 'How many mails queued in a time were taken by their provider within so many seconds, and how many not.';
 
 
-CREATE OR REPLACE FUNCTION private.judge_order(o orders)
+CREATE OR REPLACE FUNCTION private.judge_order(o orders, k order_risk)
  RETURNS order_risk
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.judge_order(o orders) is 'Runs the velocity rules over what has come in since, and returns how far they have looked.';
+comment on function private.judge_order(o orders, k order_risk) is 'Runs the velocity rules over what has come in since, and returns how far they have looked.';
 
 
 CREATE OR REPLACE FUNCTION private.judge_price()
@@ -3413,7 +3430,7 @@ CREATE OR REPLACE FUNCTION private.link_payments(p_payment_ids text[])
  RETURNS uuid[]
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.link_payments(p_payment_ids text[]) is 'Gives payments their order (the session''s word before that of metadata), and to what hangs on them: attempts, refunds, disputes, signals, whichever came first. Returns the orders to settle.';
+comment on function private.link_payments(p_payment_ids text[]) is 'Gives payments their order (the session''s word before that of metadata), and to what hangs on them: attempts, refunds, disputes, signals, whichever came first. Returns the orders to settle, before and after, where anything has found another one.';
 
 
 CREATE OR REPLACE FUNCTION private.live_topic(p_order_id uuid)
@@ -3439,8 +3456,15 @@ CREATE OR REPLACE FUNCTION private.lock_before_jobs(p_job_ids bigint[], p_event_
 comment on function private.lock_before_jobs(p_job_ids bigint[], p_event_ids text[]) is 'Locks what comes before jobs everywhere, for jobs that are about to be ended or brought back: their events (and these), then the orders of their refunds.';
 
 
-CREATE OR REPLACE FUNCTION private.lock_facts(p_facts jsonb)
+CREATE OR REPLACE FUNCTION private.lock_event(p_event_id text)
  RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.lock_event(p_event_id text) is 'Concurrent deliveries of one event queue up here, and only the first one gets to apply it: its row is written once, when it is known what became of it. The row is locked too, where there is one.';
+
+
+CREATE OR REPLACE FUNCTION private.lock_facts(p_facts jsonb)
+ RETURNS private.locked_orders
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.lock_facts(p_facts jsonb) is 'Locks what facts may touch, in the one order that all use: payments (advisory), orders by id. Stock by variant comes after, in settle_order().';
@@ -3472,6 +3496,13 @@ CREATE OR REPLACE FUNCTION private.lock_stock_of_order(p_order_id uuid)
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.lock_stock_of_order(p_order_id uuid) is 'Locks the stock of all that an order holds or owns, until the transaction ends.';
+
+
+CREATE OR REPLACE FUNCTION private.lock_stock_of_orders(p_order_ids uuid[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.lock_stock_of_orders(p_order_ids uuid[]) is 'Locks the stock of all that orders have reserved, in the order that everybody locks it in.';
 
 
 CREATE OR REPLACE FUNCTION private.lost_checkouts(p_limit integer)
@@ -3624,10 +3655,10 @@ comment on function private.measured_times(p_rule private.velocity_rules, p_key 
 
 
 CREATE OR REPLACE FUNCTION private.merge_checkout_session(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone)
- RETURNS void
+ RETURNS boolean
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.merge_checkout_session(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges a checkout_session fact seen at p_at into checkout_sessions. The order of a known session never changes.';
+comment on function private.merge_checkout_session(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges a checkout_session fact seen at p_at into checkout_sessions. The order of a known session never changes. Returns whether that is news: whether anything is known now that was not known before.';
 
 
 CREATE OR REPLACE FUNCTION private.merge_customer(p_fact jsonb, p_at timestamp with time zone)
@@ -3638,59 +3669,52 @@ comment on function private.merge_customer(p_fact jsonb, p_at timestamp with tim
 
 
 CREATE OR REPLACE FUNCTION private.merge_dispute(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone)
- RETURNS void
+ RETURNS boolean
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.merge_dispute(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges a dispute fact seen at p_at into disputes.';
+comment on function private.merge_dispute(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges a dispute fact seen at p_at into disputes, and returns whether that is news.';
 
 
 CREATE OR REPLACE FUNCTION private.merge_fact(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone)
- RETURNS void
+ RETURNS boolean
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.merge_fact(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges one fact of an order, or of none yet, seen at p_at; of an erased order without the person. SHINV: a fact that nobody knows.';
+comment on function private.merge_fact(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges one fact of an order, or of none yet, seen at p_at. Returns whether it is news that its order is judged by. SHINV: a fact that nobody knows.';
 
 
 CREATE OR REPLACE FUNCTION private.merge_fraud_signal(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone)
- RETURNS void
+ RETURNS boolean
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.merge_fraud_signal(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges an early fraud warning or a review seen at p_at into fraud_signals.';
+comment on function private.merge_fraud_signal(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges an early fraud warning or a review seen at p_at into fraud_signals, and returns whether that is news.';
 
 
 CREATE OR REPLACE FUNCTION private.merge_payment(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone, p_source text DEFAULT 'intent'::text)
- RETURNS void
+ RETURNS boolean
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.merge_payment(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone, p_source text) is 'Merges a payment fact seen at p_at into payments. p_source: intent (the payment itself) or session (what a paid session says of it). link_payments() has the last word on its order.';
+comment on function private.merge_payment(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone, p_source text) is 'Merges a payment fact seen at p_at into payments, and returns whether that is news. p_source: intent (the payment itself) or session (what a paid session says of it). link_payments() has the last word on its order.';
 
 
 CREATE OR REPLACE FUNCTION private.merge_payment_attempt(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone)
- RETURNS void
+ RETURNS boolean
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.merge_payment_attempt(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges a payment_attempt fact seen at p_at into payment_attempts.';
+comment on function private.merge_payment_attempt(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges a payment_attempt fact seen at p_at into payment_attempts, and returns whether that is news.';
 
 
 CREATE OR REPLACE FUNCTION private.merge_refund(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone)
- RETURNS void
+ RETURNS boolean
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.merge_refund(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges a refund fact seen at p_at into refunds.';
-
-
-CREATE OR REPLACE FUNCTION private.merge_session_contact(p_session_id text, p_fact jsonb, p_version text)
- RETURNS void
- LANGUAGE plpgsql
- SET search_path TO '';
-comment on function private.merge_session_contact(p_session_id text, p_fact jsonb, p_version text) is 'Who bought, and where the parcel goes: the newest snapshot that has a delivery address, or else the newest.';
+comment on function private.merge_refund(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges a refund fact seen at p_at into refunds, and returns whether that is news.';
 
 
 CREATE OR REPLACE FUNCTION private.merge_session_payment(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone)
- RETURNS void
+ RETURNS boolean
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.merge_session_payment(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges what a paid session says of its payment.';
+comment on function private.merge_session_payment(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone) is 'Merges what a paid session says of its payment, and returns whether that is news.';
 
 
 CREATE OR REPLACE FUNCTION private.metric_bucket(p_bounds double precision[], p_value double precision)
@@ -3893,12 +3917,12 @@ CREATE OR REPLACE FUNCTION private.order_as_asked(o orders)
 comment on function private.order_as_asked(o orders) is 'An order that is not paid, with the amounts that would be.';
 
 
-CREATE OR REPLACE FUNCTION private.order_as_paid(o orders, s checkout_sessions, p payments)
+CREATE OR REPLACE FUNCTION private.order_as_paid(o orders, s checkout_sessions, p payments, h private.order_history)
  RETURNS orders
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.order_as_paid(o orders, s checkout_sessions, p payments) is 'The order with what its kept session, its payment and their refunds say.';
+comment on function private.order_as_paid(o orders, s checkout_sessions, p payments, h private.order_history) is 'The order with what its kept session, its payment and their refunds say.';
 
 
 CREATE OR REPLACE FUNCTION private.order_in_short(p_order_number text)
@@ -4095,11 +4119,11 @@ CREATE OR REPLACE FUNCTION private.problem_of_items(p_message text)
 comment on function private.problem_of_items(p_message text) is 'What an invalid request says of its lines, in the form of details.';
 
 
-CREATE OR REPLACE FUNCTION private.process_stripe_event(p_event_id text, p_stripe_created_at timestamp with time zone, p_facts jsonb, p_ignored_reason text, p_error text)
+CREATE OR REPLACE FUNCTION private.process_stripe_event(e webhook_events, p_facts jsonb, p_ignored_reason text, p_error text, p_settle text DEFAULT 'news'::text)
  RETURNS event_outcome
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.process_stripe_event(p_event_id text, p_stripe_created_at timestamp with time zone, p_facts jsonb, p_ignored_reason text, p_error text) is 'Applies the facts of a stored event, or notes why it is ignored. When that fails the event stays stored as failed with a retry_event job, and the failure leaves no other trace. closing_sessions: payment pages that it had ended; their jobs are queued, and who can ends them at once.';
+comment on function private.process_stripe_event(e webhook_events, p_facts jsonb, p_ignored_reason text, p_error text, p_settle text) is 'Applies the facts of an event, or notes why it is ignored, and writes its row. When that fails the event is stored as failed with a retry_event job, and the failure leaves no other trace. closing_sessions: payment pages that it had ended; their jobs are queued, and who can ends them at once.';
 
 
 CREATE OR REPLACE FUNCTION private.providers_health()
@@ -4268,6 +4292,13 @@ CREATE OR REPLACE FUNCTION private.receivable(o orders)
  STABLE
  SET search_path TO '';
 comment on function private.receivable(o orders) is 'Pieces of each line that can come back: all that were sent or are not to be sent, less those that have. sent: of them, those that left and stand in no return.';
+
+
+CREATE OR REPLACE FUNCTION private.receive_event(p_event jsonb, p_settle text)
+ RETURNS event_outcome
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.receive_event(p_event jsonb, p_settle text) is 'Stores and applies a delivery: { the parameters of receive_stripe_event() by name }. p_settle: see apply_facts().';
 
 
 CREATE OR REPLACE FUNCTION private.recent_drift()
@@ -5067,11 +5098,11 @@ CREATE OR REPLACE FUNCTION private.settle_dispute_effects(o orders, p_source tex
 comment on function private.settle_dispute_effects(o orders, p_source text) is 'Alerts, staged evidence and reminders for the disputes of an order. Called by settle_order() only.';
 
 
-CREATE OR REPLACE FUNCTION private.settle_effects(o orders, p_mismatches text[], p_source text)
+CREATE OR REPLACE FUNCTION private.settle_effects(o orders, p_before orders, h private.order_history, p_mismatches text[], p_source text)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.settle_effects(o orders, p_mismatches text[], p_source text) is 'Side effects of a settled order: jobs, mails, alerts. Called by settle_order() only.';
+comment on function private.settle_effects(o orders, p_before orders, h private.order_history, p_mismatches text[], p_source text) is 'Side effects of a settled order: jobs, mails, alerts. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.settle_exchanges(o orders, p_source text)
@@ -5123,11 +5154,11 @@ CREATE OR REPLACE FUNCTION private.settle_returns(o orders, p_source text)
 comment on function private.settle_returns(o orders, p_source text) is 'Books the pieces of each return once: what waited for its refund when that has succeeded, what staff received at once. Closes returns when all that came back is paid back or exchanged. Called by settle_order() only.';
 
 
-CREATE OR REPLACE FUNCTION private.settle_risk_alerts(o orders, p_mismatches text[])
+CREATE OR REPLACE FUNCTION private.settle_risk_alerts(o orders, p_before orders, h private.order_history, p_mismatches text[])
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.settle_risk_alerts(o orders, p_mismatches text[]) is 'Resolves the alerts that leave nothing to do: of disputes that wait for no answer, and of signs of fraud and mismatches that hold the order no longer. Called by settle_order() only.';
+comment on function private.settle_risk_alerts(o orders, p_before orders, h private.order_history, p_mismatches text[]) is 'Resolves the alerts that leave nothing to do: of disputes that wait for no answer, and of signs of fraud and mismatches that hold the order no longer. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.settle_stock(p_order_id uuid, p_target text, p_source text)
@@ -5272,11 +5303,11 @@ CREATE OR REPLACE FUNCTION private.stock_health()
 comment on function private.stock_health() is 'Health check stock: reservations that nobody can pay for any more, and that still hold goods an hour after they should have ended (leaks).';
 
 
-CREATE OR REPLACE FUNCTION private.store_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb, p_delivered boolean)
+CREATE OR REPLACE FUNCTION private.store_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_delivered boolean, p_settle text DEFAULT 'news'::text)
  RETURNS event_outcome
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.store_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb, p_delivered boolean) is 'receive_stripe_event() for both ways an event comes: p_delivered tells whether Stripe posted it to us, which delivery_count and delivered_at count, or we fetched it.';
+comment on function private.store_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_delivered boolean, p_settle text) is 'receive_stripe_event() for both ways an event comes: p_delivered tells whether Stripe posted it to us, which delivery_count and delivered_at count, or we fetched it.';
 
 
 CREATE OR REPLACE FUNCTION private.subject_attempts(p_subject text, p_key text, p_livemode boolean, p_since timestamp with time zone)
@@ -5432,6 +5463,13 @@ CREATE OR REPLACE FUNCTION private.unreleased_mismatches(p_order_id uuid, p_sess
  STABLE
  SET search_path TO '';
 comment on function private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[]) is 'What of review_reasons() nobody has released: another reason, or the same one in the money of another session, is news.';
+
+
+CREATE OR REPLACE FUNCTION private.upsert_session(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone, p_version text, p_contact_version text)
+ RETURNS checkout_sessions
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.upsert_session(p_fact jsonb, p_order_id uuid, p_at timestamp with time zone, p_version text, p_contact_version text) is 'Writes what merge_checkout_session() has judged, and returns the row. Two snapshots, each the newest of its kind: how the session stands, and who bought and where the parcel goes.';
 
 
 CREATE OR REPLACE FUNCTION private.usual_orders(p_livemode boolean, p_now timestamp with time zone)
@@ -5622,11 +5660,18 @@ CREATE OR REPLACE FUNCTION private.worth_of_lines(o orders, p_lines jsonb)
 comment on function private.worth_of_lines(o orders, p_lines jsonb) is 'Lines [{ sku, quantity, restock }] with what their pieces have cost. SHREF: pieces that are refunded already.';
 
 
-CREATE OR REPLACE FUNCTION private.write_order(o orders, p_before orders, k order_risk, p_source text)
+CREATE OR REPLACE FUNCTION private.write_event(e webhook_events)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.write_order(o orders, p_before orders, k order_risk, p_source text) is 'Writes what settling has changed of an order and its risk, if anything. Called by settle_order() only.';
+comment on function private.write_event(e webhook_events) is 'Writes an event, new or tried again. How often it was delivered stands in its row already.';
+
+
+CREATE OR REPLACE FUNCTION private.write_order(o orders, p_before orders, k order_risk, k_before order_risk, p_source text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.write_order(o orders, p_before orders, k order_risk, k_before order_risk, p_source text) is 'Writes what settling has changed of an order and its risk, if anything. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.xor_key(p_key bytea, p_byte integer)
@@ -5713,7 +5758,8 @@ CREATE OR REPLACE FUNCTION public.apply_stripe_facts(p_facts jsonb, p_source tex
  RETURNS boolean
  LANGUAGE plpgsql
  SECURITY DEFINER
- SET search_path TO '';
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan';
 comment on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) is 'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. p_source: order_status, reconcile, job or checkout. Returns whether anything was ours. SHINV: any other source.';
 grant execute on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) to service_role;
 
@@ -6100,9 +6146,20 @@ CREATE OR REPLACE FUNCTION public.receive_stripe_event(p_event_id text, p_type t
  RETURNS event_outcome
  LANGUAGE plpgsql
  SECURITY DEFINER
- SET search_path TO '';
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan';
 comment on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) is 'Stores an authentic event that Stripe delivered and applies it, in one transaction. Exactly one of p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, dedupe_key, data }]. A further delivery in a newer API version is merged as well. An error means that nothing was stored.';
 grant execute on function public.receive_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.receive_stripe_events(p_events jsonb)
+ RETURNS SETOF event_outcome
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan';
+comment on function public.receive_stripe_events(p_events jsonb) is 'receive_stripe_event() for several deliveries in one transaction: [{ its parameters by name }], and one outcome each, in the same order. Each order is settled once. An error means that none of them was stored: the caller then gives each of them alone. closing_sessions: of all, with the first.';
+grant execute on function public.receive_stripe_events(p_events jsonb) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.reconcile_stripe_event(p_run_id uuid, p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_dry_run boolean)
@@ -6280,7 +6337,8 @@ CREATE OR REPLACE FUNCTION public.retry_stripe_event(p_event_id text, p_facts js
  RETURNS event_outcome
  LANGUAGE plpgsql
  SECURITY DEFINER
- SET search_path TO '';
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan';
 comment on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) is 'Tries a stored event again with a fresh translation of its payload. duplicate: it has been applied meanwhile, and nobody asked for it to be applied anew. SHEVT: no such event.';
 grant execute on function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text) to service_role;
 

@@ -745,7 +745,6 @@ stable
 set search_path = ''
 as $$
 begin
-  -- Asked of every order that settles, and most have no parcel.
   if not private.has_shipped(p_order_id)
     or exists (select 1 from private.line_positions(p_order_id) p where p.to_ship > 0) then
     return null;

@@ -191,7 +191,7 @@ create index inventory_reservations_variant_id_idx on public.inventory_reservati
 create index inventory_reservations_due_idx on public.inventory_reservations (expires_at)
   where status = 'active';
 
-create function private.lock_stock_of_order(p_order_id uuid) returns void
+create function private.lock_stock_of_orders(p_order_ids uuid[]) returns void
 language plpgsql
 set search_path = ''
 as $$
@@ -200,10 +200,21 @@ begin
   perform 1
   from public.inventory_levels l
   where l.variant_id in (
-    select r.variant_id from public.inventory_reservations r where r.order_id = p_order_id
+    select r.variant_id from public.inventory_reservations r where r.order_id = any (p_order_ids)
   )
   order by l.variant_id
   for no key update;
+end;
+$$;
+comment on function private.lock_stock_of_orders(uuid[]) is
+  'Locks the stock of all that orders have reserved, in the order that everybody locks it in.';
+
+create function private.lock_stock_of_order(p_order_id uuid) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform private.lock_stock_of_orders(array[p_order_id]);
 end;
 $$;
 comment on function private.lock_stock_of_order(uuid) is

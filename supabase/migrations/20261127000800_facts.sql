@@ -15,6 +15,9 @@
 -- older release, may know less, and yields to the translation that knows more. The same fact merged again
 -- writes its row again, so that a redriven event repairs what was damaged.
 --
+-- Each merge says whether it brought news: whether a column that orders are judged by has changed. What
+-- brings none need not settle the order again.
+--
 -- max() over a total order is commutative, associative and idempotent, hence so is the merge. Flags that an
 -- event states and the object does not (async failure, funds withdrawn) merge by OR, first times by least(),
 -- identities that never change by least() as well, so that a fact without them takes nothing away.
@@ -73,37 +76,41 @@ comment on function private.knowledge(jsonb) is
   'How many fields of a fact say something, as three digits: of two translations of one event the fuller '
   'one wins.';
 
-create function private.merge_checkout_session(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
+create function private.upsert_session(
+  p_fact jsonb,
+  p_order_id uuid,
+  p_at timestamptz,
+  p_version text,
+  p_contact_version text
+) returns public.checkout_sessions
 language plpgsql
 set search_path = ''
 as $$
 declare
-  f record;
-  v_snapshot jsonb := p_fact
-    - '{async_payment_failed,awaited_payment,attempt,url,recovered_from,terms_consent,promotions_consent}'
-      ::text[];
-  v_version text;
+  v_session public.checkout_sessions;
 begin
-  select * into f from jsonb_to_record(p_fact) as x (
+  insert into public.checkout_sessions as s (
+    id, order_id, attempt, status, payment_status, async_payment_failed, awaited_payment, payment_id,
+    stripe_customer_id, currency, amount_subtotal, amount_total, amount_discount, amount_shipping, amount_tax,
+    livemode, metadata_order_id, cart_hash, email, name, phone, shipping_name, shipping_address,
+    billing_address, business, url, expires_at, recovered_from, terms_consent, promotions_consent,
+    completed_at, presentment_amount, presentment_currency, version, contact_version
+  )
+  select f.id, p_order_id, f.attempt, f.status, f.payment_status, f.async_payment_failed,
+    coalesce(f.awaited_payment, false), f.payment_id, f.customer_id, f.currency, f.amount_subtotal,
+    f.amount_total, f.amount_discount, f.amount_shipping, f.amount_tax, f.livemode, f.order_id, f.cart_hash,
+    f.email, f.name, f.phone, f.shipping_name, f.shipping_address, f.billing_address, f.business, f.url,
+    to_timestamp(f.expires_at), f.recovered_from, f.terms_consent, f.promotions_consent,
+    case when f.status = 'complete' then p_at end, f.presentment_amount, f.presentment_currency, p_version,
+    p_contact_version
+  from jsonb_to_record(p_fact) as f (
     id text, attempt integer, status text, payment_status text, async_payment_failed boolean,
     awaited_payment boolean, payment_id text, customer_id text, currency text, amount_subtotal bigint,
     amount_total bigint, amount_discount bigint, amount_shipping bigint, amount_tax bigint, livemode boolean,
-    cart_hash text, url text, expires_at bigint, recovered_from text, order_id uuid, terms_consent text,
-    promotions_consent text, presentment_amount bigint, presentment_currency text
-  );
-  v_version := private.version(
-    private.rank(array['open', 'expired', 'complete'], f.status),
-    private.rank(array['unpaid', 'no_payment_required', 'paid'], f.payment_status),
-    private.stamp(p_at), private.knowledge(v_snapshot), md5(v_snapshot::text)
-  );
-
-  insert into public.checkout_sessions as s (
-    id, order_id, attempt, status, payment_status, async_payment_failed, awaited_payment, livemode, url,
-    expires_at, recovered_from, terms_consent, promotions_consent, completed_at, version, contact_version
-  ) values (
-    f.id, p_order_id, f.attempt, f.status, f.payment_status, f.async_payment_failed,
-    coalesce(f.awaited_payment, false), f.livemode, f.url, to_timestamp(f.expires_at), f.recovered_from,
-    f.terms_consent, f.promotions_consent, case when f.status = 'complete' then p_at end, '', ''
+    order_id uuid, cart_hash text, email text, name text, phone text, shipping_name text,
+    shipping_address jsonb, billing_address jsonb, business jsonb, url text, expires_at bigint,
+    recovered_from text, terms_consent text, promotions_consent text, presentment_amount bigint,
+    presentment_currency text
   )
   on conflict (id) do update set
     attempt = least(s.attempt, excluded.attempt),
@@ -113,51 +120,68 @@ begin
     recovered_from = least(s.recovered_from, excluded.recovered_from),
     terms_consent = least(s.terms_consent, excluded.terms_consent),
     promotions_consent = least(s.promotions_consent, excluded.promotions_consent),
-    completed_at = least(s.completed_at, excluded.completed_at);
+    completed_at = least(s.completed_at, excluded.completed_at),
+        (status, payment_status, payment_id, stripe_customer_id, currency, amount_subtotal, amount_total,
+      amount_discount, amount_shipping, amount_tax, livemode, metadata_order_id, cart_hash, expires_at,
+      presentment_amount, presentment_currency, version) = (
+      select (n.r).status, (n.r).payment_status, (n.r).payment_id, (n.r).stripe_customer_id, (n.r).currency,
+        (n.r).amount_subtotal, (n.r).amount_total, (n.r).amount_discount, (n.r).amount_shipping,
+        (n.r).amount_tax, (n.r).livemode, (n.r).metadata_order_id, (n.r).cart_hash, (n.r).expires_at,
+        (n.r).presentment_amount, (n.r).presentment_currency, (n.r).version
+      from (select case when s.version <= excluded.version then excluded else s end as r offset 0) n
+    ),
+    -- Stripe never takes an address back: a snapshot without one is told by an event that cannot carry it.
+        (email, name, phone, shipping_name, shipping_address, billing_address, business, contact_version) =
+      (
+      select (n.r).email, (n.r).name, (n.r).phone, (n.r).shipping_name, (n.r).shipping_address,
+        (n.r).billing_address, (n.r).business, (n.r).contact_version
+      from (
+        select case when s.contact_version <= excluded.contact_version then excluded else s end as r offset 0
+      ) n
+    )
+  returning * into v_session;
+  return v_session;
+end;
+$$;
+comment on function private.upsert_session(jsonb, uuid, timestamptz, text, text) is
+  'Writes what merge_checkout_session() has judged, and returns the row. Two snapshots, each the newest of '
+  'its kind: how the session stands, and who bought and where the parcel goes.';
 
-  update public.checkout_sessions s set
-    status = f.status, payment_status = f.payment_status, payment_id = f.payment_id,
-    stripe_customer_id = f.customer_id, currency = f.currency, amount_subtotal = f.amount_subtotal,
-    amount_total = f.amount_total, amount_discount = f.amount_discount, amount_shipping = f.amount_shipping,
-    amount_tax = f.amount_tax, presentment_amount = f.presentment_amount,
-    presentment_currency = f.presentment_currency, livemode = f.livemode, metadata_order_id = f.order_id,
-    cart_hash = f.cart_hash, expires_at = to_timestamp(f.expires_at), version = v_version
-  where s.id = f.id and s.version <= v_version;
-  perform private.know_customer(f.customer_id, f.livemode);
-  perform private.merge_session_contact(f.id, v_snapshot, v_version);
-  perform private.merge_session_payment(p_fact, p_order_id, p_at);
+create function private.merge_checkout_session(p_fact jsonb, p_order_id uuid, p_at timestamptz)
+returns boolean
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_before constant public.checkout_sessions := (
+    select s from public.checkout_sessions s where s.id = p_fact ->> 'id'
+  );
+  v_after public.checkout_sessions;
+  v_snapshot constant jsonb := p_fact
+    - '{async_payment_failed,awaited_payment,attempt,url,recovered_from,terms_consent,promotions_consent}'
+      ::text[];
+  v_version constant text := private.version(
+    private.rank(array['open', 'expired', 'complete'], p_fact ->> 'status'),
+    private.rank(array['unpaid', 'no_payment_required', 'paid'], p_fact ->> 'payment_status'),
+    private.stamp(p_at), private.knowledge(v_snapshot), md5(v_snapshot::text)
+  );
+begin
+  v_after := private.upsert_session(
+    p_fact, p_order_id, p_at, v_version,
+    private.version(case when p_fact ->> 'shipping_address' is null then '0' else '1' end, v_version)
+  );
+  perform private.know_customer(p_fact ->> 'customer_id', v_after.livemode);
+  v_after.version := v_before.version;
+  v_after.contact_version := v_before.contact_version;
+  return private.merge_session_payment(p_fact, p_order_id, p_at) or v_after is distinct from v_before;
 end;
 $$;
 comment on function private.merge_checkout_session(jsonb, uuid, timestamptz) is
   'Merges a checkout_session fact seen at p_at into checkout_sessions. The order of a known session never '
-  'changes.';
+  'changes. Returns whether that is news: whether anything is known now that was not known before.';
 
-create function private.merge_session_contact(p_session_id text, p_fact jsonb, p_version text) returns void
-language plpgsql
-set search_path = ''
-as $$
-begin
-  -- Stripe never takes an address back: a snapshot without one is told by an event that cannot carry it.
-  update public.checkout_sessions s set
-    email = f.email, name = f.name, phone = f.phone, shipping_name = f.shipping_name,
-    shipping_address = f.shipping_address, billing_address = f.billing_address, business = f.business,
-    contact_version = f.version
-  from (
-    select x.*,
-      private.version(case when x.shipping_address is null then '0' else '1' end, p_version) as version
-    from jsonb_to_record(p_fact) as x (
-      email text, name text, phone text, shipping_name text, shipping_address jsonb, billing_address jsonb,
-      business jsonb
-    )
-  ) f
-  where s.id = p_session_id and s.contact_version <= f.version;
-end;
-$$;
-comment on function private.merge_session_contact(text, jsonb, text) is
-  'Who bought, and where the parcel goes: the newest snapshot that has a delivery address, or else the '
-  'newest.';
-
-create function private.merge_session_payment(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
+create function private.merge_session_payment(p_fact jsonb, p_order_id uuid, p_at timestamptz)
+returns boolean
 language plpgsql
 set search_path = ''
 as $$
@@ -165,7 +189,7 @@ begin
   -- A paid session proves that its payment succeeded, also when the payment's own events are still under way.
   if p_fact ->> 'status' = 'complete' and p_fact ->> 'payment_status' = 'paid'
     and p_fact ->> 'payment_id' is not null then
-    perform private.merge_payment(
+    return private.merge_payment(
       jsonb_build_object(
         'id', p_fact -> 'payment_id', 'livemode', p_fact -> 'livemode', 'status', 'succeeded',
         'amount', coalesce((p_fact ->> 'amount_total')::bigint, 0),
@@ -176,31 +200,26 @@ begin
       p_order_id, p_at, 'session'
     );
   end if;
+  return false;
 end;
 $$;
 comment on function private.merge_session_payment(jsonb, uuid, timestamptz) is
-  'Merges what a paid session says of its payment.';
+  'Merges what a paid session says of its payment, and returns whether that is news.';
 
 create function private.merge_payment(
   p_fact jsonb,
   p_order_id uuid,
   p_at timestamptz,
   p_source text default 'intent'
-) returns void
+) returns boolean
 language plpgsql
 set search_path = ''
 as $$
 declare
-  f record;
-  v_version text;
-begin
-  select * into f from jsonb_to_record(p_fact) as x (
-    id text, status text, amount bigint, amount_received bigint, currency text, livemode boolean,
-    customer_id text, charge_id text, failure_code text, decline_code text, order_id uuid,
-    presentment_amount bigint, presentment_currency text
-  );
-  v_version := private.version(
-    private.rank(array['canceled', 'succeeded'], f.status),
+  v_before constant public.payments := (select p from public.payments p where p.id = p_fact ->> 'id');
+  v_after public.payments;
+  v_version constant text := private.version(
+    private.rank(array['canceled', 'succeeded'], p_fact ->> 'status'),
     -- What a session tells of its payment yields to what the payment tells of itself.
     private.rank(array['session', 'intent'], p_source),
     private.stamp(p_at),
@@ -209,65 +228,76 @@ begin
         'requires_confirmation', 'requires_action', 'processing', 'requires_payment_method',
         'requires_capture', 'canceled', 'succeeded'
       ],
-      f.status
+      p_fact ->> 'status'
     ),
     private.knowledge(p_fact), md5(p_fact::text)
   );
-
+begin
   insert into public.payments as p (
     id, order_id, status, amount, amount_received, currency, livemode, metadata_order_id, stripe_customer_id,
     charge_id, failure_code, decline_code, presentment_amount, presentment_currency, succeeded_at, version
-  ) values (
-    f.id, p_order_id, f.status, f.amount, f.amount_received, f.currency, f.livemode, f.order_id,
+  )
+  select f.id, p_order_id, f.status, f.amount, f.amount_received, f.currency, f.livemode, f.order_id,
     f.customer_id, f.charge_id, f.failure_code, f.decline_code, f.presentment_amount, f.presentment_currency,
     case when f.status = 'succeeded' then p_at end, v_version
+  from jsonb_to_record(p_fact) as f (
+    id text, status text, amount bigint, amount_received bigint, currency text, livemode boolean,
+    customer_id text, charge_id text, failure_code text, decline_code text, order_id uuid,
+    presentment_amount bigint, presentment_currency text
   )
   on conflict (id) do update set
     order_id = coalesce(p.order_id, excluded.order_id),
-    succeeded_at = least(p.succeeded_at, excluded.succeeded_at);
-
-  update public.payments p set
-    status = f.status, amount = f.amount, amount_received = f.amount_received, currency = f.currency,
-    livemode = f.livemode, metadata_order_id = f.order_id, stripe_customer_id = f.customer_id,
-    charge_id = f.charge_id, failure_code = f.failure_code, decline_code = f.decline_code,
-    presentment_amount = f.presentment_amount, presentment_currency = f.presentment_currency,
-    version = v_version
-  where p.id = f.id and p.version <= v_version;
+    succeeded_at = least(p.succeeded_at, excluded.succeeded_at),
+        (status, amount, amount_received, currency, livemode, metadata_order_id, stripe_customer_id,
+      charge_id, failure_code, decline_code, presentment_amount, presentment_currency, version) = (
+      select (n.r).status, (n.r).amount, (n.r).amount_received, (n.r).currency, (n.r).livemode,
+        (n.r).metadata_order_id, (n.r).stripe_customer_id, (n.r).charge_id, (n.r).failure_code,
+        (n.r).decline_code, (n.r).presentment_amount, (n.r).presentment_currency, (n.r).version
+      from (select case when p.version <= excluded.version then excluded else p end as r offset 0) n
+    )
+  returning * into v_after;
+  v_after.version := v_before.version;
+  -- It ties other facts to the payment, which link_payments() sees to; no order is judged by it.
+  v_after.charge_id := v_before.charge_id;
+  return v_after is distinct from v_before;
 end;
 $$;
 comment on function private.merge_payment(jsonb, uuid, timestamptz, text) is
-  'Merges a payment fact seen at p_at into payments. p_source: intent (the payment itself) or session (what '
-  'a paid session says of it). link_payments() has the last word on its order.';
+  'Merges a payment fact seen at p_at into payments, and returns whether that is news. p_source: intent (the '
+  'payment itself) or session (what a paid session says of it). link_payments() has the last word on its '
+  'order.';
 
-create function private.merge_payment_attempt(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
+create function private.merge_payment_attempt(p_fact jsonb, p_order_id uuid, p_at timestamptz)
+returns boolean
 language plpgsql
 set search_path = ''
 as $$
 declare
-  f record;
-  v_version text;
+  v_before constant public.payment_attempts := (
+    select a from public.payment_attempts a where a.id = p_fact ->> 'id'
+  );
+  v_after public.payment_attempts;
+  v_version constant text := private.version(
+    private.rank(array['pending', 'failed', 'blocked', 'succeeded'], p_fact ->> 'outcome'),
+    private.stamp(p_at), private.knowledge(p_fact), md5(p_fact::text)
+  );
 begin
-  select * into f from jsonb_to_record(p_fact) as x (
-    id text, payment_id text, livemode boolean, outcome text, amount bigint, currency text, failure_code text,
-    decline_code text, advice_code text, payment_method_type text, card_brand text, card_last4 text,
-    card_funding text, card_country text, card_fingerprint text, three_d_secure_result text, risk_level text,
-    risk_score integer, seller_message text, receipt_url text, created bigint,
-    presentment_amount bigint, presentment_currency text
-  );
-  v_version := private.version(
-    private.rank(array['pending', 'failed', 'blocked', 'succeeded'], f.outcome), private.stamp(p_at),
-    private.knowledge(p_fact), md5(p_fact::text)
-  );
   insert into public.payment_attempts as a (
     id, payment_id, order_id, livemode, outcome, amount, currency, failure_code, decline_code, advice_code,
     payment_method_type, card_brand, card_last4, card_funding, card_country, card_fingerprint,
     three_d_secure_result, risk_level, risk_score, seller_message, receipt_url, presentment_amount,
     presentment_currency, version, created_at
-  ) values (
-    f.id, f.payment_id, p_order_id, f.livemode, f.outcome, f.amount, f.currency, f.failure_code,
+  )
+  select f.id, f.payment_id, p_order_id, f.livemode, f.outcome, f.amount, f.currency, f.failure_code,
     f.decline_code, f.advice_code, f.payment_method_type, f.card_brand, f.card_last4, f.card_funding,
     f.card_country, f.card_fingerprint, f.three_d_secure_result, f.risk_level, f.risk_score, f.seller_message,
     f.receipt_url, f.presentment_amount, f.presentment_currency, v_version, to_timestamp(f.created)
+  from jsonb_to_record(p_fact) as f (
+    id text, payment_id text, livemode boolean, outcome text, amount bigint, currency text, failure_code text,
+    decline_code text, advice_code text, payment_method_type text, card_brand text, card_last4 text,
+    card_funding text, card_country text, card_fingerprint text, three_d_secure_result text, risk_level text,
+    risk_score integer, seller_message text, receipt_url text, created bigint, presentment_amount bigint,
+    presentment_currency text
   )
   on conflict (id) do update set
     payment_id = excluded.payment_id, created_at = excluded.created_at,
@@ -280,42 +310,47 @@ begin
     risk_score = excluded.risk_score, seller_message = excluded.seller_message,
     receipt_url = excluded.receipt_url, presentment_amount = excluded.presentment_amount,
     presentment_currency = excluded.presentment_currency, version = excluded.version
-  where a.version <= excluded.version;
+  where a.version <= excluded.version
+  returning * into v_after;
+  v_after.version := v_before.version;
+  -- Not found: an older one, so nothing was written.
+  return found and v_after is distinct from v_before;
 end;
 $$;
 comment on function private.merge_payment_attempt(jsonb, uuid, timestamptz) is
-  'Merges a payment_attempt fact seen at p_at into payment_attempts.';
+  'Merges a payment_attempt fact seen at p_at into payment_attempts, and returns whether that is news.';
 
 -- Merging facts about refunds, disputes, signs of fraud and customers; the rules are those of the file
 -- before.
 
-create function private.merge_refund(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
+create function private.merge_refund(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns boolean
 language plpgsql
 set search_path = ''
 as $$
 declare
-  f record;
-  v_snapshot jsonb := p_fact - '{payment_id,charge_id,request_id}'::text[];
-  v_version text;
-begin
-  select * into f from jsonb_to_record(p_fact) as x (
-    id text, payment_id text, charge_id text, amount bigint, currency text, status text, reason text,
-    failure_reason text, request_id text, created bigint, presentment_amount bigint,
-    presentment_currency text
-  );
-  v_version := private.version(
-    private.rank(array['pending', 'requires_action', 'succeeded', 'canceled', 'failed'], f.status),
+  v_before constant public.refunds := (select r from public.refunds r where r.id = p_fact ->> 'id');
+  v_after public.refunds;
+  v_snapshot constant jsonb := p_fact - '{payment_id,charge_id,request_id}'::text[];
+  v_version constant text := private.version(
+    private.rank(
+      array['pending', 'requires_action', 'succeeded', 'canceled', 'failed'], p_fact ->> 'status'
+    ),
     private.stamp(p_at), private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
+begin
   insert into public.refunds as r (
     id, order_id, payment_id, charge_id, amount, currency, status, reason, failure_reason, request_id,
     presentment_amount, presentment_currency, was_pending, succeeded_at, failed_at, version, created_at
-  ) values (
-    f.id, p_order_id, f.payment_id, f.charge_id, f.amount, f.currency, f.status,
+  )
+  select f.id, p_order_id, f.payment_id, f.charge_id, f.amount, f.currency, f.status,
     nullif(f.reason, 'fraudulent'), f.failure_reason, f.request_id, f.presentment_amount,
     f.presentment_currency, f.status in ('pending', 'requires_action'),
     case f.status when 'succeeded' then p_at end, case when f.status in ('failed', 'canceled') then p_at end,
     v_version, to_timestamp(f.created)
+  from jsonb_to_record(p_fact) as f (
+    id text, payment_id text, charge_id text, amount bigint, currency text, status text, reason text,
+    failure_reason text, request_id text, created bigint, presentment_amount bigint,
+    presentment_currency text
   )
   on conflict (id) do update set
     order_id = coalesce(r.order_id, excluded.order_id),
@@ -324,55 +359,58 @@ begin
     created_at = least(r.created_at, excluded.created_at),
     was_pending = r.was_pending or excluded.was_pending,
     succeeded_at = least(r.succeeded_at, excluded.succeeded_at),
-    failed_at = least(r.failed_at, excluded.failed_at);
-  update public.refunds r set
-    amount = f.amount, currency = f.currency, status = f.status, reason = nullif(f.reason, 'fraudulent'),
-    failure_reason = f.failure_reason, presentment_amount = f.presentment_amount,
-    presentment_currency = f.presentment_currency, version = v_version
-  where r.id = f.id and r.version <= v_version;
-  if found then
-    insert into public.refund_reasons (refund_id, reason) values (f.id, f.reason)
+    failed_at = least(r.failed_at, excluded.failed_at),
+        (amount, currency, status, reason, failure_reason, presentment_amount, presentment_currency,
+      version) = (
+      select (n.r).amount, (n.r).currency, (n.r).status, (n.r).reason, (n.r).failure_reason,
+        (n.r).presentment_amount, (n.r).presentment_currency, (n.r).version
+      from (select case when r.version <= excluded.version then excluded else r end as r offset 0) n
+    )
+  returning * into v_after;
+  if v_after.version = v_version then
+    insert into public.refund_reasons (refund_id, reason) values (v_after.id, p_fact ->> 'reason')
     on conflict (refund_id) do update set reason = excluded.reason;
   end if;
+  v_after.version := v_before.version;
+  return v_after is distinct from v_before;
 end;
 $$;
 comment on function private.merge_refund(jsonb, uuid, timestamptz) is
-  'Merges a refund fact seen at p_at into refunds.';
+  'Merges a refund fact seen at p_at into refunds, and returns whether that is news.';
 
-create function private.merge_dispute(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
+create function private.merge_dispute(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns boolean
 language plpgsql
 set search_path = ''
 as $$
 declare
-  f record;
-  v_snapshot jsonb := p_fact - '{payment_id,charge_id,funds_withdrawn,funds_reinstated}'::text[];
-  v_version text;
-begin
-  select * into f from jsonb_to_record(p_fact) as x (
-    id text, payment_id text, charge_id text, livemode boolean, amount bigint, currency text, reason text,
-    status text, evidence_due_by bigint, evidence_submission_count integer, has_evidence boolean,
-    network_reason_code text, funds_withdrawn boolean, funds_reinstated boolean, created bigint
-  );
-  v_version := private.version(
+  v_before constant public.disputes := (select d from public.disputes d where d.id = p_fact ->> 'id');
+  v_after public.disputes;
+  v_snapshot constant jsonb := p_fact - '{payment_id,charge_id,funds_withdrawn,funds_reinstated}'::text[];
+  v_version constant text := private.version(
     private.stamp(p_at),
     private.rank(
       array[
         'warning_needs_response', 'warning_under_review', 'needs_response', 'under_review', 'lost',
         'appeal_needs_response', 'appeal_under_review', 'warning_closed', 'prevented', 'won'
       ],
-      f.status
+      p_fact ->> 'status'
     ),
     private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
+begin
   insert into public.disputes as d (
     id, order_id, payment_id, charge_id, livemode, amount, currency, reason, status, statuses_seen,
     evidence_due_by, first_due_by, evidence_submission_count, has_evidence, network_reason_code,
     funds_withdrawn, funds_reinstated, version, created_at
-  ) values (
-    f.id, p_order_id, f.payment_id, f.charge_id, f.livemode, f.amount, f.currency, f.reason, f.status,
+  )
+  select f.id, p_order_id, f.payment_id, f.charge_id, f.livemode, f.amount, f.currency, f.reason, f.status,
     array[f.status], to_timestamp(f.evidence_due_by), to_timestamp(f.evidence_due_by),
-      f.evidence_submission_count, f.has_evidence, f.network_reason_code,
+    f.evidence_submission_count, f.has_evidence, f.network_reason_code,
     f.funds_withdrawn, f.funds_reinstated, v_version, to_timestamp(f.created)
+  from jsonb_to_record(p_fact) as f (
+    id text, payment_id text, charge_id text, livemode boolean, amount bigint, currency text, reason text,
+    status text, evidence_due_by bigint, evidence_submission_count integer, has_evidence boolean,
+    network_reason_code text, funds_withdrawn boolean, funds_reinstated boolean, created bigint
   )
   on conflict (id) do update set
     order_id = coalesce(d.order_id, excluded.order_id),
@@ -384,54 +422,64 @@ begin
     ),
     first_due_by = least(d.first_due_by, excluded.first_due_by),
     funds_withdrawn = d.funds_withdrawn or excluded.funds_withdrawn,
-    funds_reinstated = d.funds_reinstated or excluded.funds_reinstated;
-  update public.disputes d set
-    livemode = f.livemode, amount = f.amount, currency = f.currency, reason = f.reason, status = f.status,
-    evidence_due_by = to_timestamp(f.evidence_due_by),
-    evidence_submission_count = f.evidence_submission_count, has_evidence = f.has_evidence,
-    network_reason_code = f.network_reason_code, version = v_version
-  where d.id = f.id and d.version <= v_version;
+    funds_reinstated = d.funds_reinstated or excluded.funds_reinstated,
+        (livemode, amount, currency, reason, status, evidence_due_by, evidence_submission_count,
+      has_evidence, network_reason_code, version) = (
+      select (n.r).livemode, (n.r).amount, (n.r).currency, (n.r).reason, (n.r).status,
+        (n.r).evidence_due_by, (n.r).evidence_submission_count, (n.r).has_evidence,
+        (n.r).network_reason_code, (n.r).version
+      from (select case when d.version <= excluded.version then excluded else d end as r offset 0) n
+    )
+  returning * into v_after;
+  v_after.version := v_before.version;
+  return v_after is distinct from v_before;
 end;
 $$;
 comment on function private.merge_dispute(jsonb, uuid, timestamptz) is
-  'Merges a dispute fact seen at p_at into disputes.';
+  'Merges a dispute fact seen at p_at into disputes, and returns whether that is news.';
 
-create function private.merge_fraud_signal(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
+create function private.merge_fraud_signal(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns boolean
 language plpgsql
 set search_path = ''
 as $$
 declare
-  f record;
-  v_snapshot jsonb := p_fact - '{payment_id,charge_id}'::text[];
-  v_version text;
-begin
-  select * into f from jsonb_to_record(p_fact) as x (
-    id text, kind text, payment_id text, charge_id text, open boolean, reason text, created bigint
+  v_before constant public.fraud_signals := (
+    select s from public.fraud_signals s where s.source_id = p_fact ->> 'id'
   );
-  v_version := private.version(
-    private.stamp(p_at), private.rank(array['true', 'false'], f.open::text),
+  v_after public.fraud_signals;
+  v_snapshot constant jsonb := p_fact - '{payment_id,charge_id}'::text[];
+  v_version constant text := private.version(
+    private.stamp(p_at), private.rank(array['true', 'false'], p_fact ->> 'open'),
     private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
+begin
   insert into public.fraud_signals as s (
     source_id, order_id, payment_id, charge_id, kind, severity, open, was_actionable, data, version,
     created_at
-  ) values (
-    f.id, p_order_id, f.payment_id, f.charge_id, f.kind,
+  )
+  select f.id, p_order_id, f.payment_id, f.charge_id, f.kind,
     case f.kind when 'early_fraud_warning' then 'critical' else 'warning' end,
     f.open, f.open, jsonb_build_object('reason', f.reason), v_version, to_timestamp(f.created)
+  from jsonb_to_record(p_fact) as f (
+    id text, kind text, payment_id text, charge_id text, open boolean, reason text, created bigint
   )
   on conflict on constraint fraud_signals_source_id_key do update set
     order_id = coalesce(s.order_id, excluded.order_id),
     payment_id = least(s.payment_id, excluded.payment_id), charge_id = least(s.charge_id, excluded.charge_id),
     created_at = least(s.created_at, excluded.created_at),
-    was_actionable = s.was_actionable or excluded.was_actionable;
-  update public.fraud_signals s set
-    open = f.open, data = jsonb_build_object('reason', f.reason), version = v_version
-  where s.source_id = f.id and s.version <= v_version;
+    was_actionable = s.was_actionable or excluded.was_actionable,
+        (open, data, version) = (
+      select (n.r).open, (n.r).data, (n.r).version
+      from (select case when s.version <= excluded.version then excluded else s end as r offset 0) n
+    )
+  returning * into v_after;
+  v_after.version := v_before.version;
+  return v_after is distinct from v_before;
 end;
 $$;
 comment on function private.merge_fraud_signal(jsonb, uuid, timestamptz) is
-  'Merges an early fraud warning or a review seen at p_at into fraud_signals.';
+  'Merges an early fraud warning or a review seen at p_at into fraud_signals, and returns whether that is '
+  'news.';
 
 create function private.merge_customer(p_fact jsonb, p_at timestamptz) returns void
 language plpgsql
@@ -628,88 +676,119 @@ $$;
 comment on function private.order_of_fact(jsonb) is
   'The order a fact belongs to, or null when it is not (yet) known.';
 
-create function private.lock_facts(p_facts jsonb) returns void
+create type private.locked_orders as (
+  erased_ids uuid[],
+  live_ids uuid[]
+);
+comment on type private.locked_orders is
+  'Of the orders that facts may touch, now locked: which have been erased, and which are of live mode.';
+
+create function private.lock_facts(p_facts jsonb) returns private.locked_orders
 language plpgsql
 set search_path = ''
 as $$
 declare
+  v_fact jsonb;
+  v_payment_ids text[] := '{}';
   v_payment_id text;
+  v_order_ids uuid[] := '{}';
+  v_locked private.locked_orders;
 begin
+  for v_fact in select f from jsonb_array_elements(p_facts) f loop
+    v_payment_ids := v_payment_ids || private.payment_of_fact(v_fact);
+  end loop;
   -- A refund and the event that tells whose payment it is may run side by side: whoever comes second sees the
   -- first.
-  for v_payment_id in
-    select distinct private.payment_of_fact(f) as payment_id
-    from jsonb_array_elements(p_facts) f order by payment_id
-  loop
+  for v_payment_id in select distinct x.id from unnest(v_payment_ids) as x (id) order by 1 loop
     if v_payment_id is not null then
       perform pg_advisory_xact_lock(hashtextextended('payment:' || v_payment_id, 0));
     end if;
   end loop;
+  for v_fact in select f from jsonb_array_elements(p_facts) f loop
+    v_order_ids := v_order_ids || private.order_of_fact(v_fact);
+  end loop;
 
-  perform 1
-  from public.orders o
-  where o.id in (
-    select private.order_of_fact(f) from jsonb_array_elements(p_facts) f
-    union
-    select p.order_id
-    from jsonb_array_elements(p_facts) f join public.payments p on p.id = private.payment_of_fact(f)
-    union
-    select s.order_id from jsonb_array_elements(p_facts) f
-    join public.checkout_sessions s on s.payment_id = private.payment_of_fact(f)
+  with locked as (
+    select o.id, o.erased_at, o.livemode
+    from public.orders o
+    where o.id = any (
+      v_order_ids
+      || array(select p.order_id from public.payments p where p.id = any (v_payment_ids))
+      || array(select s.order_id from public.checkout_sessions s where s.payment_id = any (v_payment_ids))
+    )
+    order by o.id
+    for no key update
   )
-  order by o.id
-  for no key update;
+  select coalesce(array_agg(l.id) filter (where l.erased_at is not null), '{}'),
+    coalesce(array_agg(l.id) filter (where l.livemode), '{}')
+  into v_locked
+  from locked l;
+  return v_locked;
 end;
 $$;
 comment on function private.lock_facts(jsonb) is
   'Locks what facts may touch, in the one order that all use: payments (advisory), orders by id. Stock by '
   'variant comes after, in settle_order().';
 
-create function private.merge_fact(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
+create function private.merge_fact(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns boolean
 language plpgsql
 set search_path = ''
 as $$
-declare
-  v_fact constant jsonb := private.without_person(p_fact, p_order_id);
 begin
   case p_fact ->> 'fact'
-    when 'checkout_session' then perform private.merge_checkout_session(v_fact, p_order_id, p_at);
-    when 'payment' then perform private.merge_payment(v_fact, p_order_id, p_at);
-    when 'payment_attempt' then perform private.merge_payment_attempt(v_fact, p_order_id, p_at);
-    when 'refund' then perform private.merge_refund(v_fact, p_order_id, p_at);
-    when 'dispute' then perform private.merge_dispute(v_fact, p_order_id, p_at);
-    when 'fraud_signal' then perform private.merge_fraud_signal(v_fact, p_order_id, p_at);
-    when 'customer' then perform private.merge_customer(v_fact, p_at);
+    when 'checkout_session' then return private.merge_checkout_session(p_fact, p_order_id, p_at);
+    when 'payment' then return private.merge_payment(p_fact, p_order_id, p_at);
+    when 'payment_attempt' then return private.merge_payment_attempt(p_fact, p_order_id, p_at);
+    when 'refund' then return private.merge_refund(p_fact, p_order_id, p_at);
+    when 'dispute' then return private.merge_dispute(p_fact, p_order_id, p_at);
+    when 'fraud_signal' then return private.merge_fraud_signal(p_fact, p_order_id, p_at);
+    when 'customer' then
+      perform private.merge_customer(p_fact, p_at);
+      return false;
     else raise exception 'unknown fact %', p_fact ->> 'fact' using errcode = 'SHINV';
   end case;
 end;
 $$;
 comment on function private.merge_fact(jsonb, uuid, timestamptz) is
-  'Merges one fact of an order, or of none yet, seen at p_at; of an erased order without the person. SHINV: '
-  'a fact that nobody knows.';
+  'Merges one fact of an order, or of none yet, seen at p_at. Returns whether it is news that its order is '
+  'judged by. SHINV: a fact that nobody knows.';
+
+create type private.applied_facts as (
+  applied integer,
+  order_ids uuid[],
+  erased boolean
+);
+comment on type private.applied_facts is
+  'What became of facts. applied: how many are of ours; order_ids: the orders that they are about; erased: '
+  'whether one of these, or a customer, has been erased.';
 
 create function private.apply_facts(
   p_facts jsonb,
   p_at timestamptz,
   p_source text,
-  p_livemode boolean default null
-) returns jsonb
+  p_livemode boolean default null,
+  p_settle text default 'always'
+) returns private.applied_facts
 language plpgsql
 set search_path = ''
 as $$
 declare
+  v_locked constant private.locked_orders := private.lock_facts(p_facts);
   v_fact jsonb;
   v_kind text;
   v_order_id uuid;
+  v_erased boolean;
   v_order_ids uuid[] := '{}';
-  v_payment_ids text[] := '{}';
-  v_applied integer := 0;
+  v_news uuid[];
+  v_payment_ids text[];
+  r private.applied_facts := row(0, '{}', v_locked.erased_ids <> '{}');
 begin
-  perform private.lock_facts(p_facts);
-
   for v_fact in select f from jsonb_array_elements(p_facts) f loop
     v_kind := v_fact ->> 'fact';
     v_order_id := private.order_of_fact(v_fact);
+    v_erased := v_order_id = any (v_locked.erased_ids)
+      or (v_kind = 'customer' and private.is_erased(v_fact, null));
+    r.erased := r.erased or coalesce(v_erased, false);
     if v_kind = 'unknown_value' then
       perform private.raise_alert(
         'unknown_stripe_value', 'warning',
@@ -720,41 +799,42 @@ begin
     elsif v_kind in ('checkout_session', 'payment', 'payment_attempt') and v_order_id is null then
       -- Somebody else's: only these three carry our metadata, so without an order they are not ours.
       continue;
-    elsif exists (select 1 from public.orders o where o.id = v_order_id and o.livemode <> p_livemode) then
+    elsif (v_order_id = any (v_locked.live_ids)) <> p_livemode then
       -- Test and live mode are two worlds: the same id means another object there.
       continue;
-    elsif v_kind = 'unread' then
-      -- Nothing to merge: queue_refreshes() has it read. What is of no order of ours is not.
-      v_applied := v_applied + (v_order_id is not null)::integer;
-      continue;
     end if;
-    if v_kind = 'customer'
-      and not exists (select 1 from private.stripe_customers c where c.id = v_fact ->> 'id') then
-      -- Nobody who bought here, so nothing of them is kept. Should they buy later, know_customer() looks
-      -- again.
-      v_applied := v_applied + 1;
-      continue;
+    -- Of what is unread nothing is merged: queue_refreshes() has it read. What is of no order of ours is not.
+    r.applied := r.applied + (v_kind <> 'unread' or v_order_id is not null)::integer;
+    -- Of customers who never bought here nothing is kept. Should they buy later, know_customer() looks again.
+    continue when v_kind = 'unread' or (v_kind = 'customer' and not exists (
+      select 1 from private.stripe_customers c where c.id = v_fact ->> 'id'
+    ));
+    if private.merge_fact(
+      case when v_erased then private.without_person(v_fact, v_order_id) else v_fact end, v_order_id, p_at
+    ) or p_settle = 'always' then
+      v_news := v_news || v_order_id;
     end if;
-    perform private.merge_fact(v_fact, v_order_id, p_at);
-    v_applied := v_applied + 1;
     v_order_ids := v_order_ids || v_order_id;
     v_payment_ids := v_payment_ids
       || coalesce(private.payment_of_fact(v_fact), private.payment_of_charge(v_fact ->> 'charge_id'));
   end loop;
 
-  v_order_ids := v_order_ids || private.link_payments(v_payment_ids);
-  select coalesce(array_agg(distinct x.id order by x.id), '{}') into v_order_ids
-  from unnest(v_order_ids) as x (id) where x.id is not null;
-  foreach v_order_id in array v_order_ids loop
-    perform private.settle_order(v_order_id, p_source);
-  end loop;
-  return jsonb_build_object('applied', v_applied, 'order_ids', to_jsonb(v_order_ids));
+  v_news := v_news || private.link_payments(v_payment_ids);
+  if p_settle <> 'never' then
+    for v_order_id in select distinct id from unnest(v_news) id where id is not null order by 1 loop
+      perform private.settle_order(v_order_id, p_source);
+    end loop;
+  end if;
+  r.order_ids := array(
+    select distinct x.id from unnest(v_order_ids || v_news) as x (id) where x.id is not null order by 1
+  );
+  return r;
 end;
 $$;
-comment on function private.apply_facts(jsonb, timestamptz, text, boolean) is
-  'Merges facts seen at p_at and settles the orders they touch. p_livemode: mode of the event that brought '
-  'them; facts about an order of the other mode are passed over. Returns { applied, order_ids }; applied 0: '
-  'nothing here is ours.';
+comment on function private.apply_facts(jsonb, timestamptz, text, boolean, text) is
+  'Merges facts seen at p_at and settles orders. p_settle: news, those that they bring news of; always, all '
+  'that they are about, which repairs what was damaged; never, the caller settles them. p_livemode: mode of '
+  'the event that brought them; facts about an order of the other mode are passed over.';
 
 create function private.link_payments(p_payment_ids text[]) returns uuid[]
 language plpgsql
@@ -765,17 +845,36 @@ declare
   v_order_ids uuid[] := '{}';
 begin
   for p in
-    select pi.id, pi.order_id as before,
-      -- Failed attempts too: what names only a charge may name any of them.
-      array(select a.id from public.payment_attempts a where a.payment_id = pi.id)
-        || pi.charge_id as charge_ids,
-      coalesce(
-      (select s.order_id from public.checkout_sessions s where s.payment_id = pi.id order by s.id limit 1),
-      (select o.id from public.orders o where o.id = pi.metadata_order_id),
-      pi.order_id
-    ) as order_id
-    from public.payments pi
-    where pi.id = any (p_payment_ids)
+    with known as materialized (
+      select pi.id, pi.order_id as before,
+        -- Failed attempts too: what names only a charge may name any of them.
+        array(select a.id from public.payment_attempts a where a.payment_id = pi.id)
+          || pi.charge_id as charge_ids,
+        coalesce(
+          (
+            select s.order_id from public.checkout_sessions s
+            where s.payment_id = pi.id order by s.id limit 1
+          ),
+          (select o.id from public.orders o where o.id = pi.metadata_order_id),
+          pi.order_id
+        ) as order_id
+      from public.payments pi
+      where pi.id = any (p_payment_ids)
+    )
+    select k.*
+    from known k
+    where k.order_id is distinct from k.before or exists (
+      select 1 from public.payment_attempts x
+      where x.payment_id = k.id and x.order_id is distinct from k.order_id
+    ) or exists (
+      select 1 from (
+        select x.order_id, x.payment_id, x.charge_id from public.refunds x
+        union all select x.order_id, x.payment_id, x.charge_id from public.disputes x
+        union all select x.order_id, x.payment_id, x.charge_id from public.fraud_signals x
+      ) x
+      where (x.payment_id = k.id and x.order_id is distinct from k.order_id)
+        or (x.payment_id is null and x.charge_id = any (k.charge_ids))
+    )
   loop
     update public.payments x set order_id = p.order_id
     where x.id = p.id and x.order_id is distinct from p.order_id;
@@ -797,7 +896,8 @@ end;
 $$;
 comment on function private.link_payments(text[]) is
   'Gives payments their order (the session''s word before that of metadata), and to what hangs on them: '
-  'attempts, refunds, disputes, signals, whichever came first. Returns the orders to settle.';
+  'attempts, refunds, disputes, signals, whichever came first. Returns the orders to settle, before and '
+  'after, where anything has found another one.';
 
 create function private.queue_refreshes(p_facts jsonb, p_at timestamptz) returns void
 language plpgsql
@@ -836,36 +936,27 @@ comment on function private.queue_refreshes(jsonb, timestamptz) is
 
 -- From an event, or an object read from the API, to settled orders: one transaction, one round trip.
 
-create function private.concerns_erased(p_facts jsonb, p_order_ids jsonb) returns boolean
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  return exists (
-    select 1 from public.orders o
-    where o.erased_at is not null and (
-      o.id in (select x::uuid from jsonb_array_elements_text(p_order_ids) x)
-      or o.id in (select private.order_of_fact(f) from jsonb_array_elements(p_facts) f)
-    )
-  ) or exists (select 1 from jsonb_array_elements(p_facts) f where private.is_erased(f, null));
-end;
-$$;
-comment on function private.concerns_erased(jsonb, jsonb) is
-  'Whether an event with these facts, which touched these orders, is about somebody who has been erased: '
-  'its payload is not kept.';
-
 create function private.without_secrets(p_payload jsonb) returns jsonb
 language plpgsql
 immutable
 set search_path = ''
 as $$
-begin
+declare
   -- With a client secret, whoever reads the log could act on the payment page as the shopper.
-  return p_payload #- '{data,object,client_secret}' #- '{data,object,next_action}'
-    #- '{data,object,payment_intent,client_secret}' #- '{data,object,payment_intent,next_action}'
-    #- '{data,object,setup_intent,client_secret}' #- '{data,previous_attributes,client_secret}'
-    #- '{data,previous_attributes,next_action}';
+  c_secret constant text[] := array['client_secret', 'next_action'];
+  v_payload jsonb := p_payload;
+  v_path text[];
+begin
+  foreach v_path slice 1 in array array[
+    ['data', 'object', ''], ['data', 'previous_attributes', ''], ['data', 'object', 'payment_intent'],
+    ['data', 'object', 'setup_intent']
+  ] loop
+    v_path := array_remove(v_path, '');
+    if (p_payload #> v_path) ?| c_secret then
+      v_payload := jsonb_set(v_payload, v_path, (v_payload #> v_path) - c_secret);
+    end if;
+  end loop;
+  return v_payload;
 end;
 $$;
 comment on function private.without_secrets(jsonb) is
@@ -883,78 +974,120 @@ comment on type public.event_outcome is
   'has delivered it, the orders it touched (where it was not applied now: the order it is about), and the '
   'payment pages that it had ended.';
 
+create function private.lock_event(p_event_id text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform pg_advisory_xact_lock(hashtextextended('event:' || p_event_id, 0));
+  perform 1 from public.webhook_events e where e.id = p_event_id for no key update;
+end;
+$$;
+comment on function private.lock_event(text) is
+  'Concurrent deliveries of one event queue up here, and only the first one gets to apply it: its row is '
+  'written once, when it is known what became of it. The row is locked too, where there is one.';
+
+create function private.write_event(e public.webhook_events) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  insert into public.webhook_events as w
+  select e.*
+  on conflict (id) do update set
+    status = excluded.status, ignored_reason = excluded.ignored_reason, attempts = excluded.attempts,
+    processed_at = excluded.processed_at, next_attempt_at = excluded.next_attempt_at,
+    last_error = excluded.last_error, payload = excluded.payload, api_version = excluded.api_version;
+end;
+$$;
+comment on function private.write_event(public.webhook_events) is
+  'Writes an event, new or tried again. How often it was delivered stands in its row already.';
+
+create function private.closing_sessions() returns text[]
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return array(
+    select s.id from public.checkout_sessions s
+    where s.status = 'open' and s.closing_at = now() order by s.id
+  );
+end;
+$$;
+comment on function private.closing_sessions() is 'The payment pages that this transaction has ended.';
+
 create function private.process_stripe_event(
-  p_event_id text,
-  p_stripe_created_at timestamptz,
+  e public.webhook_events,
   p_facts jsonb,
   p_ignored_reason text,
-  p_error text
+  p_error text,
+  p_settle text default 'news'
 ) returns public.event_outcome
 language plpgsql
 set search_path = ''
 as $$
 declare
-  v_reason text := p_ignored_reason;
-  v_error text := p_error;
-  v_result jsonb;
-  v_run_at timestamptz := now() + private.backoff(1);
-  v_before constant public.webhook_events := (select e from public.webhook_events e where e.id = p_event_id);
+  v_first constant boolean := e.attempts = 0;
+  v_applied_before constant boolean := e.processed_at is not null;
+  r private.applied_facts;
   v_outcome public.event_outcome;
 begin
-  if v_reason is null and v_error is null then
+  e.ignored_reason := p_ignored_reason;
+  e.last_error := p_error;
+  if p_ignored_reason is null and p_error is null then
     begin
-      v_result := private.apply_facts(p_facts, p_stripe_created_at, p_event_id, v_before.livemode);
-      if (v_result ->> 'applied')::integer = 0
-        and not jsonb_path_exists(p_facts, '$[*] ? (@.fact == "unknown_value")') then
-        v_reason := 'foreign_object';
+      r := private.apply_facts(
+        p_facts, e.stripe_created_at, e.id, e.livemode,
+        -- What is applied anew is to repair what was damaged.
+        case when v_first then p_settle else 'always' end
+      );
+      if r.applied = 0 and not jsonb_path_exists(p_facts, '$[*] ? (@.fact == "unknown_value")') then
+        e.ignored_reason := 'foreign_object';
       else
-        perform private.queue_refreshes(p_facts, p_stripe_created_at);
+        perform private.queue_refreshes(p_facts, e.stripe_created_at);
       end if;
     exception when others then
       -- Stored all the same: from here on our queue owns the retry.
-      v_error := private.error_text(sqlstate, sqlerrm);
+      e.last_error := private.error_text(sqlstate, sqlerrm);
     end;
   end if;
 
-  update public.webhook_events set
-    status = case
-      when v_error is not null then 'failed'
-      when v_reason is not null then 'ignored'
-      else 'processed'
-    end, ignored_reason = v_reason,
-    attempts = attempts + 1,
-    processed_at = case when v_error is null then now() else processed_at end,
-    next_attempt_at = case when v_error is not null then v_run_at end,
-    last_error = v_error,
-    payload = case when v_error is null and private.concerns_erased(p_facts, v_result -> 'order_ids')
-      then '{"erased": true}' else payload end
-  where id = p_event_id;
-
-  if v_error is not null then
+  e.attempts := e.attempts + 1;
+  e.next_attempt_at := null;
+  if e.last_error is not null then
+    e.status := 'failed';
+    e.next_attempt_at := now() + private.backoff(1);
     perform private.enqueue_job(
-      'retry_event', 'retry_event:' || p_event_id, jsonb_build_object('event_id', p_event_id), v_run_at, 10
+      'retry_event', 'retry_event:' || e.id, jsonb_build_object('event_id', e.id), e.next_attempt_at, 10
     );
     v_outcome.outcome := 'queued';
-    v_outcome.reason := v_error;
-  elsif v_reason is not null then
-    v_outcome.outcome := 'ignored';
-    v_outcome.reason := v_reason;
+    v_outcome.reason := e.last_error;
   else
-    v_outcome.outcome := 'applied';
-    perform private.count_applied(v_before);
-    v_outcome.order_ids := array(select x::uuid from jsonb_array_elements_text(v_result -> 'order_ids') x);
-    v_outcome.closing_sessions := array(
-      select s.id from public.checkout_sessions s
-      where s.status = 'open' and s.closing_at = now() order by s.id
-    );
+    e.status := case when e.ignored_reason is null then 'processed' else 'ignored' end;
+    e.processed_at := now();
+    v_outcome.outcome := case when e.ignored_reason is null then 'applied' else 'ignored' end;
+    v_outcome.reason := e.ignored_reason;
+    if r.erased then
+      e.payload := '{"erased": true}';
+    end if;
+  end if;
+  perform private.write_event(e);
+
+  if v_outcome.outcome = 'applied' then
+    if not v_applied_before then
+      perform private.count_applied(e);
+    end if;
+    v_outcome.order_ids := r.order_ids;
+    v_outcome.closing_sessions := private.closing_sessions();
   end if;
   return v_outcome;
 end;
 $$;
-comment on function private.process_stripe_event(text, timestamptz, jsonb, text, text) is
-  'Applies the facts of a stored event, or notes why it is ignored. When that fails the event stays stored '
-  'as failed with a retry_event job, and the failure leaves no other trace. closing_sessions: payment pages '
-  'that it had ended; their jobs are queued, and who can ends them at once.';
+comment on function private.process_stripe_event(public.webhook_events, jsonb, text, text, text) is
+  'Applies the facts of an event, or notes why it is ignored, and writes its row. When that fails the event '
+  'is stored as failed with a retry_event job, and the failure leaves no other trace. closing_sessions: '
+  'payment pages that it had ended; their jobs are queued, and who can ends them at once.';
 
 create function private.is_newer_version(p_version text, p_than text) returns boolean
 language plpgsql
@@ -980,133 +1113,86 @@ create function private.store_stripe_event(
   p_facts jsonb,
   p_ignored_reason text,
   p_error text,
-  p_alerts jsonb,
-  p_delivered boolean
+  p_delivered boolean,
+  p_settle text default 'news'
 ) returns public.event_outcome
 language plpgsql
 set search_path = ''
 as $$
 declare
-  v_event public.webhook_events;
+  e public.webhook_events;
   v_outcome public.event_outcome;
 begin
-  -- Concurrent deliveries of one event queue up on its primary key; only the first one gets to apply it.
-  insert into public.webhook_events as e (
-    id, type, status, livemode, api_version, stripe_created_at, source_ip, object_id, payload,
-    delivery_count, delivered_at
-  ) values (
-    p_event_id, p_type, 'failed', p_livemode, p_api_version, p_stripe_created_at, p_source_ip::inet,
+  perform private.lock_event(p_event_id);
+  update public.webhook_events w set
+    delivery_count = w.delivery_count + p_delivered::integer,
+    delivered_at = case when p_delivered then now() else w.delivered_at end,
+    source_ip = coalesce(w.source_ip, p_source_ip::inet)
+  where w.id = p_event_id
+  returning * into e;
+  if not found then
+    e.id := p_event_id;
+    e.type := p_type;
+    e.livemode := p_livemode;
+    e.api_version := p_api_version;
+    e.stripe_created_at := p_stripe_created_at;
+    e.source_ip := p_source_ip::inet;
     -- Customers who never bought here leave no trace but the event.
-    case when p_type not like 'customer.%' then p_payload #>> '{data,object,id}' end,
-    private.without_secrets(p_payload), p_delivered::integer, case when p_delivered then now() end
-  )
-  on conflict (id) do update set
-    delivery_count = e.delivery_count + p_delivered::integer,
-    delivered_at = case when p_delivered then now() else e.delivered_at end,
-    source_ip = coalesce(e.source_ip, excluded.source_ip)
-  returning * into v_event;
-
-  if p_delivered and v_event.delivery_count = 1 then
-    perform private.raise_alert(a.kind, a.severity, a.dedupe_key, coalesce(a.data, '{}'))
-    from jsonb_to_recordset(coalesce(p_alerts, '[]')) as a (
-      kind text, severity text, dedupe_key text, data jsonb
-    );
+    e.object_id := case when p_type not like 'customer.%' then p_payload #>> '{data,object,id}' end;
+    e.payload := private.without_secrets(p_payload);
+    e.attempts := 0;
+    e.delivery_count := p_delivered::integer;
+    e.delivered_at := case when p_delivered then now() end;
+    e.received_at := now();
   end if;
-  if v_event.status in ('processed', 'ignored') and (
-    p_facts is null or v_event.payload ? 'erased'
-    or not private.is_newer_version(p_api_version, v_event.api_version)
+
+  if e.status in ('processed', 'ignored') and (
+    p_facts is null or e.payload ? 'erased' or not private.is_newer_version(p_api_version, e.api_version)
   ) then
     v_outcome.outcome := 'duplicate';
-    v_outcome.delivery_count := v_event.delivery_count;
+    v_outcome.delivery_count := e.delivery_count;
     return v_outcome;
-  elsif v_event.status = 'dead' then
+  elsif e.status = 'dead' then
     -- Delivered anew, it lives again: its job goes on trying if this fails too, and ends well (with its
     -- alert) if not.
     perform private.redrive_event(p_event_id);
   end if;
-  if private.is_newer_version(p_api_version, v_event.api_version) then
+  if private.is_newer_version(p_api_version, e.api_version) then
     -- While an endpoint's version is changed, two endpoints deliver each event: the newer may know more.
-    update public.webhook_events set api_version = p_api_version, payload = private.without_secrets(p_payload)
-    where id = p_event_id;
+    e.api_version := p_api_version;
+    e.payload := private.without_secrets(p_payload);
   end if;
 
-  v_outcome := private.process_stripe_event(
-    p_event_id, p_stripe_created_at, p_facts, p_ignored_reason, p_error
-  );
-  v_outcome.delivery_count := v_event.delivery_count;
+  v_outcome := private.process_stripe_event(e, p_facts, p_ignored_reason, p_error, p_settle);
+  v_outcome.delivery_count := e.delivery_count;
   return v_outcome;
 end;
 $$;
 comment on function private.store_stripe_event(
-  text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb, boolean
+  text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, boolean, text
 ) is
   'receive_stripe_event() for both ways an event comes: p_delivered tells whether Stripe posted it to us, '
   'which delivery_count and delivered_at count, or we fetched it.';
-
-create function public.receive_stripe_event(
-  p_event_id text,
-  p_type text,
-  p_livemode boolean,
-  p_api_version text,
-  p_stripe_created_at timestamptz,
-  p_source_ip text,
-  p_payload jsonb,
-  p_facts jsonb,
-  p_ignored_reason text,
-  p_error text,
-  p_alerts jsonb
-) returns public.event_outcome
-language plpgsql
-security definer
-set search_path = ''
-as $$
-declare
-  v_outcome public.event_outcome := private.store_stripe_event(
-    p_event_id, p_type, p_livemode, p_api_version, p_stripe_created_at, p_source_ip, p_payload, p_facts,
-    p_ignored_reason, p_error, p_alerts, true
-  );
-begin
-  if v_outcome.order_ids is null then
-    -- For the log: the caller says which order a delivery was about, whatever became of it.
-    v_outcome.order_ids := array_remove(array[private.order_of(p_payload #>> '{data,object,id}')], null);
-  end if;
-  perform private.count_metric('webhook_deliveries', array[
-    -- Only types that we listen to are counted by name: the others come with a reason to ignore them.
-    case when p_ignored_reason is null then p_type else 'other' end, v_outcome.outcome
-  ]);
-  return v_outcome;
-end;
-$$;
-comment on function public.receive_stripe_event(
-  text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb
-) is
-  'Stores an authentic event that Stripe delivered and applies it, in one transaction. Exactly one of '
-  'p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, '
-  'dedupe_key, data }]. A further delivery in a newer API version is merged as well. An error means '
-  'that nothing was stored.';
-grant execute on function public.receive_stripe_event(
-  text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb
-) to service_role;
 
 create function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text)
 returns public.event_outcome
 language plpgsql
 security definer
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
 as $$
 declare
   v_event public.webhook_events;
   v_outcome public.event_outcome;
 begin
-  select * into v_event from public.webhook_events where id = p_event_id for no key update;
+  perform private.lock_event(p_event_id);
+  select * into v_event from public.webhook_events where id = p_event_id;
   if not found then
     raise exception 'event % is not stored', p_event_id using errcode = 'SHEVT';
   elsif v_event.status in ('processed', 'ignored') and v_event.next_attempt_at is null then
     v_outcome.outcome := 'duplicate';
   else
-    v_outcome := private.process_stripe_event(
-      p_event_id, v_event.stripe_created_at, p_facts, p_ignored_reason, p_error
-    );
+    v_outcome := private.process_stripe_event(v_event, p_facts, p_ignored_reason, p_error);
   end if;
   v_outcome.delivery_count := v_event.delivery_count;
   return v_outcome;
@@ -1133,13 +1219,14 @@ returns boolean
 language plpgsql
 security definer
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
 as $$
 begin
   -- It stands in the audit trail: nobody passes for staff or for an event there.
   if p_source is null or p_source not in ('order_status', 'reconcile', 'job', 'checkout') then
     raise exception 'facts do not come from %', p_source using errcode = 'SHINV';
   end if;
-  return (private.apply_facts(p_facts, p_observed_at, p_source) ->> 'applied')::integer > 0;
+  return (private.apply_facts(p_facts, p_observed_at, p_source)).applied > 0;
 end;
 $$;
 comment on function public.apply_stripe_facts(jsonb, text, timestamptz) is
@@ -1147,3 +1234,129 @@ comment on function public.apply_stripe_facts(jsonb, text, timestamptz) is
   'p_source: order_status, reconcile, job or checkout. Returns whether anything was ours. SHINV: any other '
   'source.';
 grant execute on function public.apply_stripe_facts(jsonb, text, timestamptz) to service_role;
+
+-- The doors that deliveries come in by: one alone, or several together.
+
+create function private.receive_event(p_event jsonb, p_settle text) returns public.event_outcome
+language plpgsql
+set search_path = ''
+as $$
+declare
+  x record;
+  v_outcome public.event_outcome;
+begin
+  select * into x from jsonb_to_record(p_event) as e (
+    p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamptz,
+    p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb
+  );
+  v_outcome := private.store_stripe_event(
+    x.p_event_id, x.p_type, x.p_livemode, x.p_api_version, x.p_stripe_created_at, x.p_source_ip, x.p_payload,
+    nullif(x.p_facts, 'null'), x.p_ignored_reason, x.p_error, true, p_settle
+  );
+  if v_outcome.delivery_count = 1 then
+    perform private.raise_alert(a.kind, a.severity, a.dedupe_key, coalesce(a.data, '{}'))
+    from jsonb_to_recordset(nullif(x.p_alerts, 'null')) as a (
+      kind text, severity text, dedupe_key text, data jsonb
+    );
+  end if;
+  if v_outcome.order_ids is null then
+    -- For the log: the caller says which order a delivery was about, whatever became of it.
+    v_outcome.order_ids := array_remove(array[private.order_of(x.p_payload #>> '{data,object,id}')], null);
+  end if;
+  perform private.count_metric('webhook_deliveries', array[
+    -- Only types that we listen to are counted by name: the others come with a reason to ignore them.
+    case when x.p_ignored_reason is null then x.p_type else 'other' end, v_outcome.outcome
+  ]);
+  return v_outcome;
+end;
+$$;
+comment on function private.receive_event(jsonb, text) is
+  'Stores and applies a delivery: { the parameters of receive_stripe_event() by name }. p_settle: see '
+  'apply_facts().';
+
+create function public.receive_stripe_event(
+  p_event_id text,
+  p_type text,
+  p_livemode boolean,
+  p_api_version text,
+  p_stripe_created_at timestamptz,
+  p_source_ip text,
+  p_payload jsonb,
+  p_facts jsonb,
+  p_ignored_reason text,
+  p_error text,
+  p_alerts jsonb
+) returns public.event_outcome
+language plpgsql
+security definer
+set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
+as $$
+begin
+  return private.receive_event(
+    jsonb_build_object(
+      'p_event_id', p_event_id, 'p_type', p_type, 'p_livemode', p_livemode, 'p_api_version', p_api_version,
+      'p_stripe_created_at', p_stripe_created_at, 'p_source_ip', p_source_ip, 'p_payload', p_payload,
+      'p_facts', p_facts, 'p_ignored_reason', p_ignored_reason, 'p_error', p_error, 'p_alerts', p_alerts
+    ),
+    'news'
+  );
+end;
+$$;
+comment on function public.receive_stripe_event(
+  text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb
+) is
+  'Stores an authentic event that Stripe delivered and applies it, in one transaction. Exactly one of '
+  'p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, '
+  'dedupe_key, data }]. A further delivery in a newer API version is merged as well. An error means '
+  'that nothing was stored.';
+grant execute on function public.receive_stripe_event(
+  text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb
+) to service_role;
+
+create function public.receive_stripe_events(p_events jsonb) returns setof public.event_outcome
+language plpgsql
+security definer
+set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
+as $$
+declare
+  e jsonb;
+  v_outcome public.event_outcome;
+  v_outcomes public.event_outcome[] := '{}';
+  v_facts jsonb := '[]';
+  v_order_ids uuid[] := '{}';
+  v_sources text[] := '{}';
+  r record;
+begin
+  -- All that any of them may touch, in the order that everybody locks in.
+  for e in select x from jsonb_array_elements(p_events) x order by x ->> 'p_event_id' loop
+    perform private.lock_event(e ->> 'p_event_id');
+    v_facts := v_facts || coalesce(nullif(e -> 'p_facts', 'null'), '[]');
+  end loop;
+  perform private.lock_facts(v_facts);
+  for e in select x from jsonb_array_elements(p_events) x loop
+    v_outcome := private.receive_event(e, 'never');
+    v_outcomes := v_outcomes || v_outcome;
+    if v_outcome.outcome = 'applied' then
+      v_order_ids := v_order_ids || v_outcome.order_ids;
+      v_sources := v_sources || array_fill(e ->> 'p_event_id', array[cardinality(v_outcome.order_ids)]);
+    end if;
+  end loop;
+  perform private.lock_stock_of_orders(v_order_ids);
+  for r in
+    select distinct on (x.order_id) x.order_id, x.source
+    from unnest(v_order_ids, v_sources) with ordinality as x (order_id, source, at)
+    order by x.order_id, x.at
+  loop
+    perform private.settle_order(r.order_id, r.source);
+  end loop;
+  v_outcomes[1].closing_sessions := private.closing_sessions();
+  return query select o.* from unnest(v_outcomes) o;
+end;
+$$;
+comment on function public.receive_stripe_events(jsonb) is
+  'receive_stripe_event() for several deliveries in one transaction: [{ its parameters by name }], and one '
+  'outcome each, in the same order. Each order is settled once. An error means that none of them was stored: '
+  'the caller then gives each of them alone. closing_sessions: of all, with the first.';
+grant execute on function public.receive_stripe_events(jsonb) to service_role;

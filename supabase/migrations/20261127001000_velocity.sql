@@ -949,7 +949,7 @@ $$;
 comment on function private.freeze_velocity_rules() is
   'The row of velocity_rule_sets with today''s rules on card and delivery address.';
 
-create function private.check_paid_velocity(o public.orders) returns bigint
+create function private.check_paid_velocity(o public.orders, k public.order_risk) returns bigint
 language plpgsql
 set search_path = ''
 as $$
@@ -957,7 +957,6 @@ declare
   v_rule private.velocity_rules;
   v_key text;
   v_hit jsonb;
-  k public.order_risk := private.risk_of(o.id);
   v_set_id bigint := k.velocity_rule_set;
 begin
   if k.velocity_mode = 'off' then
@@ -1001,7 +1000,7 @@ begin
   return v_set_id;
 end;
 $$;
-comment on function private.check_paid_velocity(public.orders) is
+comment on function private.check_paid_velocity(public.orders, public.order_risk) is
   'Measures the rules on card and delivery address once an order is paid, by what had happened until then '
   'and by the rules as they stood, so that settling again finds the same. Returns the set of rules, for '
   'velocity_rule_set. Called by settle_order() only.';
@@ -1062,12 +1061,11 @@ comment on function private.end_pages(private.velocity_rules, text, public.order
   'that ask less of the card than the rule does, the page of o among them. No door leads to them from now '
   'on.';
 
-create function private.check_declined_velocity(o public.orders) returns integer
+create function private.check_declined_velocity(o public.orders, k public.order_risk) returns integer
 language plpgsql
 set search_path = ''
 as $$
 declare
-  k public.order_risk := private.risk_of(o.id);
   v_declines integer;
   v_at timestamptz;
   v_user_id uuid;
@@ -1111,18 +1109,17 @@ begin
   return v_declines;
 end;
 $$;
-comment on function private.check_declined_velocity(public.orders) is
+comment on function private.check_declined_velocity(public.orders, public.order_risk) is
   'Measures the rules over refused attempts at each refusal of an unpaid order: a page that is open needs '
   'no new checkout to try the next card. A hit is recorded and raises the alert once per attempt of the '
   'order, and ends pages each time. Returns how many refusals the order has, which is what it has been '
   'measured by. Called by settle_order() only.';
 
-create function private.check_outages(o public.orders) returns integer
+create function private.check_outages(o public.orders, k public.order_risk) returns integer
 language plpgsql
 set search_path = ''
 as $$
 declare
-  k public.order_risk := private.risk_of(o.id);
   v_outages integer;
   v_at timestamptz;
   v_rule private.velocity_rules;
@@ -1147,6 +1144,6 @@ begin
   return v_outages;
 end;
 $$;
-comment on function private.check_outages(public.orders) is
+comment on function private.check_outages(public.orders, public.order_risk) is
   'Tells staff when a bank, a network or the processor is away for many at once, at each such refusal of an '
   'order. Nobody is refused for it. Returns how many the order has had. Called by settle_order() only.';

@@ -201,7 +201,7 @@ begin
   begin
     v_received := private.store_stripe_event(
       p_event ->> 'id', p_event ->> 'type', (p_event ->> 'livemode')::boolean, p_event ->> 'api_version',
-      to_timestamp((p_event ->> 'created')::bigint), null, p_event, p_facts, p_ignored_reason, p_error, '[]',
+      to_timestamp((p_event ->> 'created')::bigint), null, p_event, p_facts, p_ignored_reason, p_error,
       false
     );
     v_order_ids := array(select distinct x.id from unnest(v_order_ids || v_received.order_ids) as x (id));

@@ -277,6 +277,7 @@ Deno.test("the shapes of an event, received and tried again", async () => {
   }
   const failed = { ...event, p_event_id: "evt_fails", p_ignored_reason: null, p_error: "no" };
   check<EventOutcome>(await rpc.receiveStripeEvent(failed), eventShape, "receiveStripeEvent()");
+  check<EventOutcome>((await rpc.receiveStripeEvents([event]))[0], eventShape, "receiveStripeEvents()");
   const retried = await rpc.retryStripeEvent("evt_fails", { ignoredReason: "not ours" });
   check<EventOutcome>(retried, eventShape, "retryStripeEvent()");
   assert.equal((await rpc.getStripeEvent("evt_shape"))?.type, "charge.failed");
@@ -366,5 +367,6 @@ Deno.test("no list that may be longer than max_rows comes in rows: PostgREST wou
     where pronamespace = 'public'::regnamespace and proretset order by proname`;
   // Of a limit, of as many as were given, or for people to read.
   const short = ["check_audit_chain", "check_invariants", "claim_jobs", "finish_jobs", "get_lost_checkouts"];
-  assert.deepEqual(rows.map(({ proname }) => proname), [...short, "get_stripe_event"]);
+  const others = ["get_stripe_event", "receive_stripe_events"];
+  assert.deepEqual(rows.map(({ proname }) => proname), [...short, ...others]);
 });

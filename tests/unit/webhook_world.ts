@@ -49,11 +49,13 @@ export function world(changes: {
   const received: ReceivedEvent[] = [];
   const rejected: World["rejected"] = [];
   const ended: string[] = [];
-  const rpc = {
-    receiveStripeEvent: (event: ReceivedEvent) => {
+  const receiver = {
+    receive: (event: ReceivedEvent) => {
       received.push(event);
       return changes.receive?.() ?? Promise.resolve(outcomeOf());
     },
+  };
+  const rpc = {
     recordWebhookRejection: (reason: string, address: string | null, count: number) => {
       rejected.push([reason, address, count]);
       return Promise.resolve();
@@ -67,7 +69,7 @@ export function world(changes: {
       stripeWebhookSecrets: changes.secrets ?? [secret],
       stripeWebhookIpMode: changes.mode ?? "enforce",
     },
-    rpc,
+    receiver,
     allowlist: {
       check: (address) =>
         Promise.resolve(changes.membership ?? (address === stripeAddress ? "listed" : "unlisted")),

@@ -35,8 +35,8 @@ export const factMutants: Mutant[] = [
   {
     name: "facts: an address is lost to an event without one",
     file: "supabase/schemas/facts/facts.sql",
-    find: "case when x.shipping_address is null then '0' else '1' end, p_version",
-    replace: "'1', p_version",
+    find: "case when p_fact ->> 'shipping_address' is null then '0' else '1' end, v_version",
+    replace: "'1', v_version",
     tests: tests,
   },
   {
@@ -49,8 +49,8 @@ export const factMutants: Mutant[] = [
   {
     name: "facts: a succeeded payment may be canceled later",
     file: "supabase/schemas/facts/facts.sql",
-    find: "private.rank(array['canceled', 'succeeded'], f.status),",
-    replace: "private.rank(array['succeeded', 'canceled'], f.status),",
+    find: "private.rank(array['canceled', 'succeeded'], p_fact ->> 'status'),",
+    replace: "private.rank(array['succeeded', 'canceled'], p_fact ->> 'status'),",
     tests: tests,
   },
   {
@@ -70,8 +70,23 @@ export const factMutants: Mutant[] = [
   {
     name: "facts: an attempt that succeeded may fail later",
     file: "supabase/schemas/facts/facts.sql",
-    find: "array['pending', 'failed', 'blocked', 'succeeded'], f.outcome",
-    replace: "array['pending', 'succeeded', 'blocked', 'failed'], f.outcome",
+    find: "array['pending', 'failed', 'blocked', 'succeeded'], p_fact ->> 'outcome'",
+    replace: "array['pending', 'succeeded', 'blocked', 'failed'], p_fact ->> 'outcome'",
+    tests: tests,
+  },
+  {
+    name: "facts: a refund is no news",
+    file: "supabase/schemas/facts/facts_after_payment.sql",
+    find: "on conflict (refund_id) do update set reason = excluded.reason;\n  end if;\n  v_after.version",
+    replace:
+      "on conflict (refund_id) do update set reason = excluded.reason;\n  end if;\n  return false;\n  v_after.version",
+    tests: tests,
+  },
+  {
+    name: "facts: what is linked to another order settles nobody",
+    file: "supabase/schemas/facts/apply_facts.sql",
+    find: "v_news := v_news || private.link_payments(v_payment_ids);",
+    replace: "perform private.link_payments(v_payment_ids);",
     tests: tests,
   },
 ];

@@ -144,8 +144,9 @@ export const settlementMutants: Mutant[] = [
   {
     name: "settlement: the kept payment changes when a smaller id arrives",
     file: "supabase/schemas/settlement/settlement.sql",
-    find: `order by coalesce(s.payment_id = v_decided_id, false) desc,
-      s.payment_id`,
+    find: `order by coalesce(
+      s.payment_id = (select o.decided_payment_id from public.orders o where o.id = p_order_id), false
+    ) desc, s.payment_id`,
     replace: "order by s.payment_id",
     tests: orders,
   },

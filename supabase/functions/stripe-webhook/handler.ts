@@ -7,17 +7,18 @@ import type { Env } from "../_shared/env.ts";
 import { AppError, type ErrorCode } from "../_shared/errors.ts";
 import { json, readBody, type RequestContext, respond } from "../_shared/http/endpoint.ts";
 import type { Logger } from "../_shared/log.ts";
-import { type Alert, type EventCalls, judged } from "../_shared/database/events.ts";
+import { type Alert, judged } from "../_shared/database/events.ts";
 import { stripeApiVersion } from "../_shared/stripe/api_version.ts";
 import { judge, type Judgement } from "../_shared/stripe_events/judge.ts";
 import { verifySignature } from "../_shared/stripe/signature.ts";
 import type { Allowlist } from "./allowlist.ts";
 import { type Envelope, parseEnvelope } from "./envelope.ts";
+import type { Receiver } from "./receiver.ts";
 import type { Rejections } from "./rejections.ts";
 
 export interface Deps {
   env: Pick<Env, "livemode" | "stripeAccountId" | "stripeWebhookSecrets" | "stripeWebhookIpMode">;
-  rpc: Pick<EventCalls, "receiveStripeEvent">;
+  receiver: Receiver;
   allowlist: Pick<Allowlist, "check">;
   rejections: Rejections;
   /** Begins to end payment pages and returns at once; what does not succeed is left to their jobs. */
@@ -120,7 +121,7 @@ async function receive(
 
 async function store(event: Envelope, caller: Caller, judgement: Judgement, deps: Deps) {
   try {
-    return await deps.rpc.receiveStripeEvent({
+    return await deps.receiver.receive({
       p_event_id: event.id,
       p_type: event.type,
       p_livemode: event.livemode,

@@ -9,6 +9,7 @@ import { webhookCalls } from "../_shared/database/webhooks.ts";
 import { createMetrics, measured } from "../_shared/metrics.ts";
 import { createAllowlist, type Membership } from "./allowlist.ts";
 import { type Deps, handle } from "./handler.ts";
+import { createReceiver } from "./receiver.ts";
 import { createRejections } from "./rejections.ts";
 
 const env = loadEnv();
@@ -25,7 +26,7 @@ const rejections = createRejections({
 });
 const deps: Deps = {
   env,
-  rpc,
+  receiver: createReceiver(rpc),
   allowlist: { check: checkSender },
   rejections,
   endSessions: (ids) => inBackground(endSessions(ids)),

@@ -59,88 +59,119 @@ $$;
 comment on function private.order_of_fact(jsonb) is
   'The order a fact belongs to, or null when it is not (yet) known.';
 
-create function private.lock_facts(p_facts jsonb) returns void
+create type private.locked_orders as (
+  erased_ids uuid[],
+  live_ids uuid[]
+);
+comment on type private.locked_orders is
+  'Of the orders that facts may touch, now locked: which have been erased, and which are of live mode.';
+
+create function private.lock_facts(p_facts jsonb) returns private.locked_orders
 language plpgsql
 set search_path = ''
 as $$
 declare
+  v_fact jsonb;
+  v_payment_ids text[] := '{}';
   v_payment_id text;
+  v_order_ids uuid[] := '{}';
+  v_locked private.locked_orders;
 begin
+  for v_fact in select f from jsonb_array_elements(p_facts) f loop
+    v_payment_ids := v_payment_ids || private.payment_of_fact(v_fact);
+  end loop;
   -- A refund and the event that tells whose payment it is may run side by side: whoever comes second sees the
   -- first.
-  for v_payment_id in
-    select distinct private.payment_of_fact(f) as payment_id
-    from jsonb_array_elements(p_facts) f order by payment_id
-  loop
+  for v_payment_id in select distinct x.id from unnest(v_payment_ids) as x (id) order by 1 loop
     if v_payment_id is not null then
       perform pg_advisory_xact_lock(hashtextextended('payment:' || v_payment_id, 0));
     end if;
   end loop;
+  for v_fact in select f from jsonb_array_elements(p_facts) f loop
+    v_order_ids := v_order_ids || private.order_of_fact(v_fact);
+  end loop;
 
-  perform 1
-  from public.orders o
-  where o.id in (
-    select private.order_of_fact(f) from jsonb_array_elements(p_facts) f
-    union
-    select p.order_id
-    from jsonb_array_elements(p_facts) f join public.payments p on p.id = private.payment_of_fact(f)
-    union
-    select s.order_id from jsonb_array_elements(p_facts) f
-    join public.checkout_sessions s on s.payment_id = private.payment_of_fact(f)
+  with locked as (
+    select o.id, o.erased_at, o.livemode
+    from public.orders o
+    where o.id = any (
+      v_order_ids
+      || array(select p.order_id from public.payments p where p.id = any (v_payment_ids))
+      || array(select s.order_id from public.checkout_sessions s where s.payment_id = any (v_payment_ids))
+    )
+    order by o.id
+    for no key update
   )
-  order by o.id
-  for no key update;
+  select coalesce(array_agg(l.id) filter (where l.erased_at is not null), '{}'),
+    coalesce(array_agg(l.id) filter (where l.livemode), '{}')
+  into v_locked
+  from locked l;
+  return v_locked;
 end;
 $$;
 comment on function private.lock_facts(jsonb) is
   'Locks what facts may touch, in the one order that all use: payments (advisory), orders by id. Stock by '
   'variant comes after, in settle_order().';
 
-create function private.merge_fact(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
+create function private.merge_fact(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns boolean
 language plpgsql
 set search_path = ''
 as $$
-declare
-  v_fact constant jsonb := private.without_person(p_fact, p_order_id);
 begin
   case p_fact ->> 'fact'
-    when 'checkout_session' then perform private.merge_checkout_session(v_fact, p_order_id, p_at);
-    when 'payment' then perform private.merge_payment(v_fact, p_order_id, p_at);
-    when 'payment_attempt' then perform private.merge_payment_attempt(v_fact, p_order_id, p_at);
-    when 'refund' then perform private.merge_refund(v_fact, p_order_id, p_at);
-    when 'dispute' then perform private.merge_dispute(v_fact, p_order_id, p_at);
-    when 'fraud_signal' then perform private.merge_fraud_signal(v_fact, p_order_id, p_at);
-    when 'customer' then perform private.merge_customer(v_fact, p_at);
+    when 'checkout_session' then return private.merge_checkout_session(p_fact, p_order_id, p_at);
+    when 'payment' then return private.merge_payment(p_fact, p_order_id, p_at);
+    when 'payment_attempt' then return private.merge_payment_attempt(p_fact, p_order_id, p_at);
+    when 'refund' then return private.merge_refund(p_fact, p_order_id, p_at);
+    when 'dispute' then return private.merge_dispute(p_fact, p_order_id, p_at);
+    when 'fraud_signal' then return private.merge_fraud_signal(p_fact, p_order_id, p_at);
+    when 'customer' then
+      perform private.merge_customer(p_fact, p_at);
+      return false;
     else raise exception 'unknown fact %', p_fact ->> 'fact' using errcode = 'SHINV';
   end case;
 end;
 $$;
 comment on function private.merge_fact(jsonb, uuid, timestamptz) is
-  'Merges one fact of an order, or of none yet, seen at p_at; of an erased order without the person. SHINV: '
-  'a fact that nobody knows.';
+  'Merges one fact of an order, or of none yet, seen at p_at. Returns whether it is news that its order is '
+  'judged by. SHINV: a fact that nobody knows.';
+
+create type private.applied_facts as (
+  applied integer,
+  order_ids uuid[],
+  erased boolean
+);
+comment on type private.applied_facts is
+  'What became of facts. applied: how many are of ours; order_ids: the orders that they are about; erased: '
+  'whether one of these, or a customer, has been erased.';
 
 create function private.apply_facts(
   p_facts jsonb,
   p_at timestamptz,
   p_source text,
-  p_livemode boolean default null
-) returns jsonb
+  p_livemode boolean default null,
+  p_settle text default 'always'
+) returns private.applied_facts
 language plpgsql
 set search_path = ''
 as $$
 declare
+  v_locked constant private.locked_orders := private.lock_facts(p_facts);
   v_fact jsonb;
   v_kind text;
   v_order_id uuid;
+  v_erased boolean;
   v_order_ids uuid[] := '{}';
-  v_payment_ids text[] := '{}';
-  v_applied integer := 0;
+  v_news uuid[];
+  v_payment_ids text[];
+  r private.applied_facts := row(0, '{}', v_locked.erased_ids <> '{}');
 begin
-  perform private.lock_facts(p_facts);
-
   for v_fact in select f from jsonb_array_elements(p_facts) f loop
     v_kind := v_fact ->> 'fact';
     v_order_id := private.order_of_fact(v_fact);
+    v_erased := v_order_id = any (v_locked.erased_ids)
+      or (v_kind = 'customer' and private.is_erased(v_fact, null));
+    r.erased := r.erased or coalesce(v_erased, false);
     if v_kind = 'unknown_value' then
       perform private.raise_alert(
         'unknown_stripe_value', 'warning',
@@ -151,41 +182,42 @@ begin
     elsif v_kind in ('checkout_session', 'payment', 'payment_attempt') and v_order_id is null then
       -- Somebody else's: only these three carry our metadata, so without an order they are not ours.
       continue;
-    elsif exists (select 1 from public.orders o where o.id = v_order_id and o.livemode <> p_livemode) then
+    elsif (v_order_id = any (v_locked.live_ids)) <> p_livemode then
       -- Test and live mode are two worlds: the same id means another object there.
       continue;
-    elsif v_kind = 'unread' then
-      -- Nothing to merge: queue_refreshes() has it read. What is of no order of ours is not.
-      v_applied := v_applied + (v_order_id is not null)::integer;
-      continue;
     end if;
-    if v_kind = 'customer'
-      and not exists (select 1 from private.stripe_customers c where c.id = v_fact ->> 'id') then
-      -- Nobody who bought here, so nothing of them is kept. Should they buy later, know_customer() looks
-      -- again.
-      v_applied := v_applied + 1;
-      continue;
+    -- Of what is unread nothing is merged: queue_refreshes() has it read. What is of no order of ours is not.
+    r.applied := r.applied + (v_kind <> 'unread' or v_order_id is not null)::integer;
+    -- Of customers who never bought here nothing is kept. Should they buy later, know_customer() looks again.
+    continue when v_kind = 'unread' or (v_kind = 'customer' and not exists (
+      select 1 from private.stripe_customers c where c.id = v_fact ->> 'id'
+    ));
+    if private.merge_fact(
+      case when v_erased then private.without_person(v_fact, v_order_id) else v_fact end, v_order_id, p_at
+    ) or p_settle = 'always' then
+      v_news := v_news || v_order_id;
     end if;
-    perform private.merge_fact(v_fact, v_order_id, p_at);
-    v_applied := v_applied + 1;
     v_order_ids := v_order_ids || v_order_id;
     v_payment_ids := v_payment_ids
       || coalesce(private.payment_of_fact(v_fact), private.payment_of_charge(v_fact ->> 'charge_id'));
   end loop;
 
-  v_order_ids := v_order_ids || private.link_payments(v_payment_ids);
-  select coalesce(array_agg(distinct x.id order by x.id), '{}') into v_order_ids
-  from unnest(v_order_ids) as x (id) where x.id is not null;
-  foreach v_order_id in array v_order_ids loop
-    perform private.settle_order(v_order_id, p_source);
-  end loop;
-  return jsonb_build_object('applied', v_applied, 'order_ids', to_jsonb(v_order_ids));
+  v_news := v_news || private.link_payments(v_payment_ids);
+  if p_settle <> 'never' then
+    for v_order_id in select distinct id from unnest(v_news) id where id is not null order by 1 loop
+      perform private.settle_order(v_order_id, p_source);
+    end loop;
+  end if;
+  r.order_ids := array(
+    select distinct x.id from unnest(v_order_ids || v_news) as x (id) where x.id is not null order by 1
+  );
+  return r;
 end;
 $$;
-comment on function private.apply_facts(jsonb, timestamptz, text, boolean) is
-  'Merges facts seen at p_at and settles the orders they touch. p_livemode: mode of the event that brought '
-  'them; facts about an order of the other mode are passed over. Returns { applied, order_ids }; applied 0: '
-  'nothing here is ours.';
+comment on function private.apply_facts(jsonb, timestamptz, text, boolean, text) is
+  'Merges facts seen at p_at and settles orders. p_settle: news, those that they bring news of; always, all '
+  'that they are about, which repairs what was damaged; never, the caller settles them. p_livemode: mode of '
+  'the event that brought them; facts about an order of the other mode are passed over.';
 
 create function private.link_payments(p_payment_ids text[]) returns uuid[]
 language plpgsql
@@ -196,17 +228,36 @@ declare
   v_order_ids uuid[] := '{}';
 begin
   for p in
-    select pi.id, pi.order_id as before,
-      -- Failed attempts too: what names only a charge may name any of them.
-      array(select a.id from public.payment_attempts a where a.payment_id = pi.id)
-        || pi.charge_id as charge_ids,
-      coalesce(
-      (select s.order_id from public.checkout_sessions s where s.payment_id = pi.id order by s.id limit 1),
-      (select o.id from public.orders o where o.id = pi.metadata_order_id),
-      pi.order_id
-    ) as order_id
-    from public.payments pi
-    where pi.id = any (p_payment_ids)
+    with known as materialized (
+      select pi.id, pi.order_id as before,
+        -- Failed attempts too: what names only a charge may name any of them.
+        array(select a.id from public.payment_attempts a where a.payment_id = pi.id)
+          || pi.charge_id as charge_ids,
+        coalesce(
+          (
+            select s.order_id from public.checkout_sessions s
+            where s.payment_id = pi.id order by s.id limit 1
+          ),
+          (select o.id from public.orders o where o.id = pi.metadata_order_id),
+          pi.order_id
+        ) as order_id
+      from public.payments pi
+      where pi.id = any (p_payment_ids)
+    )
+    select k.*
+    from known k
+    where k.order_id is distinct from k.before or exists (
+      select 1 from public.payment_attempts x
+      where x.payment_id = k.id and x.order_id is distinct from k.order_id
+    ) or exists (
+      select 1 from (
+        select x.order_id, x.payment_id, x.charge_id from public.refunds x
+        union all select x.order_id, x.payment_id, x.charge_id from public.disputes x
+        union all select x.order_id, x.payment_id, x.charge_id from public.fraud_signals x
+      ) x
+      where (x.payment_id = k.id and x.order_id is distinct from k.order_id)
+        or (x.payment_id is null and x.charge_id = any (k.charge_ids))
+    )
   loop
     update public.payments x set order_id = p.order_id
     where x.id = p.id and x.order_id is distinct from p.order_id;
@@ -228,7 +279,8 @@ end;
 $$;
 comment on function private.link_payments(text[]) is
   'Gives payments their order (the session''s word before that of metadata), and to what hangs on them: '
-  'attempts, refunds, disputes, signals, whichever came first. Returns the orders to settle.';
+  'attempts, refunds, disputes, signals, whichever came first. Returns the orders to settle, before and '
+  'after, where anything has found another one.';
 
 create function private.queue_refreshes(p_facts jsonb, p_at timestamptz) returns void
 language plpgsql

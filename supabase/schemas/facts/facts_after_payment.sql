@@ -1,33 +1,34 @@
 -- Merging facts about refunds, disputes, signs of fraud and customers; the rules are those of the file
 -- before.
 
-create function private.merge_refund(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
+create function private.merge_refund(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns boolean
 language plpgsql
 set search_path = ''
 as $$
 declare
-  f record;
-  v_snapshot jsonb := p_fact - '{payment_id,charge_id,request_id}'::text[];
-  v_version text;
-begin
-  select * into f from jsonb_to_record(p_fact) as x (
-    id text, payment_id text, charge_id text, amount bigint, currency text, status text, reason text,
-    failure_reason text, request_id text, created bigint, presentment_amount bigint,
-    presentment_currency text
-  );
-  v_version := private.version(
-    private.rank(array['pending', 'requires_action', 'succeeded', 'canceled', 'failed'], f.status),
+  v_before constant public.refunds := (select r from public.refunds r where r.id = p_fact ->> 'id');
+  v_after public.refunds;
+  v_snapshot constant jsonb := p_fact - '{payment_id,charge_id,request_id}'::text[];
+  v_version constant text := private.version(
+    private.rank(
+      array['pending', 'requires_action', 'succeeded', 'canceled', 'failed'], p_fact ->> 'status'
+    ),
     private.stamp(p_at), private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
+begin
   insert into public.refunds as r (
     id, order_id, payment_id, charge_id, amount, currency, status, reason, failure_reason, request_id,
     presentment_amount, presentment_currency, was_pending, succeeded_at, failed_at, version, created_at
-  ) values (
-    f.id, p_order_id, f.payment_id, f.charge_id, f.amount, f.currency, f.status,
+  )
+  select f.id, p_order_id, f.payment_id, f.charge_id, f.amount, f.currency, f.status,
     nullif(f.reason, 'fraudulent'), f.failure_reason, f.request_id, f.presentment_amount,
     f.presentment_currency, f.status in ('pending', 'requires_action'),
     case f.status when 'succeeded' then p_at end, case when f.status in ('failed', 'canceled') then p_at end,
     v_version, to_timestamp(f.created)
+  from jsonb_to_record(p_fact) as f (
+    id text, payment_id text, charge_id text, amount bigint, currency text, status text, reason text,
+    failure_reason text, request_id text, created bigint, presentment_amount bigint,
+    presentment_currency text
   )
   on conflict (id) do update set
     order_id = coalesce(r.order_id, excluded.order_id),
@@ -36,55 +37,58 @@ begin
     created_at = least(r.created_at, excluded.created_at),
     was_pending = r.was_pending or excluded.was_pending,
     succeeded_at = least(r.succeeded_at, excluded.succeeded_at),
-    failed_at = least(r.failed_at, excluded.failed_at);
-  update public.refunds r set
-    amount = f.amount, currency = f.currency, status = f.status, reason = nullif(f.reason, 'fraudulent'),
-    failure_reason = f.failure_reason, presentment_amount = f.presentment_amount,
-    presentment_currency = f.presentment_currency, version = v_version
-  where r.id = f.id and r.version <= v_version;
-  if found then
-    insert into public.refund_reasons (refund_id, reason) values (f.id, f.reason)
+    failed_at = least(r.failed_at, excluded.failed_at),
+        (amount, currency, status, reason, failure_reason, presentment_amount, presentment_currency,
+      version) = (
+      select (n.r).amount, (n.r).currency, (n.r).status, (n.r).reason, (n.r).failure_reason,
+        (n.r).presentment_amount, (n.r).presentment_currency, (n.r).version
+      from (select case when r.version <= excluded.version then excluded else r end as r offset 0) n
+    )
+  returning * into v_after;
+  if v_after.version = v_version then
+    insert into public.refund_reasons (refund_id, reason) values (v_after.id, p_fact ->> 'reason')
     on conflict (refund_id) do update set reason = excluded.reason;
   end if;
+  v_after.version := v_before.version;
+  return v_after is distinct from v_before;
 end;
 $$;
 comment on function private.merge_refund(jsonb, uuid, timestamptz) is
-  'Merges a refund fact seen at p_at into refunds.';
+  'Merges a refund fact seen at p_at into refunds, and returns whether that is news.';
 
-create function private.merge_dispute(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
+create function private.merge_dispute(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns boolean
 language plpgsql
 set search_path = ''
 as $$
 declare
-  f record;
-  v_snapshot jsonb := p_fact - '{payment_id,charge_id,funds_withdrawn,funds_reinstated}'::text[];
-  v_version text;
-begin
-  select * into f from jsonb_to_record(p_fact) as x (
-    id text, payment_id text, charge_id text, livemode boolean, amount bigint, currency text, reason text,
-    status text, evidence_due_by bigint, evidence_submission_count integer, has_evidence boolean,
-    network_reason_code text, funds_withdrawn boolean, funds_reinstated boolean, created bigint
-  );
-  v_version := private.version(
+  v_before constant public.disputes := (select d from public.disputes d where d.id = p_fact ->> 'id');
+  v_after public.disputes;
+  v_snapshot constant jsonb := p_fact - '{payment_id,charge_id,funds_withdrawn,funds_reinstated}'::text[];
+  v_version constant text := private.version(
     private.stamp(p_at),
     private.rank(
       array[
         'warning_needs_response', 'warning_under_review', 'needs_response', 'under_review', 'lost',
         'appeal_needs_response', 'appeal_under_review', 'warning_closed', 'prevented', 'won'
       ],
-      f.status
+      p_fact ->> 'status'
     ),
     private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
+begin
   insert into public.disputes as d (
     id, order_id, payment_id, charge_id, livemode, amount, currency, reason, status, statuses_seen,
     evidence_due_by, first_due_by, evidence_submission_count, has_evidence, network_reason_code,
     funds_withdrawn, funds_reinstated, version, created_at
-  ) values (
-    f.id, p_order_id, f.payment_id, f.charge_id, f.livemode, f.amount, f.currency, f.reason, f.status,
+  )
+  select f.id, p_order_id, f.payment_id, f.charge_id, f.livemode, f.amount, f.currency, f.reason, f.status,
     array[f.status], to_timestamp(f.evidence_due_by), to_timestamp(f.evidence_due_by),
-      f.evidence_submission_count, f.has_evidence, f.network_reason_code,
+    f.evidence_submission_count, f.has_evidence, f.network_reason_code,
     f.funds_withdrawn, f.funds_reinstated, v_version, to_timestamp(f.created)
+  from jsonb_to_record(p_fact) as f (
+    id text, payment_id text, charge_id text, livemode boolean, amount bigint, currency text, reason text,
+    status text, evidence_due_by bigint, evidence_submission_count integer, has_evidence boolean,
+    network_reason_code text, funds_withdrawn boolean, funds_reinstated boolean, created bigint
   )
   on conflict (id) do update set
     order_id = coalesce(d.order_id, excluded.order_id),
@@ -96,54 +100,64 @@ begin
     ),
     first_due_by = least(d.first_due_by, excluded.first_due_by),
     funds_withdrawn = d.funds_withdrawn or excluded.funds_withdrawn,
-    funds_reinstated = d.funds_reinstated or excluded.funds_reinstated;
-  update public.disputes d set
-    livemode = f.livemode, amount = f.amount, currency = f.currency, reason = f.reason, status = f.status,
-    evidence_due_by = to_timestamp(f.evidence_due_by),
-    evidence_submission_count = f.evidence_submission_count, has_evidence = f.has_evidence,
-    network_reason_code = f.network_reason_code, version = v_version
-  where d.id = f.id and d.version <= v_version;
+    funds_reinstated = d.funds_reinstated or excluded.funds_reinstated,
+        (livemode, amount, currency, reason, status, evidence_due_by, evidence_submission_count,
+      has_evidence, network_reason_code, version) = (
+      select (n.r).livemode, (n.r).amount, (n.r).currency, (n.r).reason, (n.r).status,
+        (n.r).evidence_due_by, (n.r).evidence_submission_count, (n.r).has_evidence,
+        (n.r).network_reason_code, (n.r).version
+      from (select case when d.version <= excluded.version then excluded else d end as r offset 0) n
+    )
+  returning * into v_after;
+  v_after.version := v_before.version;
+  return v_after is distinct from v_before;
 end;
 $$;
 comment on function private.merge_dispute(jsonb, uuid, timestamptz) is
-  'Merges a dispute fact seen at p_at into disputes.';
+  'Merges a dispute fact seen at p_at into disputes, and returns whether that is news.';
 
-create function private.merge_fraud_signal(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns void
+create function private.merge_fraud_signal(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns boolean
 language plpgsql
 set search_path = ''
 as $$
 declare
-  f record;
-  v_snapshot jsonb := p_fact - '{payment_id,charge_id}'::text[];
-  v_version text;
-begin
-  select * into f from jsonb_to_record(p_fact) as x (
-    id text, kind text, payment_id text, charge_id text, open boolean, reason text, created bigint
+  v_before constant public.fraud_signals := (
+    select s from public.fraud_signals s where s.source_id = p_fact ->> 'id'
   );
-  v_version := private.version(
-    private.stamp(p_at), private.rank(array['true', 'false'], f.open::text),
+  v_after public.fraud_signals;
+  v_snapshot constant jsonb := p_fact - '{payment_id,charge_id}'::text[];
+  v_version constant text := private.version(
+    private.stamp(p_at), private.rank(array['true', 'false'], p_fact ->> 'open'),
     private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
+begin
   insert into public.fraud_signals as s (
     source_id, order_id, payment_id, charge_id, kind, severity, open, was_actionable, data, version,
     created_at
-  ) values (
-    f.id, p_order_id, f.payment_id, f.charge_id, f.kind,
+  )
+  select f.id, p_order_id, f.payment_id, f.charge_id, f.kind,
     case f.kind when 'early_fraud_warning' then 'critical' else 'warning' end,
     f.open, f.open, jsonb_build_object('reason', f.reason), v_version, to_timestamp(f.created)
+  from jsonb_to_record(p_fact) as f (
+    id text, kind text, payment_id text, charge_id text, open boolean, reason text, created bigint
   )
   on conflict on constraint fraud_signals_source_id_key do update set
     order_id = coalesce(s.order_id, excluded.order_id),
     payment_id = least(s.payment_id, excluded.payment_id), charge_id = least(s.charge_id, excluded.charge_id),
     created_at = least(s.created_at, excluded.created_at),
-    was_actionable = s.was_actionable or excluded.was_actionable;
-  update public.fraud_signals s set
-    open = f.open, data = jsonb_build_object('reason', f.reason), version = v_version
-  where s.source_id = f.id and s.version <= v_version;
+    was_actionable = s.was_actionable or excluded.was_actionable,
+        (open, data, version) = (
+      select (n.r).open, (n.r).data, (n.r).version
+      from (select case when s.version <= excluded.version then excluded else s end as r offset 0) n
+    )
+  returning * into v_after;
+  v_after.version := v_before.version;
+  return v_after is distinct from v_before;
 end;
 $$;
 comment on function private.merge_fraud_signal(jsonb, uuid, timestamptz) is
-  'Merges an early fraud warning or a review seen at p_at into fraud_signals.';
+  'Merges an early fraud warning or a review seen at p_at into fraud_signals, and returns whether that is '
+  'news.';
 
 create function private.merge_customer(p_fact jsonb, p_at timestamptz) returns void
 language plpgsql

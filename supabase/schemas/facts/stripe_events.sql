@@ -1,35 +1,26 @@
 -- From an event, or an object read from the API, to settled orders: one transaction, one round trip.
 
-create function private.concerns_erased(p_facts jsonb, p_order_ids jsonb) returns boolean
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  return exists (
-    select 1 from public.orders o
-    where o.erased_at is not null and (
-      o.id in (select x::uuid from jsonb_array_elements_text(p_order_ids) x)
-      or o.id in (select private.order_of_fact(f) from jsonb_array_elements(p_facts) f)
-    )
-  ) or exists (select 1 from jsonb_array_elements(p_facts) f where private.is_erased(f, null));
-end;
-$$;
-comment on function private.concerns_erased(jsonb, jsonb) is
-  'Whether an event with these facts, which touched these orders, is about somebody who has been erased: '
-  'its payload is not kept.';
-
 create function private.without_secrets(p_payload jsonb) returns jsonb
 language plpgsql
 immutable
 set search_path = ''
 as $$
-begin
+declare
   -- With a client secret, whoever reads the log could act on the payment page as the shopper.
-  return p_payload #- '{data,object,client_secret}' #- '{data,object,next_action}'
-    #- '{data,object,payment_intent,client_secret}' #- '{data,object,payment_intent,next_action}'
-    #- '{data,object,setup_intent,client_secret}' #- '{data,previous_attributes,client_secret}'
-    #- '{data,previous_attributes,next_action}';
+  c_secret constant text[] := array['client_secret', 'next_action'];
+  v_payload jsonb := p_payload;
+  v_path text[];
+begin
+  foreach v_path slice 1 in array array[
+    ['data', 'object', ''], ['data', 'previous_attributes', ''], ['data', 'object', 'payment_intent'],
+    ['data', 'object', 'setup_intent']
+  ] loop
+    v_path := array_remove(v_path, '');
+    if (p_payload #> v_path) ?| c_secret then
+      v_payload := jsonb_set(v_payload, v_path, (v_payload #> v_path) - c_secret);
+    end if;
+  end loop;
+  return v_payload;
 end;
 $$;
 comment on function private.without_secrets(jsonb) is
@@ -47,78 +38,120 @@ comment on type public.event_outcome is
   'has delivered it, the orders it touched (where it was not applied now: the order it is about), and the '
   'payment pages that it had ended.';
 
+create function private.lock_event(p_event_id text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform pg_advisory_xact_lock(hashtextextended('event:' || p_event_id, 0));
+  perform 1 from public.webhook_events e where e.id = p_event_id for no key update;
+end;
+$$;
+comment on function private.lock_event(text) is
+  'Concurrent deliveries of one event queue up here, and only the first one gets to apply it: its row is '
+  'written once, when it is known what became of it. The row is locked too, where there is one.';
+
+create function private.write_event(e public.webhook_events) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  insert into public.webhook_events as w
+  select e.*
+  on conflict (id) do update set
+    status = excluded.status, ignored_reason = excluded.ignored_reason, attempts = excluded.attempts,
+    processed_at = excluded.processed_at, next_attempt_at = excluded.next_attempt_at,
+    last_error = excluded.last_error, payload = excluded.payload, api_version = excluded.api_version;
+end;
+$$;
+comment on function private.write_event(public.webhook_events) is
+  'Writes an event, new or tried again. How often it was delivered stands in its row already.';
+
+create function private.closing_sessions() returns text[]
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return array(
+    select s.id from public.checkout_sessions s
+    where s.status = 'open' and s.closing_at = now() order by s.id
+  );
+end;
+$$;
+comment on function private.closing_sessions() is 'The payment pages that this transaction has ended.';
+
 create function private.process_stripe_event(
-  p_event_id text,
-  p_stripe_created_at timestamptz,
+  e public.webhook_events,
   p_facts jsonb,
   p_ignored_reason text,
-  p_error text
+  p_error text,
+  p_settle text default 'news'
 ) returns public.event_outcome
 language plpgsql
 set search_path = ''
 as $$
 declare
-  v_reason text := p_ignored_reason;
-  v_error text := p_error;
-  v_result jsonb;
-  v_run_at timestamptz := now() + private.backoff(1);
-  v_before constant public.webhook_events := (select e from public.webhook_events e where e.id = p_event_id);
+  v_first constant boolean := e.attempts = 0;
+  v_applied_before constant boolean := e.processed_at is not null;
+  r private.applied_facts;
   v_outcome public.event_outcome;
 begin
-  if v_reason is null and v_error is null then
+  e.ignored_reason := p_ignored_reason;
+  e.last_error := p_error;
+  if p_ignored_reason is null and p_error is null then
     begin
-      v_result := private.apply_facts(p_facts, p_stripe_created_at, p_event_id, v_before.livemode);
-      if (v_result ->> 'applied')::integer = 0
-        and not jsonb_path_exists(p_facts, '$[*] ? (@.fact == "unknown_value")') then
-        v_reason := 'foreign_object';
+      r := private.apply_facts(
+        p_facts, e.stripe_created_at, e.id, e.livemode,
+        -- What is applied anew is to repair what was damaged.
+        case when v_first then p_settle else 'always' end
+      );
+      if r.applied = 0 and not jsonb_path_exists(p_facts, '$[*] ? (@.fact == "unknown_value")') then
+        e.ignored_reason := 'foreign_object';
       else
-        perform private.queue_refreshes(p_facts, p_stripe_created_at);
+        perform private.queue_refreshes(p_facts, e.stripe_created_at);
       end if;
     exception when others then
       -- Stored all the same: from here on our queue owns the retry.
-      v_error := private.error_text(sqlstate, sqlerrm);
+      e.last_error := private.error_text(sqlstate, sqlerrm);
     end;
   end if;
 
-  update public.webhook_events set
-    status = case
-      when v_error is not null then 'failed'
-      when v_reason is not null then 'ignored'
-      else 'processed'
-    end, ignored_reason = v_reason,
-    attempts = attempts + 1,
-    processed_at = case when v_error is null then now() else processed_at end,
-    next_attempt_at = case when v_error is not null then v_run_at end,
-    last_error = v_error,
-    payload = case when v_error is null and private.concerns_erased(p_facts, v_result -> 'order_ids')
-      then '{"erased": true}' else payload end
-  where id = p_event_id;
-
-  if v_error is not null then
+  e.attempts := e.attempts + 1;
+  e.next_attempt_at := null;
+  if e.last_error is not null then
+    e.status := 'failed';
+    e.next_attempt_at := now() + private.backoff(1);
     perform private.enqueue_job(
-      'retry_event', 'retry_event:' || p_event_id, jsonb_build_object('event_id', p_event_id), v_run_at, 10
+      'retry_event', 'retry_event:' || e.id, jsonb_build_object('event_id', e.id), e.next_attempt_at, 10
     );
     v_outcome.outcome := 'queued';
-    v_outcome.reason := v_error;
-  elsif v_reason is not null then
-    v_outcome.outcome := 'ignored';
-    v_outcome.reason := v_reason;
+    v_outcome.reason := e.last_error;
   else
-    v_outcome.outcome := 'applied';
-    perform private.count_applied(v_before);
-    v_outcome.order_ids := array(select x::uuid from jsonb_array_elements_text(v_result -> 'order_ids') x);
-    v_outcome.closing_sessions := array(
-      select s.id from public.checkout_sessions s
-      where s.status = 'open' and s.closing_at = now() order by s.id
-    );
+    e.status := case when e.ignored_reason is null then 'processed' else 'ignored' end;
+    e.processed_at := now();
+    v_outcome.outcome := case when e.ignored_reason is null then 'applied' else 'ignored' end;
+    v_outcome.reason := e.ignored_reason;
+    if r.erased then
+      e.payload := '{"erased": true}';
+    end if;
+  end if;
+  perform private.write_event(e);
+
+  if v_outcome.outcome = 'applied' then
+    if not v_applied_before then
+      perform private.count_applied(e);
+    end if;
+    v_outcome.order_ids := r.order_ids;
+    v_outcome.closing_sessions := private.closing_sessions();
   end if;
   return v_outcome;
 end;
 $$;
-comment on function private.process_stripe_event(text, timestamptz, jsonb, text, text) is
-  'Applies the facts of a stored event, or notes why it is ignored. When that fails the event stays stored '
-  'as failed with a retry_event job, and the failure leaves no other trace. closing_sessions: payment pages '
-  'that it had ended; their jobs are queued, and who can ends them at once.';
+comment on function private.process_stripe_event(public.webhook_events, jsonb, text, text, text) is
+  'Applies the facts of an event, or notes why it is ignored, and writes its row. When that fails the event '
+  'is stored as failed with a retry_event job, and the failure leaves no other trace. closing_sessions: '
+  'payment pages that it had ended; their jobs are queued, and who can ends them at once.';
 
 create function private.is_newer_version(p_version text, p_than text) returns boolean
 language plpgsql
@@ -144,133 +177,86 @@ create function private.store_stripe_event(
   p_facts jsonb,
   p_ignored_reason text,
   p_error text,
-  p_alerts jsonb,
-  p_delivered boolean
+  p_delivered boolean,
+  p_settle text default 'news'
 ) returns public.event_outcome
 language plpgsql
 set search_path = ''
 as $$
 declare
-  v_event public.webhook_events;
+  e public.webhook_events;
   v_outcome public.event_outcome;
 begin
-  -- Concurrent deliveries of one event queue up on its primary key; only the first one gets to apply it.
-  insert into public.webhook_events as e (
-    id, type, status, livemode, api_version, stripe_created_at, source_ip, object_id, payload,
-    delivery_count, delivered_at
-  ) values (
-    p_event_id, p_type, 'failed', p_livemode, p_api_version, p_stripe_created_at, p_source_ip::inet,
+  perform private.lock_event(p_event_id);
+  update public.webhook_events w set
+    delivery_count = w.delivery_count + p_delivered::integer,
+    delivered_at = case when p_delivered then now() else w.delivered_at end,
+    source_ip = coalesce(w.source_ip, p_source_ip::inet)
+  where w.id = p_event_id
+  returning * into e;
+  if not found then
+    e.id := p_event_id;
+    e.type := p_type;
+    e.livemode := p_livemode;
+    e.api_version := p_api_version;
+    e.stripe_created_at := p_stripe_created_at;
+    e.source_ip := p_source_ip::inet;
     -- Customers who never bought here leave no trace but the event.
-    case when p_type not like 'customer.%' then p_payload #>> '{data,object,id}' end,
-    private.without_secrets(p_payload), p_delivered::integer, case when p_delivered then now() end
-  )
-  on conflict (id) do update set
-    delivery_count = e.delivery_count + p_delivered::integer,
-    delivered_at = case when p_delivered then now() else e.delivered_at end,
-    source_ip = coalesce(e.source_ip, excluded.source_ip)
-  returning * into v_event;
-
-  if p_delivered and v_event.delivery_count = 1 then
-    perform private.raise_alert(a.kind, a.severity, a.dedupe_key, coalesce(a.data, '{}'))
-    from jsonb_to_recordset(coalesce(p_alerts, '[]')) as a (
-      kind text, severity text, dedupe_key text, data jsonb
-    );
+    e.object_id := case when p_type not like 'customer.%' then p_payload #>> '{data,object,id}' end;
+    e.payload := private.without_secrets(p_payload);
+    e.attempts := 0;
+    e.delivery_count := p_delivered::integer;
+    e.delivered_at := case when p_delivered then now() end;
+    e.received_at := now();
   end if;
-  if v_event.status in ('processed', 'ignored') and (
-    p_facts is null or v_event.payload ? 'erased'
-    or not private.is_newer_version(p_api_version, v_event.api_version)
+
+  if e.status in ('processed', 'ignored') and (
+    p_facts is null or e.payload ? 'erased' or not private.is_newer_version(p_api_version, e.api_version)
   ) then
     v_outcome.outcome := 'duplicate';
-    v_outcome.delivery_count := v_event.delivery_count;
+    v_outcome.delivery_count := e.delivery_count;
     return v_outcome;
-  elsif v_event.status = 'dead' then
+  elsif e.status = 'dead' then
     -- Delivered anew, it lives again: its job goes on trying if this fails too, and ends well (with its
     -- alert) if not.
     perform private.redrive_event(p_event_id);
   end if;
-  if private.is_newer_version(p_api_version, v_event.api_version) then
+  if private.is_newer_version(p_api_version, e.api_version) then
     -- While an endpoint's version is changed, two endpoints deliver each event: the newer may know more.
-    update public.webhook_events set api_version = p_api_version, payload = private.without_secrets(p_payload)
-    where id = p_event_id;
+    e.api_version := p_api_version;
+    e.payload := private.without_secrets(p_payload);
   end if;
 
-  v_outcome := private.process_stripe_event(
-    p_event_id, p_stripe_created_at, p_facts, p_ignored_reason, p_error
-  );
-  v_outcome.delivery_count := v_event.delivery_count;
+  v_outcome := private.process_stripe_event(e, p_facts, p_ignored_reason, p_error, p_settle);
+  v_outcome.delivery_count := e.delivery_count;
   return v_outcome;
 end;
 $$;
 comment on function private.store_stripe_event(
-  text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb, boolean
+  text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, boolean, text
 ) is
   'receive_stripe_event() for both ways an event comes: p_delivered tells whether Stripe posted it to us, '
   'which delivery_count and delivered_at count, or we fetched it.';
-
-create function public.receive_stripe_event(
-  p_event_id text,
-  p_type text,
-  p_livemode boolean,
-  p_api_version text,
-  p_stripe_created_at timestamptz,
-  p_source_ip text,
-  p_payload jsonb,
-  p_facts jsonb,
-  p_ignored_reason text,
-  p_error text,
-  p_alerts jsonb
-) returns public.event_outcome
-language plpgsql
-security definer
-set search_path = ''
-as $$
-declare
-  v_outcome public.event_outcome := private.store_stripe_event(
-    p_event_id, p_type, p_livemode, p_api_version, p_stripe_created_at, p_source_ip, p_payload, p_facts,
-    p_ignored_reason, p_error, p_alerts, true
-  );
-begin
-  if v_outcome.order_ids is null then
-    -- For the log: the caller says which order a delivery was about, whatever became of it.
-    v_outcome.order_ids := array_remove(array[private.order_of(p_payload #>> '{data,object,id}')], null);
-  end if;
-  perform private.count_metric('webhook_deliveries', array[
-    -- Only types that we listen to are counted by name: the others come with a reason to ignore them.
-    case when p_ignored_reason is null then p_type else 'other' end, v_outcome.outcome
-  ]);
-  return v_outcome;
-end;
-$$;
-comment on function public.receive_stripe_event(
-  text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb
-) is
-  'Stores an authentic event that Stripe delivered and applies it, in one transaction. Exactly one of '
-  'p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, '
-  'dedupe_key, data }]. A further delivery in a newer API version is merged as well. An error means '
-  'that nothing was stored.';
-grant execute on function public.receive_stripe_event(
-  text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb
-) to service_role;
 
 create function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text)
 returns public.event_outcome
 language plpgsql
 security definer
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
 as $$
 declare
   v_event public.webhook_events;
   v_outcome public.event_outcome;
 begin
-  select * into v_event from public.webhook_events where id = p_event_id for no key update;
+  perform private.lock_event(p_event_id);
+  select * into v_event from public.webhook_events where id = p_event_id;
   if not found then
     raise exception 'event % is not stored', p_event_id using errcode = 'SHEVT';
   elsif v_event.status in ('processed', 'ignored') and v_event.next_attempt_at is null then
     v_outcome.outcome := 'duplicate';
   else
-    v_outcome := private.process_stripe_event(
-      p_event_id, v_event.stripe_created_at, p_facts, p_ignored_reason, p_error
-    );
+    v_outcome := private.process_stripe_event(v_event, p_facts, p_ignored_reason, p_error);
   end if;
   v_outcome.delivery_count := v_event.delivery_count;
   return v_outcome;
@@ -297,13 +283,14 @@ returns boolean
 language plpgsql
 security definer
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
 as $$
 begin
   -- It stands in the audit trail: nobody passes for staff or for an event there.
   if p_source is null or p_source not in ('order_status', 'reconcile', 'job', 'checkout') then
     raise exception 'facts do not come from %', p_source using errcode = 'SHINV';
   end if;
-  return (private.apply_facts(p_facts, p_observed_at, p_source) ->> 'applied')::integer > 0;
+  return (private.apply_facts(p_facts, p_observed_at, p_source)).applied > 0;
 end;
 $$;
 comment on function public.apply_stripe_facts(jsonb, text, timestamptz) is

@@ -163,16 +163,14 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-  if p_event.processed_at is null then
-    perform private.observe_metric(
-      'webhook_lag_seconds', array[case p_event.delivery_count when 0 then 'fetched' else 'delivered' end],
-      extract(epoch from clock_timestamp() - p_event.stripe_created_at)
-    );
-  end if;
+  perform private.observe_metric(
+    'webhook_lag_seconds', array[case p_event.delivery_count when 0 then 'fetched' else 'delivered' end],
+    extract(epoch from clock_timestamp() - p_event.stripe_created_at)
+  );
 end;
 $$;
 comment on function private.count_applied(public.webhook_events) is
-  'Observes how late an event is applied, given its row as it was before; one that is applied again is not.';
+  'Observes how late an event is applied, when it is for the first time.';
 
 create function private.count_claimed_jobs(p_job_ids bigint[]) returns void
 language plpgsql

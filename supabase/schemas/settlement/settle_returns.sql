@@ -55,10 +55,6 @@ as $$
 declare
   v_ids uuid[];
 begin
-  -- Asked of every order that settles, and most have no return.
-  if not exists (select 1 from public.returns r where r.order_id = o.id) then
-    return;
-  end if;
   update public.returns r set received_at = clock_timestamp(), status = 'closed'
   where r.order_id = o.id and r.status = 'requested' and private.refund_has_come_true(r.refund_request_id);
 
@@ -104,7 +100,6 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-  -- Asked of every order that settles, and most have no exchange.
   if not exists (
     select 1 from public.order_items i join public.return_lines l on l.exchanged_for = i.id
     where i.order_id = o.id

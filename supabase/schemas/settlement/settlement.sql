@@ -18,7 +18,6 @@ set search_path = ''
 as $$
 declare
   v_session public.checkout_sessions;
-  v_decided_id text := (select o.decided_payment_id from public.orders o where o.id = p_order_id);
 begin
   -- The one that was decided about; else free ones first, then by payment id: a rule over what every report
   -- of a paid session carries. So the choice among those known never falls on one that an earlier choice
@@ -29,8 +28,9 @@ begin
     select s.id
     from private.settled_sessions s
     where s.order_id = p_order_id
-    order by coalesce(s.payment_id = v_decided_id, false) desc,
-      s.payment_id collate "C" nulls first, s.id collate "C"
+    order by coalesce(
+      s.payment_id = (select o.decided_payment_id from public.orders o where o.id = p_order_id), false
+    ) desc, s.payment_id collate "C" nulls first, s.id collate "C"
     limit 1
   );
   return v_session;
@@ -40,7 +40,47 @@ comment on function private.kept_session(uuid) is
   'The settled session whose payment an order keeps, or null. Any other settled payment of the order is '
   'refunded.';
 
-create function private.order_as_paid(o public.orders, s public.checkout_sessions, p public.payments)
+create type private.order_history as (
+  has_refunds boolean,
+  has_disputes boolean,
+  has_signals boolean,
+  has_returns boolean,
+  has_shipments boolean
+);
+comment on type private.order_history is
+  'What an order has, so that settling passes over what it has not, as most have none of it. has_refunds: of '
+  'its own or of the payment that it keeps, made or asked for.';
+
+create function private.history_of(p_order_id uuid, p_payment_id text) returns private.order_history
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  h private.order_history;
+begin
+  select
+    exists (select 1 from public.refunds r where r.order_id = p_order_id)
+      or exists (select 1 from public.refunds r where r.payment_id = p_payment_id)
+      or exists (select 1 from public.refund_requests q where q.order_id = p_order_id)
+      or exists (select 1 from public.refund_requests q where q.payment_id = p_payment_id),
+    exists (select 1 from public.disputes d where d.order_id = p_order_id),
+    exists (select 1 from public.fraud_signals f where f.order_id = p_order_id),
+    exists (select 1 from public.returns r where r.order_id = p_order_id),
+    exists (select 1 from public.shipments s where s.order_id = p_order_id)
+  into h;
+  return h;
+end;
+$$;
+comment on function private.history_of(uuid, text) is
+  'What an order has that keeps p_payment_id, or none (null).';
+
+create function private.order_as_paid(
+  o public.orders,
+  s public.checkout_sessions,
+  p public.payments,
+  h private.order_history
+)
 returns public.orders
 language plpgsql
 stable
@@ -58,13 +98,18 @@ begin
   o.shipping_name := s.shipping_name;
   o.shipping_address := s.shipping_address;
   o.billing_address := s.billing_address;
-  o.amount_refunded := coalesce(
-    (select back.made from private.refunded_amounts back where back.payment_id = o.payment_id), 0
-  );
+  o.amount_refunded := case
+    when h.has_refunds then coalesce(
+      (select back.made from private.refunded_amounts back where back.payment_id = o.payment_id), 0
+    ) else 0
+  end;
+  o.fulfilled_at := case when h.has_shipments then private.completed_at(o.id) end;
   return o;
 end;
 $$;
-comment on function private.order_as_paid(public.orders, public.checkout_sessions, public.payments) is
+comment on function private.order_as_paid(
+  public.orders, public.checkout_sessions, public.payments, private.order_history
+) is
   'The order with what its kept session, its payment and their refunds say.';
 
 create function private.order_as_asked(o public.orders) returns public.orders
@@ -109,7 +154,8 @@ comment on function private.confirmed_email(uuid) is
   'The address that was confirmed on the latest payment page of an order, or null. Before the money too: who '
   'hears of a debit that failed is known from the page where it was ordered.';
 
-create function private.facts_of_order(o public.orders, p_mismatches text[]) returns private.order_facts
+create function private.facts_of_order(o public.orders, h private.order_history, p_mismatches text[])
+returns private.order_facts
 language plpgsql
 stable
 set search_path = ''
@@ -135,39 +181,47 @@ begin
   f.oversold := o.oversold_at is not null;
   f.restocked := o.restocked_at is not null;
   f.fulfilled := o.fulfilled_at is not null;
-  f.withdrawn := f.paid and private.is_withdrawn(o.id);
+  f.withdrawn := f.paid and h.has_returns and private.is_withdrawn(o.id);
   f.mismatches := p_mismatches;
-  f.fraud_reasons := case when f.paid then private.fraud_reasons(o.id) else '{}' end;
-  -- Review is what is about to be derived.
-  f.hold_reasons := array_remove(private.hold_reasons(o), 'review');
+  f.fraud_reasons := case when f.paid and h.has_signals then private.fraud_reasons(o.id) else '{}' end;
+  f.hold_reasons := case
+    -- Review is what is about to be derived.
+    when h.has_refunds or h.has_disputes then array_remove(private.hold_reasons(o), 'review') else '{}'
+  end;
   return f;
 end;
 $$;
-comment on function private.facts_of_order(public.orders, text[]) is
+comment on function private.facts_of_order(public.orders, private.order_history, text[]) is
   'What derive_order() needs to know of an order as it is now; p_mismatches: see unreleased_mismatches().';
 
-create function private.judge_order(o public.orders) returns public.order_risk
+create function private.judge_order(o public.orders, k public.order_risk) returns public.order_risk
 language plpgsql
 set search_path = ''
 as $$
-declare
-  k public.order_risk := private.risk_of(o.id);
 begin
-  k.declined_attempts := private.check_declined_velocity(o);
-  k.outage_attempts := private.check_outages(o);
+  if exists (
+    select 1 from public.payment_attempts a where a.order_id = o.id and a.outcome in ('failed', 'blocked')
+  ) then
+    k.declined_attempts := private.check_declined_velocity(o, k);
+    k.outage_attempts := private.check_outages(o, k);
+  else
+    k.declined_attempts := 0;
+    k.outage_attempts := 0;
+  end if;
   if o.session_id is not null then
-    k.velocity_rule_set := private.check_paid_velocity(o);
+    k.velocity_rule_set := private.check_paid_velocity(o, k);
   end if;
   return k;
 end;
 $$;
-comment on function private.judge_order(public.orders) is
+comment on function private.judge_order(public.orders, public.order_risk) is
   'Runs the velocity rules over what has come in since, and returns how far they have looked.';
 
 create function private.write_order(
   o public.orders,
   p_before public.orders,
   k public.order_risk,
+  k_before public.order_risk,
   p_source text
 ) returns void
 language plpgsql
@@ -187,10 +241,12 @@ begin
       paid_at = o.paid_at, updated_at = now()
     where id = o.id;
   end if;
-  update public.order_risk x set
-    review_reasons = k.review_reasons, declined_attempts = k.declined_attempts,
-    outage_attempts = k.outage_attempts, velocity_rule_set = k.velocity_rule_set
-  where x.order_id = o.id and x is distinct from k;
+  if k is distinct from k_before then
+    update public.order_risk x set
+      review_reasons = k.review_reasons, declined_attempts = k.declined_attempts,
+      outage_attempts = k.outage_attempts, velocity_rule_set = k.velocity_rule_set
+    where x.order_id = o.id;
+  end if;
   if o.status <> p_before.status then
     perform private.record_order_event(
       o.id, 'status_changed', p_source, jsonb_build_object('from', p_before.status, 'to', o.status)
@@ -198,7 +254,9 @@ begin
   end if;
 end;
 $$;
-comment on function private.write_order(public.orders, public.orders, public.order_risk, text) is
+comment on function private.write_order(
+  public.orders, public.orders, public.order_risk, public.order_risk, text
+) is
   'Writes what settling has changed of an order and its risk, if anything. Called by settle_order() only.';
 
 create function private.settle_order(p_order_id uuid, p_source text) returns text
@@ -210,6 +268,8 @@ declare
   v_before constant public.orders := o;
   s constant public.checkout_sessions := private.kept_session(o.id);
   p public.payments;
+  h private.order_history;
+  k_before constant public.order_risk := private.risk_of(o.id);
   k public.order_risk;
   f private.order_facts;
   d private.order_state;
@@ -218,26 +278,32 @@ begin
   o.session_id := s.id;
   o.payment_id := s.payment_id;
   o.email := coalesce(s.email, private.confirmed_email(o.id), o.email);
+  h := private.history_of(o.id, o.payment_id);
   if s.id is not null then
     select * into p from public.payments where id = s.payment_id;
     v_mismatches := private.unreleased_mismatches(o.id, s.id, private.review_reasons(o, s, p));
-    o := private.order_as_paid(o, s, p);
-    o.fulfilled_at := private.completed_at(o.id);
+    o := private.order_as_paid(o, s, p, h);
     o.customer_id := private.settle_customer(o, s);
   else
     o := private.order_as_asked(o);
   end if;
-  perform private.settle_returns(o, p_source);
-  perform private.settle_exchanges(o, p_source);
-  if o.restocked_at is null and (private.restock_due(o) or private.all_returned(o.id)) then
+  if h.has_returns then
+    perform private.settle_returns(o, p_source);
+    perform private.settle_exchanges(o, p_source);
+  end if;
+  if o.restocked_at is null and (
+    (h.has_refunds and private.restock_due(o)) or (h.has_returns and private.all_returned(o.id))
+  ) then
     o.restocked_at := now();
   end if;
   if o.restocked_at is not null then
     o.decided_payment_id := coalesce(o.decided_payment_id, o.payment_id);
   end if;
-  k := private.judge_order(o);
+  k := private.judge_order(o, k_before);
+  -- Judging may have noted a sign of fraud.
+  h := private.history_of(o.id, o.payment_id);
 
-  f := private.facts_of_order(o, v_mismatches);
+  f := private.facts_of_order(o, h, v_mismatches);
   d := private.derive_order(f);
   if d.stock is not null and not private.settle_stock(o.id, d.stock, p_source) and f.paid then
     o.oversold_at := now();
@@ -248,8 +314,8 @@ begin
   o.status := d.status;
   o.fulfillment_status := d.fulfillment_status;
   k.review_reasons := d.review_reasons;
-  perform private.write_order(o, v_before, k, p_source);
-  perform private.settle_effects(o, v_mismatches, p_source);
+  perform private.write_order(o, v_before, k, k_before, p_source);
+  perform private.settle_effects(o, v_before, h, v_mismatches, p_source);
   perform private.tell_order_page(o.id);
   insert into private.unchecked_orders (order_id) values (o.id)
   on conflict (order_id) do update set noted_at = excluded.noted_at;

@@ -1,7 +1,13 @@
 -- Side effects of settling. Each condition here only ever goes from false to true while facts come in, and
 -- each effect has a key, so that any order of events ends in the same set of jobs, mails and alerts.
 
-create function private.settle_effects(o public.orders, p_mismatches text[], p_source text) returns void
+create function private.settle_effects(
+  o public.orders,
+  p_before public.orders,
+  h private.order_history,
+  p_mismatches text[],
+  p_source text
+) returns void
 language plpgsql
 set search_path = ''
 as $$
@@ -12,27 +18,20 @@ begin
     perform private.settle_paid_effects(o, p_mismatches, p_source);
   end if;
 
-  -- A shopper must not be able to pay what was cancelled, or pay twice. Not only sessions that look open:
-  -- which do depends on the order of events, and the job is content with one that has ended.
   for r in
-    select cs.id from public.checkout_sessions cs
-    where cs.order_id = o.id and (
-      o.cancelled_at is not null
-      or exists (
-        select 1 from private.settled_sessions other where other.order_id = o.id and other.id <> cs.id
-      )
-    )
-  loop
-    perform private.enqueue_job(
-      'expire_checkout_session', 'expire_checkout_session:' || r.id,
-      jsonb_build_object('session_id', r.id, 'order_id', o.id), now(), 30
-    );
-  end loop;
-
-  for r in
-    select cs.id, cs.awaited_payment, cs.async_payment_failed
+    select cs.id, cs.awaited_payment, cs.async_payment_failed, exists (
+      select 1 from private.settled_sessions other where other.order_id = o.id and other.id <> cs.id
+    ) as other_settled
     from public.checkout_sessions cs where cs.order_id = o.id
   loop
+    -- A shopper must not be able to pay what was cancelled, or pay twice. Not only sessions that look open:
+    -- which do depends on the order of events, and the job is content with one that has ended.
+    if o.cancelled_at is not null or r.other_settled then
+      perform private.enqueue_job(
+        'expire_checkout_session', 'expire_checkout_session:' || r.id,
+        jsonb_build_object('session_id', r.id, 'order_id', o.id), now(), 30
+      );
+    end if;
     if r.awaited_payment then
       perform private.queue_notification(o.id, 'payment_processing', r.id);
     end if;
@@ -41,13 +40,21 @@ begin
     end if;
   end loop;
 
-  perform private.settle_refund_effects(o, p_source);
-  perform private.settle_dispute_effects(o, p_source);
-  perform private.settle_fraud_effects(o, p_source);
-  perform private.settle_risk_alerts(o, p_mismatches);
+  if h.has_refunds then
+    perform private.settle_refund_effects(o, p_source);
+  end if;
+  if h.has_disputes then
+    perform private.settle_dispute_effects(o, p_source);
+  end if;
+  if h.has_signals then
+    perform private.settle_fraud_effects(o, p_source);
+  end if;
+  perform private.settle_risk_alerts(o, p_before, h, p_mismatches);
 end;
 $$;
-comment on function private.settle_effects(public.orders, text[], text) is
+comment on function private.settle_effects(
+  public.orders, public.orders, private.order_history, text[], text
+) is
   'Side effects of a settled order: jobs, mails, alerts. Called by settle_order() only.';
 
 create function private.settle_refund_effects(o public.orders, p_source text) returns void
@@ -127,36 +134,50 @@ comment on function private.follow_alert(text, boolean) is
   'Closes an alert whose cause is gone, and opens it again, without another message, when the cause is '
   'back: so it ends the same in any order of events. What staff have resolved stays resolved.';
 
-create function private.settle_risk_alerts(o public.orders, p_mismatches text[]) returns void
+create function private.settle_risk_alerts(
+  o public.orders,
+  p_before public.orders,
+  h private.order_history,
+  p_mismatches text[]
+) returns void
 language plpgsql
 set search_path = ''
 as $$
 begin
-  perform private.follow_alert(x.kind || ':' || d.id || x.status, private.awaits_evidence(d))
-  from public.disputes d
-  cross join (values
-    ('dispute_opened', ''), ('dispute_escalated', ':needs_response'),
-    ('dispute_escalated', ':appeal_needs_response')
-  ) as x (kind, status)
-  where d.order_id = o.id;
-  -- A reminder is about one deadline, and does not come back.
-  update public.alerts a set status = 'resolved'
-  from public.disputes d
-  where d.order_id = o.id and not private.awaits_evidence(d) and a.status <> 'resolved'
-    and a.kind = 'dispute_due' and a.data ->> 'dispute_id' = d.id;
-  perform private.follow_alert(
-    f.kind || ':' || f.source_id, o.status = 'needs_review' and private.holds_order(f)
-  )
-  from public.fraud_signals f
-  where f.order_id = o.id and f.source_id is not null;
-  if o.session_id is not null then
+  if h.has_disputes then
+    perform private.follow_alert(x.kind || ':' || d.id || x.status, private.awaits_evidence(d))
+    from public.disputes d
+    cross join (values
+      ('dispute_opened', ''), ('dispute_escalated', ':needs_response'),
+      ('dispute_escalated', ':appeal_needs_response')
+    ) as x (kind, status)
+    where d.order_id = o.id;
+    -- A reminder is about one deadline, and does not come back.
+    update public.alerts a set status = 'resolved'
+    from public.disputes d
+    where d.order_id = o.id and not private.awaits_evidence(d) and a.status <> 'resolved'
+      and a.kind = 'dispute_due' and a.data ->> 'dispute_id' = d.id;
+  end if;
+  if h.has_signals then
+    perform private.follow_alert(
+      f.kind || ':' || f.source_id, o.status = 'needs_review' and private.holds_order(f)
+    )
+    from public.fraud_signals f
+    where f.order_id = o.id and f.source_id is not null;
+  end if;
+  -- Its alert is open only while the order is in review.
+  if o.session_id is not null and (
+    'needs_review' in (o.status, p_before.status) or cardinality(p_mismatches) > 0
+  ) then
     perform private.follow_alert(
       private.mismatch_alert(o.id), o.status = 'needs_review' and cardinality(p_mismatches) > 0
     );
   end if;
 end;
 $$;
-comment on function private.settle_risk_alerts(public.orders, text[]) is
+comment on function private.settle_risk_alerts(
+  public.orders, public.orders, private.order_history, text[]
+) is
   'Resolves the alerts that leave nothing to do: of disputes that wait for no answer, and of signs of '
   'fraud and mismatches that hold the order no longer. Called by settle_order() only.';
 

@@ -55,12 +55,12 @@ Deno.test("a decline and a payment are counted once, in whatever order and howev
     const again = moves.find((move) => move.call === "event" && move.type === "checkout.session.completed");
     assert(again?.call === "event");
     const [outcome] = await tx`select outcome
-      from private.process_stripe_event(${again.id}, now(), ${
+      from private.process_stripe_event((select e from public.webhook_events e where e.id = ${again.id}), ${
       tx.json(JSON.parse(JSON.stringify(again.facts)))
     }, null, null)`;
     assert.equal(outcome?.["outcome"], "applied");
     for (const error of ["it does not go", null]) {
-      await tx`select private.process_stripe_event(${again.id}, now(), ${
+      await tx`select private.process_stripe_event((select e from public.webhook_events e where e.id = ${again.id}), ${
         tx.json(JSON.parse(JSON.stringify(again.facts)))
       }, null, ${error})`;
     }

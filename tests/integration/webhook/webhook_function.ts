@@ -12,6 +12,7 @@ import { signPayload } from "../../../supabase/functions/_shared/stripe/signatur
 import { uncounted } from "../../unit/fakes.ts";
 import { createAllowlist } from "../../../supabase/functions/stripe-webhook/allowlist.ts";
 import { handle } from "../../../supabase/functions/stripe-webhook/handler.ts";
+import { createReceiver } from "../../../supabase/functions/stripe-webhook/receiver.ts";
 import { createRejections } from "../../../supabase/functions/stripe-webhook/rejections.ts";
 import type { Stack } from "../../../scripts/local/stack.ts";
 
@@ -69,7 +70,7 @@ export function webhookFunction(
   const rpc = { ...eventCalls(call), ...webhookCalls(call) };
   const deps = {
     env,
-    rpc,
+    receiver: createReceiver(rpc),
     allowlist: createAllowlist({ rpc, extraAddresses: env.stripeWebhookExtraIps, log }),
     rejections: createRejections({
       rpc,

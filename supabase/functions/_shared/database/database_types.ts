@@ -951,6 +951,14 @@ isOneToOne: false
         isOneToOne: true
         isSetofReturn: false
       } },
+"receive_stripe_events":
+{ Args: { "p_events": Json }; Returns: Database["public"]['CompositeTypes']["event_outcome"][]
+                          SetofOptions: {
+        from: "*"
+        to: "event_outcome"
+        isOneToOne: false
+        isSetofReturn: true
+      } },
 "reconcile_stripe_event":
 { Args: { "p_dry_run": boolean,"p_error": string,"p_event": Json,"p_facts": Json,"p_ignored_reason": string,"p_run_id": string }; Returns: Database["public"]['CompositeTypes']["repair"]
                           SetofOptions: {

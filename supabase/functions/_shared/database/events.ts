@@ -32,6 +32,10 @@ export const eventCalls = (call: Call) => ({
   /** Stores a verified event, merges its facts and settles, in one transaction. */
   receiveStripeEvent: (event: ReceivedEvent) => call("receive_stripe_event", event) as Promise<EventOutcome>,
 
+  /** The same for several at once, each order settled once. Rejects when none of them was stored. */
+  receiveStripeEvents: (events: ReceivedEvent[]) =>
+    call("receive_stripe_events", { p_events: events }) as Promise<EventOutcome[]>,
+
   /** Applies a stored event again after a failure. */
   retryStripeEvent: (eventId: string, judgement: Judgement) =>
     call("retry_stripe_event", { p_event_id: eventId, ...judged(judgement) }) as Promise<EventOutcome>,

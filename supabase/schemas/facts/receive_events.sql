@@ -1,0 +1,125 @@
+-- The doors that deliveries come in by: one alone, or several together.
+
+create function private.receive_event(p_event jsonb, p_settle text) returns public.event_outcome
+language plpgsql
+set search_path = ''
+as $$
+declare
+  x record;
+  v_outcome public.event_outcome;
+begin
+  select * into x from jsonb_to_record(p_event) as e (
+    p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamptz,
+    p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb
+  );
+  v_outcome := private.store_stripe_event(
+    x.p_event_id, x.p_type, x.p_livemode, x.p_api_version, x.p_stripe_created_at, x.p_source_ip, x.p_payload,
+    nullif(x.p_facts, 'null'), x.p_ignored_reason, x.p_error, true, p_settle
+  );
+  if v_outcome.delivery_count = 1 then
+    perform private.raise_alert(a.kind, a.severity, a.dedupe_key, coalesce(a.data, '{}'))
+    from jsonb_to_recordset(nullif(x.p_alerts, 'null')) as a (
+      kind text, severity text, dedupe_key text, data jsonb
+    );
+  end if;
+  if v_outcome.order_ids is null then
+    -- For the log: the caller says which order a delivery was about, whatever became of it.
+    v_outcome.order_ids := array_remove(array[private.order_of(x.p_payload #>> '{data,object,id}')], null);
+  end if;
+  perform private.count_metric('webhook_deliveries', array[
+    -- Only types that we listen to are counted by name: the others come with a reason to ignore them.
+    case when x.p_ignored_reason is null then x.p_type else 'other' end, v_outcome.outcome
+  ]);
+  return v_outcome;
+end;
+$$;
+comment on function private.receive_event(jsonb, text) is
+  'Stores and applies a delivery: { the parameters of receive_stripe_event() by name }. p_settle: see '
+  'apply_facts().';
+
+create function public.receive_stripe_event(
+  p_event_id text,
+  p_type text,
+  p_livemode boolean,
+  p_api_version text,
+  p_stripe_created_at timestamptz,
+  p_source_ip text,
+  p_payload jsonb,
+  p_facts jsonb,
+  p_ignored_reason text,
+  p_error text,
+  p_alerts jsonb
+) returns public.event_outcome
+language plpgsql
+security definer
+set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
+as $$
+begin
+  return private.receive_event(
+    jsonb_build_object(
+      'p_event_id', p_event_id, 'p_type', p_type, 'p_livemode', p_livemode, 'p_api_version', p_api_version,
+      'p_stripe_created_at', p_stripe_created_at, 'p_source_ip', p_source_ip, 'p_payload', p_payload,
+      'p_facts', p_facts, 'p_ignored_reason', p_ignored_reason, 'p_error', p_error, 'p_alerts', p_alerts
+    ),
+    'news'
+  );
+end;
+$$;
+comment on function public.receive_stripe_event(
+  text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb
+) is
+  'Stores an authentic event that Stripe delivered and applies it, in one transaction. Exactly one of '
+  'p_facts, p_ignored_reason and p_error (the translator threw) is given; p_alerts: [{ kind, severity, '
+  'dedupe_key, data }]. A further delivery in a newer API version is merged as well. An error means '
+  'that nothing was stored.';
+grant execute on function public.receive_stripe_event(
+  text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, jsonb
+) to service_role;
+
+create function public.receive_stripe_events(p_events jsonb) returns setof public.event_outcome
+language plpgsql
+security definer
+set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
+as $$
+declare
+  e jsonb;
+  v_outcome public.event_outcome;
+  v_outcomes public.event_outcome[] := '{}';
+  v_facts jsonb := '[]';
+  v_order_ids uuid[] := '{}';
+  v_sources text[] := '{}';
+  r record;
+begin
+  -- All that any of them may touch, in the order that everybody locks in.
+  for e in select x from jsonb_array_elements(p_events) x order by x ->> 'p_event_id' loop
+    perform private.lock_event(e ->> 'p_event_id');
+    v_facts := v_facts || coalesce(nullif(e -> 'p_facts', 'null'), '[]');
+  end loop;
+  perform private.lock_facts(v_facts);
+  for e in select x from jsonb_array_elements(p_events) x loop
+    v_outcome := private.receive_event(e, 'never');
+    v_outcomes := v_outcomes || v_outcome;
+    if v_outcome.outcome = 'applied' then
+      v_order_ids := v_order_ids || v_outcome.order_ids;
+      v_sources := v_sources || array_fill(e ->> 'p_event_id', array[cardinality(v_outcome.order_ids)]);
+    end if;
+  end loop;
+  perform private.lock_stock_of_orders(v_order_ids);
+  for r in
+    select distinct on (x.order_id) x.order_id, x.source
+    from unnest(v_order_ids, v_sources) with ordinality as x (order_id, source, at)
+    order by x.order_id, x.at
+  loop
+    perform private.settle_order(r.order_id, r.source);
+  end loop;
+  v_outcomes[1].closing_sessions := private.closing_sessions();
+  return query select o.* from unnest(v_outcomes) o;
+end;
+$$;
+comment on function public.receive_stripe_events(jsonb) is
+  'receive_stripe_event() for several deliveries in one transaction: [{ its parameters by name }], and one '
+  'outcome each, in the same order. Each order is settled once. An error means that none of them was stored: '
+  'the caller then gives each of them alone. closing_sessions: of all, with the first.';
+grant execute on function public.receive_stripe_events(jsonb) to service_role;
