@@ -1032,6 +1032,7 @@ table public.order_items (
   name text not null,
   quantity integer not null,
   unit_amount bigint not null,
+  tax_code text,
   constraint order_items_order_variant_key UNIQUE (order_id, variant_id),
   constraint order_items_pkey PRIMARY KEY (id),
   constraint order_items_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
@@ -1047,6 +1048,7 @@ comment on column public.order_items.sku is 'What the shopper asked for, for goo
 comment on column public.order_items.name is 'As the shopper saw it.';
 comment on column public.order_items.quantity is 'Pieces ordered: frozen. 0: a line that an exchange has added, whose pieces stand in return_lines.exchanged_for. What became of them is in shipment_lines and return_lines.';
 comment on column public.order_items.unit_amount is 'The price of one, in minor units of the orders currency.';
+comment on column public.order_items.tax_code is 'products.tax_code as it was when the attempt began; null: the account''s default at Stripe.';
 CREATE INDEX order_items_variant_id_idx ON public.order_items USING btree (variant_id);
 row level security on public.order_items;
 policy order_items_read on public.order_items as permissive for select to authenticated using ((( SELECT private.is_admin() AS is_admin) OR (EXISTS ( SELECT 1
@@ -1356,6 +1358,7 @@ table public.products (
   name text not null,
   description text,
   image_url text,
+  tax_code text,
   active boolean default true not null,
   created_at timestamp with time zone default now() not null,
   constraint products_slug_key UNIQUE (slug),
@@ -1363,10 +1366,12 @@ table public.products (
   constraint products_description_length CHECK ((char_length(description) <= 2000)),
   constraint products_name_length CHECK (((char_length(name) >= 1) AND (char_length(name) <= 200))),
   constraint products_name_visible CHECK ((private.one_line(name) IS NOT NULL)),
-  constraint products_slug_format CHECK ((slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'::text))
+  constraint products_slug_format CHECK ((slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'::text)),
+  constraint products_tax_code_format CHECK ((tax_code ~ '^txcd_[0-9]{8}$'::text))
 );
 comment on table public.products is 'A thing on sale; its sizes and colours are product_variants.';
 comment on column public.products.image_url is 'Absolute https URL, or a path on the site of SITE_URL; either is shown on Stripe''s page too.';
+comment on column public.products.tax_code is 'What it is for taxes, of https://docs.stripe.com/tax/tax-codes, say txcd_30011000; null: the account''s default at Stripe.';
 row level security on public.products;
 policy products_read on public.products as permissive for select to anon, authenticated using ((active OR ( SELECT private.is_admin() AS is_admin)));
 grant select on table public.products to anon;
@@ -1620,6 +1625,7 @@ table public.shipping_rates (
   countries text[],
   delivery_days_min integer,
   delivery_days_max integer,
+  tax_code text,
   sort_order integer default 100 not null,
   active boolean default true not null,
   created_at timestamp with time zone default now() not null,
@@ -1629,10 +1635,12 @@ table public.shipping_rates (
   constraint shipping_rates_currency_format CHECK ((currency ~ '^[a-z]{3}$'::text)),
   constraint shipping_rates_delivery_days_ordered CHECK (((delivery_days_min > 0) AND (delivery_days_max > 0) AND (delivery_days_min <= delivery_days_max))),
   constraint shipping_rates_name_length CHECK (((char_length(name) >= 1) AND (char_length(name) <= 100))),
-  constraint shipping_rates_name_visible CHECK ((private.one_line(name) IS NOT NULL))
+  constraint shipping_rates_name_visible CHECK ((private.one_line(name) IS NOT NULL)),
+  constraint shipping_rates_tax_code_format CHECK ((tax_code ~ '^txcd_[0-9]{8}$'::text))
 );
 comment on table public.shipping_rates is 'Delivery prices offered at checkout, cheapest sort_order first, five at most (Stripe''s limit). amount is in minor units. Without an active rate delivery is free.';
 comment on column public.shipping_rates.countries is 'Null: for every country. Stripe''s page cannot tie a rate to the address that is entered there, so a page offers only rates that hold for every country that it delivers to: the one that was asked for, else all of SHIPPING_COUNTRIES, else those of the first rate.';
+comment on column public.shipping_rates.tax_code is 'What delivery is for taxes, of https://docs.stripe.com/tax/tax-codes, say txcd_92010001; null: the account''s default at Stripe.';
 CREATE INDEX shipping_rates_offer_idx ON public.shipping_rates USING btree (currency, sort_order) WHERE active;
 row level security on public.shipping_rates;
 policy shipping_rates_read on public.shipping_rates as permissive for select to anon, authenticated using ((active OR ( SELECT private.is_admin() AS is_admin)));
@@ -1897,6 +1905,7 @@ view reporting.accounting_export with (security_invoker=true) (
   amount_net bigint,
   amount_gross_text text,
   amount_net_text text,
+  tax_ids text,
   booked_at timestamp with time zone,
   livemode boolean
 );
@@ -4108,7 +4117,7 @@ CREATE OR REPLACE FUNCTION private.price_lines(p_wanted jsonb, p_currency text D
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.price_lines(p_wanted jsonb, p_currency text) is 'Today''s names and prices of [{ variant_id, sku, quantity }], the SKU as the caller calls it: { lines: [{ variant_id, sku, name, quantity, unit_amount }] summed and sorted by SKU, currency, amount, hash }. p_currency null: that of the variants, which must be one. SHINV, SHCUR, SHNIC.';
+comment on function private.price_lines(p_wanted jsonb, p_currency text) is 'Today''s names and prices of [{ variant_id, sku, quantity }], the SKU as the caller calls it: { lines: [{ variant_id, sku, name, quantity, unit_amount, tax_code }] summed and sorted by SKU, currency, amount, hash }. p_currency null: that of the variants, which must be one. SHINV, SHCUR, SHNIC.';
 
 
 CREATE OR REPLACE FUNCTION private.problem_of_items(p_message text)

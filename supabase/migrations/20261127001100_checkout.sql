@@ -83,7 +83,7 @@ begin
   select
     jsonb_agg(jsonb_build_object(
       'variant_id', c.variant_id, 'sku', c.sku, 'name', c.name, 'quantity', c.quantity,
-      'unit_amount', c.unit_amount
+      'unit_amount', c.unit_amount, 'tax_code', c.tax_code
     ) order by c.sku collate "C") as lines,
     array_agg(distinct c.currency) as currencies,
     min(c.quantity_min) as quantity_min,
@@ -91,7 +91,7 @@ begin
     sum(c.unit_amount * c.quantity) as amount
   into v_cart
   from (
-    select v.id as variant_id, w.sku, coalesce(p_currency, v.currency) as currency,
+    select v.id as variant_id, w.sku, p.tax_code, coalesce(p_currency, v.currency) as currency,
       private.price_in(v, coalesce(p_currency, v.currency)) as unit_amount,
       private.variant_name(p.name, v.color, v.size) as name,
       sum(w.quantity) as quantity, min(w.quantity) as quantity_min
@@ -122,7 +122,8 @@ end;
 $$;
 comment on function private.price_lines(jsonb, text) is
   'Today''s names and prices of [{ variant_id, sku, quantity }], the SKU as the caller calls it: { lines: '
-  '[{ variant_id, sku, name, quantity, unit_amount }] summed and sorted by SKU, currency, amount, hash }. '
+  '[{ variant_id, sku, name, quantity, unit_amount, tax_code }] summed and sorted by SKU, currency, amount, '
+  'hash }. '
   'p_currency null: that of the variants, which must be one. SHINV, SHCUR, SHNIC.';
 
 create function private.price_cart(
@@ -312,6 +313,7 @@ create table public.shipping_rates (
   countries text[],
   delivery_days_min integer,
   delivery_days_max integer,
+  tax_code text,
   sort_order integer not null default 100,
   active boolean not null default true,
   created_at timestamptz not null default now(),
@@ -319,6 +321,7 @@ create table public.shipping_rates (
   constraint shipping_rates_name_visible check (private.one_line(name) is not null),
   constraint shipping_rates_currency_format check (currency ~ '^[a-z]{3}$'),
   constraint shipping_rates_amount_at_stripe check (private.amount_problem(amount, currency) is null),
+  constraint shipping_rates_tax_code_format check (tax_code ~ '^txcd_[0-9]{8}$'),
   constraint shipping_rates_countries_format
     check (array_to_string(countries, ',') ~ '^[A-Z]{2}(,[A-Z]{2})*$'),
   constraint shipping_rates_delivery_days_ordered check (
@@ -332,6 +335,9 @@ comment on column public.shipping_rates.countries is
   'Null: for every country. Stripe''s page cannot tie a rate to the address that is entered there, so a page '
   'offers only rates that hold for every country that it delivers to: the one that was asked for, else all '
   'of SHIPPING_COUNTRIES, else those of the first rate.';
+comment on column public.shipping_rates.tax_code is
+  'What delivery is for taxes, of https://docs.stripe.com/tax/tax-codes, say txcd_92010001; null: the '
+  'account''s default at Stripe.';
 comment on constraint shipping_rates_amount_at_stripe on public.shipping_rates is
   'An amount that Stripe takes in this currency: private.amount_problem() says why it is not.';
 create index shipping_rates_offer_idx on public.shipping_rates (currency, sort_order) where active;
@@ -352,7 +358,8 @@ declare
 begin
   select jsonb_agg(jsonb_build_object(
     'id', r.id, 'name', r.name, 'amount', r.amount, 'countries', r.countries,
-    'delivery_days_min', r.delivery_days_min, 'delivery_days_max', r.delivery_days_max
+    'delivery_days_min', r.delivery_days_min, 'delivery_days_max', r.delivery_days_max,
+    'tax_code', r.tax_code
   ) order by r.sort_order, r.amount, r.id)
   into v_rates
   from public.shipping_rates r
@@ -410,7 +417,7 @@ begin
       select jsonb_agg(jsonb_build_object(
         'sku', i.sku, 'name', i.name, 'description', p.description,
         'image_url', coalesce(v.image_url, p.image_url),
-        'quantity', i.quantity, 'unit_amount', i.unit_amount
+        'quantity', i.quantity, 'unit_amount', i.unit_amount, 'tax_code', i.tax_code
       ) order by i.sku collate "C")
       from public.order_items i
       join public.product_variants v on v.id = i.variant_id
@@ -470,10 +477,12 @@ begin
   )
   into v_cart
   from public.order_items i where i.order_id = p_order_id;
-  update public.order_items i set unit_amount = l.unit_amount, name = l.name
-  from jsonb_to_recordset(v_cart -> 'lines') as l (variant_id uuid, name text, unit_amount bigint)
+  update public.order_items i set unit_amount = l.unit_amount, name = l.name, tax_code = l.tax_code
+  from jsonb_to_recordset(v_cart -> 'lines') as l (
+    variant_id uuid, name text, unit_amount bigint, tax_code text
+  )
   where i.order_id = p_order_id and i.variant_id = l.variant_id
-    and (i.unit_amount, i.name) is distinct from (l.unit_amount, l.name);
+    and (i.unit_amount, i.name, i.tax_code) is distinct from (l.unit_amount, l.name, l.tax_code);
   update public.orders set
     attempt = attempt + 1,
     session_expires_at = now() + make_interval(secs => p_session_seconds),
@@ -755,10 +764,10 @@ begin
     private.offered_shipping_rates(p_cart ->> 'currency', p_cart ->> 'asked_country'),
     p_cart ->> 'asked_currency', p_cart ->> 'asked_country'
   ) returning id into v_order_id;
-  insert into public.order_items (order_id, variant_id, sku, name, quantity, unit_amount)
-  select v_order_id, l.variant_id, l.sku, l.name, l.quantity, l.unit_amount
+  insert into public.order_items (order_id, variant_id, sku, name, quantity, unit_amount, tax_code)
+  select v_order_id, l.variant_id, l.sku, l.name, l.quantity, l.unit_amount, l.tax_code
   from jsonb_to_recordset(p_cart -> 'lines') as l (
-    variant_id uuid, sku text, name text, quantity integer, unit_amount bigint
+    variant_id uuid, sku text, name text, quantity integer, unit_amount bigint, tax_code text
   );
   update public.order_risk set velocity_mode = p_velocity_mode, three_d_secure = p_risk ->> 'three_d_secure'
   where order_id = v_order_id;

@@ -76,6 +76,7 @@ export const checkoutShape: Shape<Checkout> = {
       countries: "null",
       delivery_days_min: "null",
       delivery_days_max: "null",
+      tax_code: "null",
     },
   },
   items: {
@@ -86,6 +87,7 @@ export const checkoutShape: Shape<Checkout> = {
       image_url: "null",
       quantity: "set",
       unit_amount: "set",
+      tax_code: "null",
     },
   },
   session: { orNull: { id: "set", url: "null", status: "set", expires_at: "set" } },

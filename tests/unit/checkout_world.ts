@@ -40,6 +40,7 @@ export function checkoutOf(changes: Partial<Checkout> = {}): Checkout {
       image_url: "/store/images/oxford-shirt.svg",
       quantity: 2,
       unit_amount: 12_900,
+      tax_code: null,
     }],
     session: null,
     ...changes,

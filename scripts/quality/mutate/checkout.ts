@@ -9,6 +9,7 @@ const tests = files(
   "accounts",
   "amounts",
   "velocity_pages",
+  "currencies",
 );
 
 /** Mistakes at the till. */
@@ -30,8 +31,8 @@ export const checkoutMutants: Mutant[] = [
   {
     name: "checkout: a reopened order keeps its old prices",
     file: "supabase/schemas/checkout/checkout.sql",
-    find: "update public.order_items i set unit_amount = l.unit_amount, name = l.name",
-    replace: "update public.order_items i set name = l.name",
+    find: "update public.order_items i set unit_amount = l.unit_amount, name = l.name, tax_code = l.tax_code",
+    replace: "update public.order_items i set name = l.name, tax_code = l.tax_code",
     tests: tests,
   },
   {

@@ -51,6 +51,16 @@ function checkMode(params: SessionCreate): void {
   if (params.customer !== undefined && params.customer_creation !== undefined) {
     throw invalidRequest("`customer_creation` can not be set when `customer` is given.", "customer_creation");
   }
+  if (
+    params.customer !== undefined && params.tax_id_collection?.enabled === true &&
+    params.customer_update?.name !== "auto"
+  ) {
+    throw invalidRequest(
+      "Tax ID collection requires updating business name on the customer. To enable tax ID collection for an " +
+        "existing customer, please set `customer_update[name]` to `auto`.",
+      "tax_id_collection",
+    );
+  }
   if (params.customer === undefined && params.customer_update !== undefined) {
     throw invalidRequest("`customer_update` can only be used with `customer`.", "customer_update");
   }
@@ -227,6 +237,12 @@ export function createSession(context: Context, params: SessionCreate): Stripe.C
     submit_type: params.submit_type ?? null,
     subscription: null,
     success_url: params.success_url ?? null,
+    ...(params.tax_id_collection === undefined ? {} : {
+      tax_id_collection: {
+        enabled: params.tax_id_collection.enabled,
+        required: params.tax_id_collection.required ?? "never",
+      },
+    }),
     total_details: null,
     ui_mode: "hosted_page",
     url: `${context.baseUrl}/c/pay/${id}`,

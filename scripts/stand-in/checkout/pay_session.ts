@@ -6,6 +6,7 @@ import { checkAmount } from "../core/money.ts";
 import { type Attempt, completeChallenge, confirmIntent } from "../payments/confirm.ts";
 import { createIntent, saveIntent, sessionOfIntent } from "../payments/intents.ts";
 import { presentmentOf } from "../payments/presentment.ts";
+import { type BusinessInput, collectedBusiness } from "./business.ts";
 import { redeem } from "./discounts.ts";
 import { keepMethod, withCustomer } from "./session_customer.ts";
 import type { SessionInternals } from "./session_internals.ts";
@@ -23,6 +24,7 @@ export interface ShopperDetails {
   acceptsPromotions?: boolean;
   /** Keep the payment method for the customer's next purchase. */
   savesMethod?: boolean;
+  business?: BusinessInput;
   /** The currency to pay in, of those that the page offers; the session's own where it is left out. */
   currency?: string;
 }
@@ -74,10 +76,11 @@ function writeDetails(context: Context, { session, internals }: Prepared, detail
     savesMethod: internals.offersSaving && details.savesMethod === true,
   };
   const name = details.name ?? details.shippingName ?? null;
+  const business = collectedBusiness(session, details.business ?? {});
   const changed: Stripe.Checkout.Session = {
     ...session,
     collected_information: shippingAddress === undefined ? session.collected_information : {
-      business_name: null,
+      business_name: business.business_name,
       individual_name: null,
       shipping_details: {
         address: fullAddress(shippingAddress),
@@ -92,13 +95,12 @@ function writeDetails(context: Context, { session, internals }: Prepared, detail
     },
     customer_details: {
       address,
-      business_name: null,
+      ...business,
       email,
       individual_name: null,
       name,
       phone: session.phone_number_collection?.enabled === true ? details.phone ?? null : null,
       tax_exempt: "none",
-      tax_ids: [],
     },
   };
   const { presentment_details: _, ...total } = withTotals(context, changed, next);

@@ -14,6 +14,7 @@ import {
   required,
   type ShapeValue,
   statementDescriptor,
+  taxCode,
   text,
   timestamp,
   truth,
@@ -29,7 +30,7 @@ export const productData = map({
   description: text(40_000),
   images: list(url, 8),
   metadata,
-  tax_code: text(),
+  tax_code: taxCode,
   unit_label: text(12),
 });
 
@@ -63,7 +64,7 @@ export const shippingRateShape = {
   }, { unsupported: ["currency_options"] }),
   metadata,
   tax_behavior: oneOf("exclusive", "inclusive", "unspecified"),
-  tax_code: text(),
+  tax_code: taxCode,
   type: oneOf("fixed_amount"),
 };
 
@@ -149,6 +150,7 @@ export const sessionCreateParams = paramsOf<Stripe.Checkout.SessionCreateParams>
   shipping_options: list(map({ shipping_rate: text(), shipping_rate_data: map(shippingRateShape) }), 5),
   submit_type: oneOf("auto", "book", "donate", "pay", "subscribe"),
   success_url: url,
+  tax_id_collection: map({ enabled: required(truth), required: oneOf("if_supported", "never") }),
   ui_mode: oneOf("elements", "embedded_page", "form", "hosted_page"),
 }, {
   unsupported: [
@@ -163,7 +165,6 @@ export const sessionCreateParams = paramsOf<Stripe.Checkout.SessionCreateParams>
     "return_url",
     "setup_intent_data",
     "subscription_data",
-    "tax_id_collection",
   ],
   inert: [
     "branding_settings",

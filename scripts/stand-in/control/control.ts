@@ -25,6 +25,7 @@ import { formFromJson, type FormMap } from "../core/form.ts";
 import { newId } from "../core/ids.ts";
 import type { ApiFault, Faults } from "../delivery/faults.ts";
 import type { DeliveryQueue } from "../delivery/queue.ts";
+import { taxIdInput } from "../page/shopper_input.ts";
 import { concludeAsync, endChallenge, paySession } from "../checkout/pay_session.ts";
 import { settleBankDebit } from "../payments/confirm.ts";
 import { appealDispute, openDispute } from "../payments/disputes.ts";
@@ -104,12 +105,14 @@ const payParams = paramsOf<
   Record<
     | "account_number"
     | "address"
+    | "business_name"
     | "card"
     | "currency"
     | "email"
     | "iban"
     | "name"
     | "session"
+    | "tax_id"
     | "three_d_secure",
     unknown
   >
@@ -121,6 +124,8 @@ const payParams = paramsOf<
   account_number: text(20),
   email,
   name: text(),
+  business_name: text(150),
+  tax_id: taxIdInput,
   address,
   three_d_secure: oneOf("fail", "pass"),
 });
@@ -289,6 +294,10 @@ export class ControlApi {
           shippingName: name,
           shippingAddress: place,
           acceptsTerms: true,
+          business: {
+            ...(params.business_name === undefined ? {} : { name: params.business_name }),
+            ...(params.tax_id === undefined ? {} : { taxId: params.tax_id }),
+          },
           ...(params.currency === undefined ? {} : { currency: params.currency }),
         },
         () =>

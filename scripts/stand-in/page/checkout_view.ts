@@ -3,6 +3,7 @@ import { type Html, html } from "../http/html.ts";
 import { type Context, idOf } from "../core/context.ts";
 import { MERCHANT } from "../core/merchant.ts";
 import type { SessionInternals } from "../checkout/session_internals.ts";
+import { TAX_ID_FORMATS } from "../checkout/business.ts";
 import { document, footer } from "./layout.ts";
 import { addressFields, field } from "./form_fields_view.ts";
 import { paymentSection } from "./payment_view.ts";
@@ -97,6 +98,22 @@ ${
 </fieldset>`;
 }
 
+/** Company and tax id of a business buyer; nothing where the session does not ask. */
+function businessSection(session: Stripe.Checkout.Session): Html | null {
+  if (session.tax_id_collection?.enabled !== true) return null;
+  return html`<section aria-labelledby="business-title">
+<h2 id="business-title">Purchasing as a business</h2>
+${field({ name: "business_name", label: "Business name", autocomplete: "organization", required: false })}
+<div class="field"><label for="tax_id_type">Kind of tax ID</label>
+<select id="tax_id_type" name="tax_id_type">${
+    Object.keys(TAX_ID_FORMATS).map((type) =>
+      html`<option value="${type}">${type.replace("_", " ")}</option>`
+    )
+  }</select></div>
+${field({ name: "tax_id", label: "Tax ID", autocomplete: "off", required: false })}
+</section>`;
+}
+
 /** The currencies to pay in; nothing where there is one. */
 function currencySection(session: Stripe.Checkout.Session, internals: SessionInternals): Html | null {
   const offered = offeredCurrencies(session, internals.paymentIntentData.capture_method);
@@ -169,6 +186,7 @@ ${shippingSection(context, session, internals)}
 <div data-payment ${session.amount_total === 0 ? html`hidden` : null}>${
       paymentSection(context, session, internals)
     }</div>
+${businessSection(session)}
 ${currencySection(session, internals)}
 ${consent(session)}
 <p class="message" role="alert" id="message"></p>

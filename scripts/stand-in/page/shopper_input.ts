@@ -25,6 +25,7 @@ const digits: Field<string> = {
 type FieldName =
   | "account_number"
   | "billing_address"
+  | "business_name"
   | "card"
   | "currency"
   | "email"
@@ -37,7 +38,11 @@ type FieldName =
   | "saved_method"
   | "shipping_address"
   | "shipping_name"
+  | "tax_id"
   | "terms";
+
+/** A tax id and its kind. */
+export const taxIdInput = map({ type: required(text(40)), value: required(text(40)) });
 
 const confirmParams = paramsOf<Record<FieldName, unknown>>()({
   method: required(oneOf("card", "sepa_debit", "us_bank_account")),
@@ -47,6 +52,8 @@ const confirmParams = paramsOf<Record<FieldName, unknown>>()({
   card: map({ number: required(digits), exp_month: whole(0, 99), exp_year: whole(0, 9999), cvc: text(4) }),
   iban: text(42),
   account_number: text(20),
+  business_name: text(150),
+  tax_id: taxIdInput,
   currency,
   billing_address: address,
   shipping_name: text(200),
@@ -83,6 +90,10 @@ export function readConfirmation(form: FormMap): Confirmation {
     acceptsTerms: value.terms ?? false,
     acceptsPromotions: value.promotions ?? false,
     savesMethod: value.save ?? false,
+    business: {
+      ...(value.business_name === undefined ? {} : { name: value.business_name }),
+      ...(value.tax_id === undefined ? {} : { taxId: value.tax_id }),
+    },
     ...(value.currency === undefined ? {} : { currency: value.currency }),
     ...(value.name === undefined ? {} : { name: value.name }),
     ...(value.phone === undefined ? {} : { phone: value.phone }),
@@ -139,6 +150,8 @@ const FIELDS: Record<string, string> = {
   exp_year: "card_expiry",
   number: "card_number",
   "sepa_debit[iban]": "iban",
+  business_name: "business_name",
   shipping_address: "shipping_country",
+  tax_id: "tax_id",
   "us_bank_account[account_number]": "account_number",
 };

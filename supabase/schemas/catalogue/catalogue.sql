@@ -97,17 +97,23 @@ create table public.products (
   name text not null,
   description text,
   image_url text,
+  tax_code text,
   active boolean not null default true,
   created_at timestamptz not null default now(),
   constraint products_slug_key unique (slug),
   constraint products_slug_format check (slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'),
   constraint products_name_length check (char_length(name) between 1 and 200),
   constraint products_name_visible check (private.one_line(name) is not null),
-  constraint products_description_length check (char_length(description) <= 2000)
+  constraint products_description_length check (char_length(description) <= 2000),
+  constraint products_tax_code_format check (tax_code ~ '^txcd_[0-9]{8}$')
 );
 comment on table public.products is 'A thing on sale; its sizes and colours are product_variants.';
 comment on column public.products.image_url is
   'Absolute https URL, or a path on the site of SITE_URL; either is shown on Stripe''s page too.';
+
+comment on column public.products.tax_code is
+  'What it is for taxes, of https://docs.stripe.com/tax/tax-codes, say txcd_30011000; null: the account''s '
+  'default at Stripe.';
 
 create table public.product_variants (
   id uuid primary key default gen_random_uuid(),

@@ -106,10 +106,10 @@ begin
     private.offered_shipping_rates(p_cart ->> 'currency', p_cart ->> 'asked_country'),
     p_cart ->> 'asked_currency', p_cart ->> 'asked_country'
   ) returning id into v_order_id;
-  insert into public.order_items (order_id, variant_id, sku, name, quantity, unit_amount)
-  select v_order_id, l.variant_id, l.sku, l.name, l.quantity, l.unit_amount
+  insert into public.order_items (order_id, variant_id, sku, name, quantity, unit_amount, tax_code)
+  select v_order_id, l.variant_id, l.sku, l.name, l.quantity, l.unit_amount, l.tax_code
   from jsonb_to_recordset(p_cart -> 'lines') as l (
-    variant_id uuid, sku text, name text, quantity integer, unit_amount bigint
+    variant_id uuid, sku text, name text, quantity integer, unit_amount bigint, tax_code text
   );
   update public.order_risk set velocity_mode = p_velocity_mode, three_d_secure = p_risk ->> 'three_d_secure'
   where order_id = v_order_id;

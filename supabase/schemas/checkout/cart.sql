@@ -81,7 +81,7 @@ begin
   select
     jsonb_agg(jsonb_build_object(
       'variant_id', c.variant_id, 'sku', c.sku, 'name', c.name, 'quantity', c.quantity,
-      'unit_amount', c.unit_amount
+      'unit_amount', c.unit_amount, 'tax_code', c.tax_code
     ) order by c.sku collate "C") as lines,
     array_agg(distinct c.currency) as currencies,
     min(c.quantity_min) as quantity_min,
@@ -89,7 +89,7 @@ begin
     sum(c.unit_amount * c.quantity) as amount
   into v_cart
   from (
-    select v.id as variant_id, w.sku, coalesce(p_currency, v.currency) as currency,
+    select v.id as variant_id, w.sku, p.tax_code, coalesce(p_currency, v.currency) as currency,
       private.price_in(v, coalesce(p_currency, v.currency)) as unit_amount,
       private.variant_name(p.name, v.color, v.size) as name,
       sum(w.quantity) as quantity, min(w.quantity) as quantity_min
@@ -120,7 +120,8 @@ end;
 $$;
 comment on function private.price_lines(jsonb, text) is
   'Today''s names and prices of [{ variant_id, sku, quantity }], the SKU as the caller calls it: { lines: '
-  '[{ variant_id, sku, name, quantity, unit_amount }] summed and sorted by SKU, currency, amount, hash }. '
+  '[{ variant_id, sku, name, quantity, unit_amount, tax_code }] summed and sorted by SKU, currency, amount, '
+  'hash }. '
   'p_currency null: that of the variants, which must be one. SHINV, SHCUR, SHNIC.';
 
 create function private.price_cart(

@@ -38,7 +38,7 @@ begin
       select jsonb_agg(jsonb_build_object(
         'sku', i.sku, 'name', i.name, 'description', p.description,
         'image_url', coalesce(v.image_url, p.image_url),
-        'quantity', i.quantity, 'unit_amount', i.unit_amount
+        'quantity', i.quantity, 'unit_amount', i.unit_amount, 'tax_code', i.tax_code
       ) order by i.sku collate "C")
       from public.order_items i
       join public.product_variants v on v.id = i.variant_id
@@ -98,10 +98,12 @@ begin
   )
   into v_cart
   from public.order_items i where i.order_id = p_order_id;
-  update public.order_items i set unit_amount = l.unit_amount, name = l.name
-  from jsonb_to_recordset(v_cart -> 'lines') as l (variant_id uuid, name text, unit_amount bigint)
+  update public.order_items i set unit_amount = l.unit_amount, name = l.name, tax_code = l.tax_code
+  from jsonb_to_recordset(v_cart -> 'lines') as l (
+    variant_id uuid, name text, unit_amount bigint, tax_code text
+  )
   where i.order_id = p_order_id and i.variant_id = l.variant_id
-    and (i.unit_amount, i.name) is distinct from (l.unit_amount, l.name);
+    and (i.unit_amount, i.name, i.tax_code) is distinct from (l.unit_amount, l.name, l.tax_code);
   update public.orders set
     attempt = attempt + 1,
     session_expires_at = now() + make_interval(secs => p_session_seconds),

@@ -129,15 +129,15 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ),
   ('public.reconciliation_drift', '{before,after}', 'text', 'retention_alert_days', 'purge_old_data()'),
   ('public.reconciliation_drift', '{kind,object_id}', 'nothing', 'retention_alert_days', 'purge_old_data()'),
-  ('public.order_items', '{sku,name}', 'nothing', 'for good', ''),
-  ('public.products', '{slug,name,description,image_url}', 'nothing', 'for good', ''),
+  ('public.order_items', '{sku,name,tax_code}', 'nothing', 'for good', ''),
+  ('public.products', '{slug,name,description,image_url,tax_code}', 'nothing', 'for good', ''),
   (
     'public.product_variants', '{sku,size,color,currency,stripe_price_id,image_url}', 'nothing', 'for good',
     ''
   ),
   ('public.variant_prices', '{currency}', 'nothing', 'for good', ''),
   ('public.inventory_reservations', '{status}', 'nothing', 'for good', ''),
-  ('public.shipping_rates', '{name,currency,countries}', 'nothing', 'for good', ''),
+  ('public.shipping_rates', '{name,currency,countries,tax_code}', 'nothing', 'for good', ''),
   ('public.stripe_webhook_ips', '{address}', 'nothing', 'as Stripe publishes them', ''),
   (
     'private.jobs', '{payload,last_error}', 'text', 'the retention of its kind',

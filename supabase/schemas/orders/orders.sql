@@ -236,6 +236,7 @@ create table public.order_items (
   name text not null,
   quantity integer not null,
   unit_amount bigint not null,
+  tax_code text,
   constraint order_items_order_variant_key unique (order_id, variant_id),
   constraint order_items_quantity_not_negative check (quantity >= 0),
   constraint order_items_unit_amount_not_negative check (unit_amount >= 0)
@@ -252,6 +253,8 @@ comment on column public.order_items.quantity is
   'return_lines.exchanged_for. What became of them is in shipment_lines and return_lines.';
 comment on column public.order_items.unit_amount is
   'The price of one, in minor units of the orders currency.';
+comment on column public.order_items.tax_code is
+  'products.tax_code as it was when the attempt began; null: the account''s default at Stripe.';
 comment on column public.order_items.sku is
   'What the shopper asked for, for good: the variant may be called otherwise by now. Goods are known by '
   'variant_id.';

@@ -20,6 +20,7 @@ const rate: ShippingRate = {
   countries: null,
   delivery_days_min: 2,
   delivery_days_max: 5,
+  tax_code: "txcd_92010001",
 };
 
 const order: Checkout = {
@@ -49,6 +50,7 @@ const order: Checkout = {
     image_url: "https://cdn.example/oxford.png",
     quantity: 2,
     unit_amount: 12_900,
+    tax_code: "txcd_30011000",
   }],
   session: null,
 };
@@ -234,6 +236,17 @@ Deno.test("sessionParams() says of every amount whether tax is inside, once tax 
     const params = sessionParams({ ...order, prices_include_tax, shipping_rates: [rate] }, urls, env);
     assert.equal(params.line_items?.[0]?.price_data?.tax_behavior, behavior);
     assert.equal(params.shipping_options?.[0]?.shipping_rate_data?.tax_behavior, behavior);
+    assert.equal(params.line_items?.[0]?.price_data?.product_data?.tax_code, "txcd_30011000");
+    assert.equal(params.shipping_options?.[0]?.shipping_rate_data?.tax_code, "txcd_92010001");
+  }
+  // Of what nobody has said, the account's default at Stripe holds; and without tax there is nothing to say.
+  const plain = {
+    ...order,
+    items: [{ ...item, tax_code: null }],
+    shipping_rates: [{ ...rate, tax_code: null }],
+  };
+  for (const params of [sessionParams(plain, urls, env), sessionParams(order, urls, envOf({}))]) {
+    assert.doesNotMatch(JSON.stringify(params), /tax_code/);
   }
 });
 

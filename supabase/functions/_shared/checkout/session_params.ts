@@ -140,6 +140,7 @@ function lineItem(item: CheckoutItem, checkout: Checkout, env: SessionEnv): Line
           ? {}
           : { description: item.description }),
         ...(image === null ? {} : { images: [image] }),
+        ...taxCode(item, env),
       },
     },
   };
@@ -147,6 +148,11 @@ function lineItem(item: CheckoutItem, checkout: Checkout, env: SessionEnv): Line
 
 function taxBehavior(checkout: Checkout): "inclusive" | "exclusive" {
   return checkout.prices_include_tax ? "inclusive" : "exclusive";
+}
+
+/** What goods or delivery are for taxes; said where tax is computed, and left to the account where nobody has said. */
+function taxCode({ tax_code }: { tax_code: string | null }, env: SessionEnv): { tax_code?: string } {
+  return env.checkout.automaticTax && tax_code !== null ? { tax_code } : {};
 }
 
 function paymentIntentData(
@@ -199,6 +205,7 @@ function shippingOption(rate: ShippingRate, checkout: Checkout, env: SessionEnv)
         },
       }),
       ...(env.checkout.automaticTax ? { tax_behavior: taxBehavior(checkout) } : {}),
+      ...taxCode(rate, env),
     },
   };
 }

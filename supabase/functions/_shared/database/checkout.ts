@@ -37,6 +37,8 @@ export type CheckoutItem = {
   image_url: string | null;
   quantity: number;
   unit_amount: number;
+  /** Stripe's code of what it is for taxes; null: the account's default. */
+  tax_code: string | null;
 };
 
 /** A delivery price, in minor units of the order's currency; `countries` null: for all. */
@@ -47,6 +49,7 @@ export type ShippingRate = {
   countries: string[] | null;
   delivery_days_min: number | null;
   delivery_days_max: number | null;
+  tax_code: string | null;
 };
 
 /** An order that waits for its payment, as the Stripe session is made from it. */

@@ -227,14 +227,14 @@ isOneToOne: false
                   ]
                 },"order_items": {
                   Row: {
-                    "id": string,"name": string,"order_id": string,"quantity": number,"sku": string,"unit_amount": number,"variant_id": string
+                    "id": string,"name": string,"order_id": string,"quantity": number,"sku": string,"tax_code": string | null,"unit_amount": number,"variant_id": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "id"?: string,"name": string,"order_id": string,"quantity": number,"sku": string,"unit_amount": number,"variant_id": string
+                    "id"?: string,"name": string,"order_id": string,"quantity": number,"sku": string,"tax_code"?: string | null,"unit_amount": number,"variant_id": string
                   }
                   Update: {
-                    "id"?: string,"name"?: string,"order_id"?: string,"quantity"?: number,"sku"?: string,"unit_amount"?: number,"variant_id"?: string
+                    "id"?: string,"name"?: string,"order_id"?: string,"quantity"?: number,"sku"?: string,"tax_code"?: string | null,"unit_amount"?: number,"variant_id"?: string
                   }
                   Relationships: [
                     {
@@ -379,14 +379,14 @@ isOneToOne: false
                   ]
                 },"products": {
                   Row: {
-                    "active": boolean,"created_at": string,"description": string | null,"id": string,"image_url": string | null,"name": string,"slug": string
+                    "active": boolean,"created_at": string,"description": string | null,"id": string,"image_url": string | null,"name": string,"slug": string,"tax_code": string | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "active"?: boolean,"created_at"?: string,"description"?: string | null,"id"?: string,"image_url"?: string | null,"name": string,"slug": string
+                    "active"?: boolean,"created_at"?: string,"description"?: string | null,"id"?: string,"image_url"?: string | null,"name": string,"slug": string,"tax_code"?: string | null
                   }
                   Update: {
-                    "active"?: boolean,"created_at"?: string,"description"?: string | null,"id"?: string,"image_url"?: string | null,"name"?: string,"slug"?: string
+                    "active"?: boolean,"created_at"?: string,"description"?: string | null,"id"?: string,"image_url"?: string | null,"name"?: string,"slug"?: string,"tax_code"?: string | null
                   }
                   Relationships: [
                     
@@ -603,14 +603,14 @@ isOneToOne: false
                   ]
                 },"shipping_rates": {
                   Row: {
-                    "active": boolean,"amount": number,"countries": (string)[] | null,"created_at": string,"currency": string,"delivery_days_max": number | null,"delivery_days_min": number | null,"id": string,"name": string,"sort_order": number
+                    "active": boolean,"amount": number,"countries": (string)[] | null,"created_at": string,"currency": string,"delivery_days_max": number | null,"delivery_days_min": number | null,"id": string,"name": string,"sort_order": number,"tax_code": string | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "active"?: boolean,"amount": number,"countries"?: (string)[] | null,"created_at"?: string,"currency": string,"delivery_days_max"?: number | null,"delivery_days_min"?: number | null,"id"?: string,"name": string,"sort_order"?: number
+                    "active"?: boolean,"amount": number,"countries"?: (string)[] | null,"created_at"?: string,"currency": string,"delivery_days_max"?: number | null,"delivery_days_min"?: number | null,"id"?: string,"name": string,"sort_order"?: number,"tax_code"?: string | null
                   }
                   Update: {
-                    "active"?: boolean,"amount"?: number,"countries"?: (string)[] | null,"created_at"?: string,"currency"?: string,"delivery_days_max"?: number | null,"delivery_days_min"?: number | null,"id"?: string,"name"?: string,"sort_order"?: number
+                    "active"?: boolean,"amount"?: number,"countries"?: (string)[] | null,"created_at"?: string,"currency"?: string,"delivery_days_max"?: number | null,"delivery_days_min"?: number | null,"id"?: string,"name"?: string,"sort_order"?: number,"tax_code"?: string | null
                   }
                   Relationships: [
                     
