@@ -8,9 +8,9 @@ import type { SessionInternals, SessionLine } from "./session_internals.ts";
 export const TEST_TAX_PERCENT = 8;
 
 /** Stripe's code for what no tax is on; every other has the one rate. */
-const NONTAXABLE = "txcd_00000000";
+const UNTAXED = "txcd_00000000";
 
-type TaxedLine = SessionLine & { nontaxable: boolean };
+type TaxedLine = SessionLine & { untaxed: boolean };
 
 /** What a discount takes off a total. */
 export interface DiscountRule {
@@ -75,10 +75,10 @@ function addUp(
     ? 0
     : Math.min(subtotal, discount.amountOff ?? round(subtotal * (discount.percentOff ?? 0) / 100, step));
   const discounts = spread(off, subtotals, step);
-  const totals = lines.map(({ nontaxable, ...line }, index): LineTotals => {
+  const totals = lines.map(({ untaxed, ...line }, index): LineTotals => {
     const before = subtotals[index] ?? 0;
     const less = discounts[index] ?? 0;
-    const tax = taxed && !nontaxable ? taxOf(before - less, line.taxInclusive, step) : 0;
+    const tax = taxed && !untaxed ? taxOf(before - less, line.taxInclusive, step) : 0;
     return {
       line,
       subtotal: before,
@@ -104,7 +104,7 @@ function shippingTotals(rate: Stripe.ShippingRate, taxed: boolean, step: number)
   return {
     rate,
     amount,
-    tax: taxed && rate.tax_code !== NONTAXABLE ? taxOf(amount, rate.tax_behavior === "inclusive", step) : 0,
+    tax: taxed && rate.tax_code !== UNTAXED ? taxOf(amount, rate.tax_behavior === "inclusive", step) : 0,
   };
 }
 
@@ -132,7 +132,7 @@ export function totalsOf(
   const taxed = session.automatic_tax.enabled && internals.taxAddress !== null;
   const lines = internals.lines.map((line) => ({
     ...line,
-    nontaxable: context.store.get("product", idOf(line.price.product) ?? "")?.tax_code === NONTAXABLE,
+    untaxed: context.store.get("product", idOf(line.price.product) ?? "")?.tax_code === UNTAXED,
   }));
   return addUp(lines, discountOf(context, session), rate, taxed);
 }
