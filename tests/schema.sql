@@ -59,6 +59,9 @@ type public.limit_decision as (allowed boolean, key text, retry_after_seconds in
 type public.mail_event_outcome as (outcome text, order_id uuid);
 
 
+type public.open_object as (kind text, id text);
+
+
 type public.order_trace as (order_id uuid, number text, status text, fulfillment_status text, amount_total bigint, currency text, livemode boolean, created_at timestamp with time zone, moments trace_moment[]);
 
 
@@ -1392,7 +1395,7 @@ table public.reconciliation_drift (
   constraint reconciliation_drift_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE SET NULL
 );
 comment on table public.reconciliation_drift is 'Repairs: what Stripe knew and we did not, with the state before and after. Append-only.';
-comment on column public.reconciliation_drift.kind is 'missed_event (object_id is the event), or the kind of the object that differed: checkout_session, payment, refund, dispute.';
+comment on column public.reconciliation_drift.kind is 'missed_event (object_id is the event), or the kind of the object that differed: checkout_session, payment, refund, dispute, review.';
 CREATE INDEX reconciliation_drift_found_at_idx ON public.reconciliation_drift USING btree (found_at DESC);
 CREATE INDEX reconciliation_drift_order_id_idx ON public.reconciliation_drift USING btree (order_id);
 CREATE TRIGGER count_drift AFTER INSERT ON public.reconciliation_drift FOR EACH ROW EXECUTE FUNCTION private.count_drift();
@@ -3300,6 +3303,14 @@ CREATE OR REPLACE FUNCTION private.is_reminder(p_template text)
 comment on function private.is_reminder(p_template text) is 'Whether a mail asks to buy: it carries a link to unsubscribe, and goes to nobody who did. All others are about what the customer has bought.';
 
 
+CREATE OR REPLACE FUNCTION private.is_to_be_read(p_fact jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.is_to_be_read(p_fact jsonb) is 'Whether what an event did not tell (unread) is to be read from Stripe: what is of no order of ours is not.';
+
+
 CREATE OR REPLACE FUNCTION private.is_vouched_for(p_user_id uuid, p_email text)
  RETURNS boolean
  LANGUAGE sql
@@ -3865,6 +3876,14 @@ CREATE OR REPLACE FUNCTION private.notification_problem(n notifications, o order
 comment on function private.notification_problem(n notifications, o orders) is 'Why a mail must not be sent any more, or null: a mail is judged when it is sent, and what it says must be true then.';
 
 
+CREATE OR REPLACE FUNCTION private.object_of_event(p_payload jsonb)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.object_of_event(p_payload jsonb) is 'The object at Stripe that an event is about, snapshot or thin; null: none.';
+
+
 CREATE OR REPLACE FUNCTION private.observe_metric(p_metric text, p_labels text[], p_value double precision)
  RETURNS void
  LANGUAGE plpgsql
@@ -4224,7 +4243,7 @@ CREATE OR REPLACE FUNCTION private.queue_refreshes(p_facts jsonb, p_at timestamp
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.queue_refreshes(p_facts jsonb, p_at timestamp with time zone) is 'Reads again from Stripe, once per object and second: each dispute, refund and review, because two events of one second cannot be told apart by time; and what an event''s API version does not tell in full (unread).';
+comment on function private.queue_refreshes(p_facts jsonb, p_at timestamp with time zone) is 'Reads again from Stripe, once per object and second: each dispute, refund and review, because two events of one second cannot be told apart by time; and what an event''s API version does not tell in full, or a thin event not at all (unread; once per thin event).';
 
 
 CREATE OR REPLACE FUNCTION private.queue_refund(p_payment_id text, p_order_id uuid, p_cause text, p_source text)
@@ -5383,6 +5402,13 @@ CREATE OR REPLACE FUNCTION private.tell_finding(r private.alert_rules, f private
 comment on function private.tell_finding(r private.alert_rules, f private.alert_finding, p_key text) is 'Opens the alert of a finding, or counts it up where it is worse than what was told.';
 
 
+CREATE OR REPLACE FUNCTION private.tell_of_fact(p_fact jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.tell_of_fact(p_fact jsonb) is 'Tells staff what a fact says that is about no object: a value that nobody knows, or the health of Stripe. Events that were never generated are looked for at once.';
+
+
 CREATE OR REPLACE FUNCTION private.tell_of_refund(q refund_requests, p_job_id bigint, p_cause text)
  RETURNS void
  LANGUAGE plpgsql
@@ -6106,13 +6132,13 @@ comment on function public.list_differing_objects(p_objects jsonb) is 'Which of 
 grant execute on function public.list_differing_objects(p_objects jsonb) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.list_open_checkouts(p_limit integer)
- RETURNS text[]
- LANGUAGE sql
- STABLE SECURITY DEFINER
+CREATE OR REPLACE FUNCTION public.list_open_objects(p_since timestamp with time zone, p_limit integer)
+ RETURNS open_object[]
+ LANGUAGE plpgsql
+ SECURITY DEFINER
  SET search_path TO '';
-comment on function public.list_open_checkouts(p_limit integer) is 'Sessions that should have ended by now, or whose money is still on its way: their ids.';
-grant execute on function public.list_open_checkouts(p_limit integer) to service_role;
+comment on function public.list_open_objects(p_since timestamp with time zone, p_limit integer) is 'What may have ended without a word, however old: sessions that should have ended by now or whose money is on its way, open reviews, and payments, refunds and disputes under way that were made before p_since (the younger ones are in Stripe''s lists). At most p_limit of them, chosen at random.';
+grant execute on function public.list_open_objects(p_since timestamp with time zone, p_limit integer) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.list_unknown_events(p_event_ids text[])

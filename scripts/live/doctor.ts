@@ -5,7 +5,10 @@
 import { checkAlerts } from "./doctor/alerts.ts";
 import { checkAllowlist } from "./doctor/allowlist.ts";
 import { checkAuth } from "./doctor/auth.ts";
+import { checkBackups } from "./doctor/backups.ts";
+import { checkCatalogue } from "./doctor/catalogue.ts";
 import { checkDatabase } from "./doctor/database.ts";
+import { checkDependencies } from "./doctor/dependencies.ts";
 import { checkDeployedSecrets } from "./doctor/deployed_secrets.ts";
 import { checkEnvironment, checkWhitespace } from "./doctor/environment.ts";
 import { checkExposedSchemas } from "./doctor/exposed_schemas.ts";
@@ -17,13 +20,15 @@ import { checkPermissions } from "./doctor/permissions.ts";
 import { checkShipping } from "./doctor/shipping.ts";
 import { checkStripe } from "./doctor/stripe.ts";
 import { findSource, openSubject, type Source } from "./doctor/subject.ts";
+import { checkTerms } from "./doctor/terms.ts";
+import { checkWebhookSecrets } from "./doctor/webhook_secrets.ts";
 import { masked } from "./setup/project.ts";
 import { runTask } from "../lib/task.ts";
 
 const usage = `deno task doctor [--env .env] [--alert] [--json]
 
   --alert     send a test message to ALERT_WEBHOOK_URL
-  --json      one JSON array of { level, what, fix } instead of lines, for CI
+  --json      one JSON array of { level, name, what, fix } instead of lines, for CI; docs/doctor.md has the names
   --env       look at the project of this file; else at the stack that runs in LOCAL_DIR, the project of the
               environment, or the project of .env`;
 
@@ -67,17 +72,22 @@ export async function diagnose(source: Source, sendAlert = false): Promise<Findi
   if (Array.isArray(subject)) return [...subject, ...whitespace];
   const rest = await Promise.all([
     checkDatabase(subject),
+    checkCatalogue(subject),
+    checkBackups(subject),
     checkAuth(subject),
     checkExposedSchemas(subject),
     checkFunctions(subject),
     checkHealth(subject),
     checkStripe(subject),
     checkPermissions(subject),
+    checkWebhookSecrets(subject),
+    checkTerms(subject),
     checkAllowlist(subject),
     checkDeployedSecrets(subject),
     checkShipping(subject),
     checkAlerts(subject, sendAlert),
     checkMail(subject),
+    checkDependencies(subject),
   ]);
   return [...checkEnvironment(subject), ...whitespace, ...rest.flat()];
 }

@@ -5,10 +5,9 @@
 import { join, resolve } from "node:path";
 import type postgres from "postgres";
 import { runCommand } from "../lib/command.ts";
-import { connect } from "../lib/connection.ts";
+import { openReadOnly } from "../lib/connection.ts";
 import { TaskError } from "../lib/errors.ts";
 import { ROOT } from "../lib/paths.ts";
-import { readStackFile } from "../lib/stack_file.ts";
 import { runTask, UsageError } from "../lib/task.ts";
 import { findSource, openSubject, type Source } from "./doctor/subject.ts";
 import type { Scene } from "./pci/check.ts";
@@ -36,9 +35,6 @@ const flags = {
 } as const;
 
 const keyVariable = "PCI_SIGNING_KEY";
-
-/** How long one statement may look for card numbers in one table. */
-const statementTimeout = "15min";
 
 if (import.meta.main) {
   Deno.exit(
@@ -88,8 +84,7 @@ export async function main(
     ? found
     : { ...found, values: { ...found.values, [keyVariable]: signingKey } };
   const dir = given["LOCAL_DIR"] ?? ".local";
-  const url = source.kind === "local" ? (await readStackFile(dir))?.db_url : source.values["SUPABASE_DB_URL"];
-  await using database = openReadOnly(url);
+  await using database = openReadOnly(source.values["SUPABASE_DB_URL"]);
   const collection = await collectFrom({
     source,
     sql: await database.session(),
@@ -189,20 +184,4 @@ async function readVerified(out: string): Promise<Collection[]> {
   for (const folder of folders) problems.push(...await verifyCollection(out, folder));
   if (problems.length > 0) throw new TaskError(problems.join("\n"));
   return await readCollections(out, folders);
-}
-
-/** Opens a session that can only read; without an address there is none. */
-export function openReadOnly(url: string | undefined) {
-  const sql = url === undefined ? null : connect(url);
-  return {
-    async session(): Promise<postgres.Sql | null> {
-      if (sql === null) return null;
-      await sql.unsafe("set session characteristics as transaction read only");
-      await sql.unsafe(`set statement_timeout = '${statementTimeout}'`);
-      return sql;
-    },
-    async [Symbol.asyncDispose]() {
-      await sql?.end();
-    },
-  };
 }

@@ -13,11 +13,12 @@ import { secrets } from "./setup/secrets.ts";
 import type { Plan, SetupContext, SetupStep } from "./setup/step.ts";
 import { supabaseCli } from "./setup/supabase.ts";
 import { surplusEndpoints, webhookEndpoint } from "./setup/webhook_endpoint.ts";
-import { runTask } from "../lib/task.ts";
+import { runTask, UsageError } from "../lib/task.ts";
 
-const usage = `deno task setup [--dry-run] [--env .env]
+const usage = `deno task setup [--dry-run] [--only STEP] [--env .env]
 
   --dry-run   print what would change and change nothing
+  --only      one step alone, as the plan names it: --only functions
   --env       the functions' environment, and SUPABASE_ACCESS_TOKEN, SUPABASE_DB_URL or
               SUPABASE_DB_PASSWORD; STRIPE_SETUP_API_KEY and RESEND_SETUP_API_KEY, which the functions never get`;
 
@@ -35,6 +36,7 @@ const steps: SetupStep[] = [
 
 const flags = {
   "dry-run": { type: "boolean", default: false },
+  only: { type: "string" },
   env: { type: "string" },
   // The same where Deno runs by itself; started with npx, Node 20 takes this name for its own.
   "env-file": { type: "string" },
@@ -45,35 +47,51 @@ if (import.meta.main) {
     await runTask({
       usage,
       flags,
-      run: ({ values }) => main(values.env ?? values["env-file"] ?? ".env", values["dry-run"]),
+      run: ({ values }) => {
+        if (values.only !== undefined && !steps.some(({ name }) => name === values.only)) {
+          throw new UsageError(
+            `--only ${values.only} is none of: ${steps.map(({ name }) => name).join(", ")}`,
+          );
+        }
+        const envFile = values.env ?? values["env-file"] ?? ".env";
+        return main(envFile, { dryRun: values["dry-run"], only: values.only });
+      },
     }, Deno.args),
   );
 }
 
-async function main(envFile: string, dryRun: boolean): Promise<number> {
+/** What of the plan is carried out. */
+interface Extent {
+  dryRun: boolean;
+  /** Name of the only step; all of them where none is named. */
+  only?: string | undefined;
+}
+
+async function main(envFile: string, extent: Extent): Promise<number> {
   const project = await readProject(envFile);
   const say = (line: string) => console.log(masked(line, project.values));
   // The functions' key may not change endpoints, and need not.
   const stripeSecretKey = project.values["STRIPE_SETUP_API_KEY"] ?? project.env.stripeSecretKey;
   const stripe = createStripe({ ...project.env, stripeSecretKey });
   const context = { project, stripe, supabase: supabaseCli(project), say };
-  return await setUp(context, { dryRun });
+  return await setUp(context, extent);
 }
 
 /** Plans, prints the plan, and applies it unless it is a dry run. Returns the exit code. */
-export async function setUp(context: SetupContext, { dryRun }: { dryRun: boolean }): Promise<number> {
+export async function setUp(context: SetupContext, { dryRun, only }: Extent): Promise<number> {
   const { say } = context;
+  const planned = only === undefined ? steps : steps.filter(({ name }) => name === only);
   const { env, ref } = context.project;
   say(`Project ${ref ?? env.supabaseUrl}, Stripe in ${env.livemode ? "live" : "test"} mode, ${env.appEnv}`);
-  const outcomes = await Promise.allSettled(steps.map((step) => step.plan(context)));
+  const outcomes = await Promise.allSettled(planned.map((step) => step.plan(context)));
   const plans: { step: SetupStep; plan: Plan }[] = [];
-  for (const [at, step] of steps.entries()) {
+  for (const [at, step] of planned.entries()) {
     const outcome = outcomes[at];
     if (outcome?.status === "fulfilled") plans.push({ step, plan: outcome.value });
     say(`${step.name}:`);
     for (const line of outcome === undefined ? [] : described(outcome)) say(`  ${line}`);
   }
-  if (plans.length < steps.length) {
+  if (plans.length < planned.length) {
     say("Nothing was changed.");
     return 1;
   }

@@ -2,17 +2,20 @@
  * `deno task bench`: how close the paths that carry the load come to what they cannot do without, as a ratio (1.00 is
  * the limit itself), measured side by side in one run. Exit code 1 when a ratio is below its goal.
  */
+import { benchEvents } from "./bench/events.ts";
 import { benchJobs } from "./bench/jobs.ts";
 import { benchMails } from "./bench/mails.ts";
 import { benchPayments, type PathBench } from "./bench/payments.ts";
 import { benchRefunds } from "./bench/refunds.ts";
 import { runTask, wholeNumber } from "../lib/task.ts";
 
-const usage = `deno task bench [--orders 200] [--jobs 5000] [--finished 100000]
+const usage = `deno task bench [--orders 200] [--jobs 5000] [--finished 100000] [--quick] [--json]
 
   --orders     checkouts, webhook deliveries and refunds that are measured
   --jobs       jobs that the queue drains
-  --finished   finished jobs that lie beside those that are claimed`;
+  --finished   finished jobs that lie beside those that are claimed
+  --quick      a tenth of it all, unless said otherwise: in a minute, and rougher
+  --json       the lines as JSON`;
 
 /** What rendering a mail may cost, so that a burst is bound by the provider's rate alone. */
 const mailBudgetMs = 5;
@@ -48,10 +51,21 @@ function printLines(lines: Line[]): void {
 }
 
 const flags = {
-  orders: { type: "string", default: "200" },
-  jobs: { type: "string", default: "5000" },
-  finished: { type: "string", default: "100000" },
+  orders: { type: "string" },
+  jobs: { type: "string" },
+  finished: { type: "string" },
+  quick: { type: "boolean", default: false },
+  json: { type: "boolean", default: false },
 } as const;
+
+/** Connections that deliver at the same time. */
+const connections = [16, 64];
+
+interface Sizes {
+  orders: number;
+  jobs: number;
+  finished: number;
+}
 
 if (import.meta.main) {
   Deno.exit(
@@ -59,31 +73,47 @@ if (import.meta.main) {
       usage,
       flags,
       offline: true,
-      run: ({ values }) =>
-        bench(
-          wholeNumber("--orders", values.orders, 1),
-          wholeNumber("--jobs", values.jobs, 1),
-          wholeNumber("--finished", values.finished, 1),
-        ),
+      run: ({ values }) => {
+        const size = (name: keyof Sizes, full: number) =>
+          wholeNumber(`--${name}`, values[name] ?? String(values.quick ? full / 10 : full), 1);
+        const sizes = {
+          orders: size("orders", 200),
+          jobs: size("jobs", 5000),
+          finished: size("finished", 100_000),
+        };
+        return bench(sizes, values.json);
+      },
     }, Deno.args),
   );
 }
 
-async function bench(orders: number, jobs: number, finished: number): Promise<number> {
-  console.log(
+async function bench({ orders, jobs, finished }: Sizes, asJson: boolean): Promise<number> {
+  // With --json what is printed is the result alone.
+  const say = asJson ? console.error : console.log;
+  say(
     `Measuring ${orders} checkouts and ${orders} webhook deliveries against their SQL and Stripe calls …`,
   );
   const payments = await benchPayments(orders);
-  console.log(`Measuring ${orders} refunds of pieces against as many of an amount …`);
+  say(`Delivering the events of ${orders} orders in each way …`);
+  const events = await benchEvents(orders, connections);
+  say(`Measuring ${orders} refunds of pieces against as many of an amount …`);
   const refunds = await benchRefunds(orders);
-  console.log(`Rendering ${10 * orders} receipts …`);
+  say(`Rendering ${10 * orders} receipts …`);
   const mailMs = await benchMails(10 * orders);
-  console.log(`Measuring ${jobs} jobs against their SQL, and claiming beside ${finished} finished jobs …\n`);
+  say(`Measuring ${jobs} jobs against their SQL, and claiming beside ${finished} finished jobs …\n`);
   const queue = await benchJobs(jobs, finished);
 
   const lines: Line[] = [
     pathLine("checkout, to the payment page", payments.checkout),
     pathLine("webhook, to the paid order", payments.webhook),
+    ...events.flatMap(({ connections, insertPerSecond, alonePerSecond, togetherPerSecond }) =>
+      [["alone", alonePerSecond], ["together", togetherPerSecond]].map(([way, perSecond]) => ({
+        path: `events ${way}, ${connections} at once`,
+        ours: `${perSecond} /s`,
+        limit: `${insertPerSecond} /s`,
+        ratio: Number(perSecond) / insertPerSecond,
+      }))
+    ),
     {
       path: "refund with lines, to one without",
       ours: `${refunds.linesMs.toFixed(1)} ms`,
@@ -112,6 +142,7 @@ async function bench(orders: number, jobs: number, finished: number): Promise<nu
       ratio: queue.claimEmptyMs / queue.claimFullMs,
     },
   ];
-  printLines(lines);
+  if (asJson) console.log(JSON.stringify(lines, null, 2));
+  else printLines(lines);
   return lines.some(({ ratio, goal }) => goal !== undefined && ratio < goal) ? 1 : 0;
 }

@@ -3,9 +3,11 @@
  * with CI=true nothing is skipped.
  */
 import { ADMIN_URL_VARIABLE, startRunServer } from "../local/test_database.ts";
+import { advisories } from "./ok/advisories.ts";
 import { boundaries } from "./ok/boundaries.ts";
 import { envExample } from "./ok/env_example.ts";
 import { fileLength } from "./ok/file_length.ts";
+import { licences } from "./ok/licences.ts";
 import { mailLayout } from "./ok/mails.ts";
 import { migrationFiles, schemasEqualMigrations } from "./ok/schemas.ts";
 import { schemaSnapshot } from "./ok/schema_snapshot.ts";
@@ -47,6 +49,8 @@ const CODE: Step[] = [
 
 const STEPS: Step[] = [
   ...CODE,
+  licences,
+  advisories,
   spelling,
   secretScan,
   schemasEqualMigrations,

@@ -193,6 +193,7 @@ insert into private.job_kinds (kind, provider, max_attempts, retention, descript
   ('refresh_dispute', 'stripe', 12, '7 days', 'Reads a dispute again.'),
   ('refresh_refund', 'stripe', 12, '7 days', 'Reads a refund again.'),
   ('refresh_review', 'stripe', 12, '7 days', 'Reads a review again.'),
+  ('refresh_customer', 'stripe', 12, '7 days', 'Reads a customer again.'),
   ('refresh_checkout_session', 'stripe', 24, '7 days', 'Reads a session that an event did not tell in full.'),
   ('refresh_payment', 'stripe', 24, '7 days', 'Reads a payment that an event did not tell in full.'),
   (

@@ -753,6 +753,50 @@ comment on function private.merge_fact(jsonb, uuid, timestamptz) is
   'Merges one fact of an order, or of none yet, seen at p_at. Returns whether it is news that its order is '
   'judged by. SHINV: a fact that nobody knows.';
 
+create function private.tell_of_fact(p_fact jsonb) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_subject constant text := p_fact ->> 'subject';
+begin
+  if p_fact ->> 'fact' = 'unknown_value' then
+    perform private.raise_alert(
+      'unknown_stripe_value', 'warning',
+      format('unknown_stripe_value:%s:%s', p_fact ->> 'field', p_fact ->> 'value'), p_fact - 'fact'
+    );
+  elsif v_subject = 'event_generation_failure' then
+    -- Told once it is over, and what was not generated is not delivered later either.
+    perform private.enqueue_job(
+      'reconcile_objects', 'reconcile_objects:' || (p_fact ->> 'event_id'), '{}', now(), 20
+    );
+    perform private.raise_alert('stripe_health', 'warning', 'stripe_health:' || v_subject, p_fact - 'fact');
+  elsif (p_fact ->> 'over')::boolean then
+    update public.alerts set status = 'resolved'
+    where dedupe_key = 'stripe_health:' || v_subject and status <> 'resolved';
+  else
+    perform private.raise_alert('stripe_health', 'warning', 'stripe_health:' || v_subject, p_fact - 'fact');
+  end if;
+end;
+$$;
+comment on function private.tell_of_fact(jsonb) is
+  'Tells staff what a fact says that is about no object: a value that nobody knows, or the health of Stripe. '
+  'Events that were never generated are looked for at once.';
+
+create function private.is_to_be_read(p_fact jsonb) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  -- A thin event does not say whose its object is; any other does.
+  return p_fact ? 'event_id' or private.order_of_fact(p_fact) is not null;
+end;
+$$;
+comment on function private.is_to_be_read(jsonb) is
+  'Whether what an event did not tell (unread) is to be read from Stripe: what is of no order of ours is '
+  'not.';
+
 create type private.applied_facts as (
   applied integer,
   order_ids uuid[],
@@ -789,12 +833,9 @@ begin
     v_erased := v_order_id = any (v_locked.erased_ids)
       or (v_kind = 'customer' and private.is_erased(v_fact, null));
     r.erased := r.erased or coalesce(v_erased, false);
-    if v_kind = 'unknown_value' then
-      perform private.raise_alert(
-        'unknown_stripe_value', 'warning',
-        format('unknown_stripe_value:%s:%s', v_fact ->> 'field', v_fact ->> 'value'),
-        v_fact - 'fact'
-      );
+    if v_kind in ('unknown_value', 'stripe_health') then
+      perform private.tell_of_fact(v_fact);
+      r.applied := r.applied + (v_kind = 'stripe_health')::integer;
       continue;
     elsif v_kind in ('checkout_session', 'payment', 'payment_attempt') and v_order_id is null then
       -- Somebody else's: only these three carry our metadata, so without an order they are not ours.
@@ -803,8 +844,8 @@ begin
       -- Test and live mode are two worlds: the same id means another object there.
       continue;
     end if;
-    -- Of what is unread nothing is merged: queue_refreshes() has it read. What is of no order of ours is not.
-    r.applied := r.applied + (v_kind <> 'unread' or v_order_id is not null)::integer;
+    -- Of what is unread nothing is merged: queue_refreshes() has it read.
+    r.applied := r.applied + (v_kind <> 'unread' or private.is_to_be_read(v_fact))::integer;
     -- Of customers who never bought here nothing is kept. Should they buy later, know_customer() looks again.
     continue when v_kind = 'unread' or (v_kind = 'customer' and not exists (
       select 1 from private.stripe_customers c where c.id = v_fact ->> 'id'
@@ -913,12 +954,15 @@ begin
     v_object := case
       when v_fact ->> 'fact' in ('dispute', 'refund') then v_fact ->> 'fact'
       when v_fact ->> 'kind' = 'review' then 'review'
-      when v_unread and private.order_of_fact(v_fact) is not null then v_fact ->> 'object'
+      when v_unread and private.is_to_be_read(v_fact) then v_fact ->> 'object'
     end;
     if v_object is not null then
       perform private.enqueue_job(
         'refresh_' || v_object,
-        format('refresh_%s:%s:%s', v_object, v_fact ->> 'id', floor(extract(epoch from p_at))::bigint),
+        format(
+          'refresh_%s:%s:%s', v_object, v_fact ->> 'id',
+          coalesce(v_fact ->> 'event_id', floor(extract(epoch from p_at))::bigint::text)
+        ),
         jsonb_build_object(v_object || '_id', v_fact ->> 'id'),
         -- A few seconds later, so that one reading serves all events of the same second; at once, and before
         -- the mails, where the event did not tell it all.
@@ -931,10 +975,22 @@ end;
 $$;
 comment on function private.queue_refreshes(jsonb, timestamptz) is
   'Reads again from Stripe, once per object and second: each dispute, refund and review, because two events '
-  'of one second cannot be told apart by time; and what an event''s API version does not tell in full '
-  '(unread).';
+  'of one second cannot be told apart by time; and what an event''s API version does not tell in full, or a '
+  'thin event not at all (unread; once per thin event).';
 
 -- From an event, or an object read from the API, to settled orders: one transaction, one round trip.
+
+create function private.object_of_event(p_payload jsonb) returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return coalesce(p_payload #>> '{data,object,id}', p_payload #>> '{related_object,id}');
+end;
+$$;
+comment on function private.object_of_event(jsonb) is
+  'The object at Stripe that an event is about, snapshot or thin; null: none.';
 
 create function private.without_secrets(p_payload jsonb) returns jsonb
 language plpgsql
@@ -1138,7 +1194,7 @@ begin
     e.stripe_created_at := p_stripe_created_at;
     e.source_ip := p_source_ip::inet;
     -- Customers who never bought here leave no trace but the event.
-    e.object_id := case when p_type not like 'customer.%' then p_payload #>> '{data,object,id}' end;
+    e.object_id := case when p_type !~ '^(v1\.)?customer\.' then private.object_of_event(p_payload) end;
     e.payload := private.without_secrets(p_payload);
     e.attempts := 0;
     e.delivery_count := p_delivered::integer;
@@ -1261,7 +1317,7 @@ begin
   end if;
   if v_outcome.order_ids is null then
     -- For the log: the caller says which order a delivery was about, whatever became of it.
-    v_outcome.order_ids := array_remove(array[private.order_of(x.p_payload #>> '{data,object,id}')], null);
+    v_outcome.order_ids := array_remove(array[private.order_of(private.object_of_event(x.p_payload))], null);
   end if;
   perform private.count_metric('webhook_deliveries', array[
     -- Only types that we listen to are counted by name: the others come with a reason to ignore them.

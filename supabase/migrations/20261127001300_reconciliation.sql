@@ -108,7 +108,7 @@ comment on table public.reconciliation_drift is
   'Repairs: what Stripe knew and we did not, with the state before and after. Append-only.';
 comment on column public.reconciliation_drift.kind is
   'missed_event (object_id is the event), or the kind of the object that differed: checkout_session, '
-  'payment, refund, dispute.';
+  'payment, refund, dispute, review.';
 create index reconciliation_drift_found_at_idx on public.reconciliation_drift (found_at desc);
 create index reconciliation_drift_order_id_idx on public.reconciliation_drift (order_id);
 create trigger refuse_change before update on public.reconciliation_drift
@@ -294,22 +294,47 @@ comment on function public.list_differing_objects(jsonb) is
   'state: their ids.';
 grant execute on function public.list_differing_objects(jsonb) to service_role;
 
-create function public.list_open_checkouts(p_limit integer) returns text[]
-language sql
-stable
+create type public.open_object as (kind text, id text);
+comment on type public.open_object is
+  'Something that is not at its end as far as we know: checkout_session, payment, refund, dispute or review, '
+  'and its id at Stripe.';
+
+create function public.list_open_objects(p_since timestamptz, p_limit integer) returns public.open_object[]
+language plpgsql
+volatile
 security definer
 set search_path = ''
 as $$
-  select array(
-    select cs.id
-    from public.checkout_sessions cs
-    where (cs.status = 'open' and cs.expires_at < now())
-      or (cs.status = 'complete' and cs.payment_status = 'unpaid' and not cs.async_payment_failed
-        and cs.created_at > now() - interval '30 days')
-    order by cs.created_at
+begin
+  return array(
+    select row(x.kind, x.id)::public.open_object
+    from (
+      select 'checkout_session' as kind, cs.id
+      from public.checkout_sessions cs
+      where (cs.status = 'open' and cs.expires_at < now())
+        or (cs.status = 'complete' and cs.payment_status = 'unpaid' and not cs.async_payment_failed)
+      union all
+      select 'payment', p.id from public.payments p
+      where p.status in ('processing', 'requires_capture') and p.created_at < p_since
+      union all
+      select 'refund', r.id from public.refunds r
+      where r.status in ('pending', 'requires_action') and r.created_at < p_since
+      union all
+      select 'dispute', d.id from public.disputes d
+      where d.status not in ('won', 'lost', 'warning_closed', 'prevented') and d.created_at < p_since
+      union all
+      -- No list of Stripe's has them by time, so they are open objects from the start.
+      select 'review', f.source_id from public.fraud_signals f
+      where f.kind = 'review' and f.open and f.source_id is not null
+    ) x
+    -- Where there are more than can be looked at, each has its turn.
+    order by random()
     limit p_limit
-  )
+  );
+end;
 $$;
-comment on function public.list_open_checkouts(integer) is
-  'Sessions that should have ended by now, or whose money is still on its way: their ids.';
-grant execute on function public.list_open_checkouts(integer) to service_role;
+comment on function public.list_open_objects(timestamptz, integer) is
+  'What may have ended without a word, however old: sessions that should have ended by now or whose money is '
+  'on its way, open reviews, and payments, refunds and disputes under way that were made before p_since (the '
+  'younger ones are in Stripe''s lists). At most p_limit of them, chosen at random.';
+grant execute on function public.list_open_objects(timestamptz, integer) to service_role;

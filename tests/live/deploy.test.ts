@@ -1,19 +1,32 @@
-/** What deploys is what runs: the official CLI's uploads alone check and boot on the hosted runtime's Deno and on ours. */
+/**
+ * What deploys is what was tested: setup's step and the official CLI upload one file per function, which has everything
+ * in the versions of deno.lock, and which boots on the hosted runtime's Deno and on ours.
+ */
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { defaultFunctionEnv } from "../../scripts/local/function_env.ts";
 import { makeKeys } from "../../scripts/local/keys.ts";
 import { TextLineStream } from "../../scripts/lib/lines.ts";
+import { runCommand } from "../../scripts/lib/command.ts";
 import { npmProgram } from "../../scripts/lib/npm_program.ts";
-import { runSupabase } from "../../scripts/lib/supabase_cli.ts";
+import { deploymentArchive } from "../../scripts/live/bundle.ts";
+import { sha256 } from "../../scripts/live/pci/check.ts";
+import { bundleFunctions, functionNames } from "../../scripts/live/setup/bundle.ts";
+import { functions } from "../../scripts/live/setup/functions.ts";
+import type { SetupContext } from "../../scripts/live/setup/step.ts";
+import { supabaseCli } from "../../scripts/live/setup/supabase.ts";
 import { supabaseCliMissing } from "../../scripts/quality/ok/supabase_cli.ts";
 import { startManagementApi, type Upload } from "../support/management_api.ts";
+import { nonEmpty } from "../support/non_empty.ts";
 import { skipWithout } from "../support/optional_tool.ts";
 import { SUPABASE_DIR } from "../../scripts/lib/paths.ts";
 
 /** The level of Deno that the hosted runtime is compatible with. */
 const HOSTED_VERSION = "2.1.14";
 const HOSTED_DENO = `deno@${HOSTED_VERSION}`;
+
+/** Supabase takes 5 MB at a time with --use-api. */
+const uploadLimit = 5_000_000;
 
 const root = dirname(SUPABASE_DIR);
 const hostedCache = await cacheOfItsOwn(`deno-${HOSTED_VERSION}`);
@@ -36,30 +49,24 @@ const folder = await Deno.makeTempDir({ prefix: "kct-deploy-" });
 Deno.test.afterAll(() => Deno.remove(folder, { recursive: true }));
 
 Deno.test({
-  name: "functions deploy uploads every function with its import map, without JWT verification",
+  name: "setup uploads every function as one file, without an import map and without JWT verification",
   ignore,
   async fn() {
     await using api = await startManagementApi();
-    const args = [
-      "functions",
-      "deploy",
-      "--yes",
-      "--use-api",
-      `--remote=${"a".repeat(20)}`,
-      "--profile",
-      api.profile,
-    ];
-    const output = await runSupabase(args, root, { SUPABASE_ACCESS_TOKEN: `sbp_${"0".repeat(40)}` });
-    assert.ok(output.success, output.stderr);
+    const values = { SUPABASE_ACCESS_TOKEN: `sbp_${"0".repeat(40)}`, SUPABASE_PROFILE: api.profile };
+    const project = { values, ref: "a".repeat(20) };
+    const plan = await functions.plan({ project, supabase: supabaseCli(project) } as unknown as SetupContext);
+    assert.equal(api.uploads.length, 0);
+    await plan.apply();
     assert.deepEqual(api.uploads.map((upload) => upload.slug).sort(), await functionNames());
     assert.deepEqual(api.released.map((released) => released.slug).sort(), await functionNames());
-    for (const { slug, metadata } of api.uploads) {
-      assert.deepEqual(metadata, {
-        ...metadata,
-        entrypoint_path: `supabase/functions/${slug}/index.ts`,
-        import_map_path: "supabase/functions/deno.json",
-        verify_jwt: false,
-      });
+    for (const { slug, metadata, files } of api.uploads) {
+      const path = `supabase/functions/${slug}/index.js`;
+      assert.deepEqual([...files.keys()], [path]);
+      assert.deepEqual(metadata, { ...metadata, entrypoint_path: path, verify_jwt: false });
+      assert.equal(metadata.import_map_path ?? "", "");
+      const size = files.get(path)?.length ?? 0;
+      assert.ok(size < uploadLimit, `${slug} has ${size} characters`);
     }
     uploads.push(...api.uploads);
     for (const upload of uploads) await unpack(upload, join(folder, upload.slug));
@@ -67,36 +74,98 @@ Deno.test({
 });
 
 Deno.test({
-  name: "the uploads carry nothing but the functions' own files",
+  name: "the uploads import nothing but Deno's own modules, and their packages are those of deno.lock",
   ignore,
-  fn() {
-    for (const upload of uploads) {
-      const strange = [...upload.files.keys()].filter((path) =>
-        path !== "supabase/functions/deno.json" && !path.startsWith("supabase/functions/_shared/") &&
-        !path.startsWith(`supabase/functions/${upload.slug}/`)
+  async fn() {
+    const lock: { npm: Record<string, unknown> } = JSON.parse(
+      await Deno.readTextFile(join(root, "deno.lock")),
+    );
+    // A package that is resolved together with others has them after its version: name@1.0.0_other@2.0.0.
+    const locked = new Set(Object.keys(lock.npm).map((key) => key.split("_")[0]));
+    for (const upload of nonEmpty(uploads)) {
+      const others = (await modulesOf(upload)).filter((specifier) => !specifier.startsWith("node:"));
+      assert.deepEqual(others.map((specifier) => specifier.split("/").at(-1)), ["index.js"], upload.slug);
+      const text = [...upload.files.values()].join();
+      const inlined = new Set(
+        [...text.matchAll(/^ *\/\/ node_modules\/\.deno\/([^/_]+)/gm)].map(([, name = ""]) =>
+          name.replace("+", "/")
+        ),
       );
-      assert.deepEqual(strange, [], upload.slug);
+      assert.ok(inlined.has(`zod@${versionOf("zod", locked)}`), `${upload.slug}: ${[...inlined]}`);
+      assert.deepEqual([...inlined].filter((name) => !locked.has(name)), [], upload.slug);
     }
   },
 });
 
 Deno.test({
-  name:
-    `each upload has all that it imports, and they pass 'deno check' on ${HOSTED_DENO} and deno@${Deno.version.deno}`,
+  name: "the archive of a deployment has what is deployed and the migrations, the same bytes each time",
   ignore,
   async fn() {
-    assert.ok(uploads.length > 0, "nothing was uploaded");
-    const texts = new Map<string, string>();
-    for (const [path, text] of uploads.flatMap((upload) => [...upload.files])) {
-      assert.equal(texts.get(path) ?? text, text, `${path} differs between uploads`);
-      texts.set(path, text);
+    const archive = await deploymentArchive(root);
+    assert.equal(await sha256(await deploymentArchive(root)), await sha256(archive));
+    const path = join(folder, "bundle.tar");
+    await Deno.writeFile(path, archive);
+    const listed = await runCommand("tar", ["-tf", path]);
+    assert.ok(listed.success, listed.stderr);
+    const names = listed.stdout.trim().split("\n");
+    assert.equal(names.filter((name) => name.startsWith("supabase/functions/")).length, uploads.length);
+    assert.ok(names.some((name) => /^supabase\/migrations\/\d{14}_\w+\.sql$/.test(name)), `${names}`);
+    const unpacked = join(folder, "unpacked");
+    await Deno.mkdir(unpacked);
+    assert.ok((await runCommand("tar", ["-xf", path, "-C", unpacked])).success);
+    for (const { slug, metadata, files } of uploads) {
+      const text = await Deno.readTextFile(join(unpacked, metadata.entrypoint_path));
+      assert.ok(text === files.get(metadata.entrypoint_path), `${slug} is what was uploaded`);
     }
+  },
+});
+
+Deno.test("nothing is bundled when deno.lock does not have what the code imports", async () => {
+  const checkout = await Deno.makeTempDir({ prefix: "kct-lock-" });
+  try {
+    for (const slug of ["a", "b"]) {
+      await write(checkout, `supabase/functions/${slug}/index.ts`, `export { z } from "zod";`);
+    }
+    await write(
+      checkout,
+      "deno.json",
+      JSON.stringify({ imports: { zod: "npm:zod@4.6.7" }, nodeModulesDir: "none" }),
+    );
+    const { npm } = JSON.parse(await Deno.readTextFile(join(root, "deno.lock")));
+    const lock = (specifiers: Record<string, string>) =>
+      write(
+        checkout,
+        "deno.lock",
+        JSON.stringify({
+          version: "5",
+          specifiers,
+          npm: { "zod@4.6.7": npm["zod@4.6.7"] },
+          workspace: { dependencies: ["npm:zod@4.6.7"] },
+        }),
+      );
+    await lock({ "npm:zod@4.6.7": "4.6.7" });
+    assert.deepEqual([...(await bundleFunctions(checkout)).keys()], ["a", "b"]);
+    await lock({});
+    await assert.rejects(
+      bundleFunctions(checkout),
+      /^SetupError: the functions cannot be bundled: .*lockfile is out of date/s,
+    );
+  } finally {
+    await Deno.remove(checkout, { recursive: true });
+  }
+});
+
+Deno.test({
+  name: `the functions' own files alone pass 'deno check' on ${HOSTED_DENO} and deno@${Deno.version.deno}`,
+  ignore,
+  async fn() {
     // One place per checkout: what passed there is not checked again while it is the same.
     const all = join(hostedCache, "uploads", root);
-    for (const upload of uploads) await unpack(upload, all);
-    // The same files, so one check speaks for each of them, once each upload is known to be complete.
-    await eachOfTwo(uploads, ({ slug }) => requireComplete(join(folder, slug), slug));
-    const slugs = uploads.map((upload) => upload.slug);
+    await Deno.remove(all, { recursive: true }).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    });
+    await copy(join(SUPABASE_DIR, "functions"), join(all, "supabase", "functions"));
+    const slugs = await functionNames();
     const programs = [await hostedDeno(), ownDeno];
     await Promise.all(programs.map((program) => check(program, all, slugs)));
   },
@@ -114,25 +183,22 @@ for (const [version, deno] of [[Deno.version.deno, () => ownDeno], [HOSTED_VERSI
   });
 }
 
-/** Every module that the entrypoint reaches, types included, is in the upload. */
-async function requireComplete(cwd: string, slug: string): Promise<void> {
+/** Every module that an upload needs, itself among them. */
+async function modulesOf({ slug, metadata }: Upload): Promise<string[]> {
   const output = await new Deno.Command(Deno.execPath(), {
-    args: [
-      "info",
-      "--json",
-      "--no-lock",
-      "--config",
-      "supabase/functions/deno.json",
-      `supabase/functions/${slug}/index.ts`,
-    ],
-    cwd,
+    args: ["info", "--json", "--no-lock", "--no-config", metadata.entrypoint_path],
+    cwd: join(folder, slug),
     stderr: "null",
   }).output();
   const { modules } = JSON.parse(new TextDecoder().decode(output.stdout)) as {
     modules: { specifier: string; error?: string }[];
   };
-  assert.ok(modules.length > 1, `${slug}: nothing was read`);
   assert.deepEqual(modules.filter((module) => module.error !== undefined), [], slug);
+  return modules.map(({ specifier }) => specifier);
+}
+
+function versionOf(name: string, locked: Set<string | undefined>): string {
+  return [...locked].find((key) => key?.startsWith(`${name}@`))?.slice(name.length + 1) ?? "";
 }
 
 async function check({ path, env }: Program, cwd: string, slugs: string[]): Promise<void> {
@@ -149,9 +215,9 @@ async function check({ path, env }: Program, cwd: string, slugs: string[]): Prom
 async function bootAndAsk(program: Program, { slug, metadata }: Upload): Promise<void> {
   const nowhere = "http://127.0.0.1:9";
   const env = defaultFunctionEnv(await makeKeys(), { api: nowhere, web: nowhere, stripe: nowhere });
-  const args = ["serve", "-A", "--no-lock", "--host", "127.0.0.1", "--port", "0"];
+  const args = ["serve", "-A", "--no-lock", "--no-config", "--no-npm", "--no-remote"];
   const server = new Deno.Command(program.path, {
-    args: [...args, "--config", metadata.import_map_path, metadata.entrypoint_path],
+    args: [...args, "--host", "127.0.0.1", "--port", "0", metadata.entrypoint_path],
     cwd: join(folder, slug),
     env: { ...program.env, ...env, NO_COLOR: "1" },
     stdin: "null",
@@ -187,19 +253,19 @@ async function bootAndAsk(program: Program, { slug, metadata }: Upload): Promise
 }
 
 async function unpack(upload: Upload, into: string): Promise<void> {
-  for (const [path, text] of upload.files) {
-    const target = join(into, path);
-    await Deno.mkdir(dirname(target), { recursive: true });
-    await Deno.writeTextFile(target, text);
+  for (const [path, text] of upload.files) await write(into, path, text);
+}
+
+async function copy(from: string, to: string): Promise<void> {
+  for await (const { name, isDirectory } of Deno.readDir(from)) {
+    if (isDirectory) await copy(join(from, name), join(to, name));
+    else await write(to, name, await Deno.readTextFile(join(from, name)));
   }
 }
 
-async function functionNames(): Promise<string[]> {
-  const names: string[] = [];
-  for await (const entry of Deno.readDir(join(SUPABASE_DIR, "functions"))) {
-    if (entry.isDirectory && !entry.name.startsWith("_")) names.push(entry.name);
-  }
-  return names.sort();
+async function write(into: string, path: string, text: string): Promise<void> {
+  await Deno.mkdir(dirname(join(into, path)), { recursive: true });
+  await Deno.writeTextFile(join(into, path), text);
 }
 
 /** The hosted runtime's Deno itself: the package's launcher would outlive it, or the other way round. */

@@ -44,7 +44,8 @@ async function onlyError(given: Record<string, string> = {}): Promise<string> {
 
 async function runDoctor(args: string[] = []): Promise<{ code: number; output: string }> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "scripts/live/doctor.ts", ...args],
+    // Deno itself would say when it waits for another process.
+    args: ["run", "-A", "--quiet", "scripts/live/doctor.ts", ...args],
     cwd: root,
     env: { LOCAL_DIR: stack.dir, NO_COLOR: "1" },
   }).output();

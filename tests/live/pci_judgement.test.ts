@@ -108,9 +108,10 @@ Deno.test("pci site: headers, plain http and a field for cards are judged, and s
 Deno.test("pci configuration: what the doctor could not see was not examined", () => {
   const judged = judgeDiagnosis([
     ok("fine"),
-    warning("not so fine", "see to it"),
+    warning("mail_off", "not so fine", "see to it"),
     unseen("the account of the key could not be read", "give it the right"),
-    error("broken", "mend it"),
+    error("function_missing", "broken", "mend it"),
+    error("rights_changed", "said by the check of rights", "mend it"),
   ]);
   assert.deepEqual(judged.facts, ["fine", "to look at: not so fine"]);
   assert.deepEqual(judged.notExamined, ["the account of the key could not be read"]);

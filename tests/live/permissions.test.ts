@@ -21,6 +21,7 @@ const neededBy: Record<string, KeyPermission> = {
   "checkout.sessions.list": "rak_checkout_session_write",
   "checkout.sessions.retrieve": "rak_checkout_session_write",
   "customers.create": "rak_customer_write",
+  "customers.retrieve": "rak_customer_write",
   "customers.update": "rak_customer_write",
   "customers.del": "rak_customer_write",
   "paymentIntents.list": "rak_payment_intent_read",

@@ -9,13 +9,11 @@ import { supabaseCliMissing } from "../../scripts/quality/ok/supabase_cli.ts";
 import { setUp } from "../../scripts/live/setup.ts";
 import { webhookUrl } from "../../supabase/functions/_shared/jobs/webhook_endpoints.ts";
 import { envLine } from "../../scripts/live/setup/env_file.ts";
-import { exposedSchemas, isExposed } from "../../scripts/live/setup/exposed_schemas.ts";
-import { judgeExposed } from "../../scripts/live/doctor/exposed_schemas.ts";
-import { functionNames } from "../../scripts/live/setup/functions.ts";
+import { functionNames } from "../../scripts/live/setup/bundle.ts";
 import { type Project, readEnvFile, readProject } from "../../scripts/live/setup/project.ts";
 import { schedule } from "../../scripts/live/setup/schedule.ts";
 import { secrets } from "../../scripts/live/setup/secrets.ts";
-import { databaseTarget, type SupabaseCli, supabaseCli } from "../../scripts/live/setup/supabase.ts";
+import { type SupabaseCli, supabaseCli } from "../../scripts/live/setup/supabase.ts";
 import { webhookEndpoint } from "../../scripts/live/setup/webhook_endpoint.ts";
 import { createStripe } from "../../supabase/functions/_shared/stripe/client.ts";
 import { stripeApiVersion } from "../../supabase/functions/_shared/stripe/api_version.ts";
@@ -88,7 +86,7 @@ function cliFor(project: Pick<Project, "values">): SupabaseCli {
 }
 
 /** Runs setup as the command does; returns its exit code and output. */
-async function run(dryRun: boolean, change: Record<string, string | undefined> = {}) {
+async function run(dryRun: boolean, change: Record<string, string | undefined> = {}, only?: string) {
   const project = await readProject(envFile);
   for (const [name, value] of Object.entries(change)) {
     if (value === undefined) delete project.values[name];
@@ -101,7 +99,7 @@ async function run(dryRun: boolean, change: Record<string, string | undefined> =
     supabase: cliFor(project),
     say: (line: string) => lines.push(line),
   };
-  const code = await setUp(context, { dryRun });
+  const code = await setUp(context, { dryRun, only });
   return { code, output: lines.join("\n"), project };
 }
 
@@ -166,6 +164,20 @@ Deno.test({
     for (const secret of [stack.secret_key, stack.stripe_secret_key, stack.stripe_webhook_secret]) {
       assert.ok(!output.includes(secret));
     }
+  },
+});
+
+Deno.test({
+  ...options,
+  name: "setup --only functions deploys them and touches nothing else",
+  fn: async () => {
+    const since = api.writes.length;
+    const { code, output } = await run(false, {}, "functions");
+    assert.equal(code, 0, output);
+    assert.match(output, /^functions:\n {2}deploy /m);
+    assert.ok(!/migrations:|secrets:/.test(output), output);
+    const strange = nonEmpty(api.writes.slice(since)).filter((call) => !call.includes("/functions"));
+    assert.deepEqual(strange, []);
   },
 });
 
@@ -343,55 +355,4 @@ Deno.test({
       await Deno.writeTextFile(envFile, file);
     }
   },
-});
-
-Deno.test({
-  ...options,
-  name:
-    "setup exposes schema reporting beside what the project exposes, once, and doctor says when it is not",
-  fn: async () => {
-    // An API as PostgREST is before and after.
-    const asked: (string | null)[] = [];
-    const rest = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
-      asked.push(request.headers.get("accept-profile"));
-      return api.exposed.schemas.includes("reporting")
-        ? Response.json([])
-        : Response.json({ code: "PGRST106", message: "Invalid schema: reporting" }, { status: 406 });
-    });
-    try {
-      const project = await readProject(envFile);
-      project.env = { ...project.env, supabaseUrl: `http://127.0.0.1:${rest.addr.port}` };
-      const plan = () =>
-        exposedSchemas.plan({ project, stripe, supabase: supabaseCli(project), say: () => {} });
-      const first = await plan();
-      assert.deepEqual(first.changes, ["expose schema reporting"]);
-      assert.equal(judgeExposed(await isExposed(project.env)).level, "warning");
-      assert.equal(api.exposed.schemas, "public, graphql_public", "a plan changes nothing");
-      await first.apply();
-      assert.equal(api.exposed.schemas, "public,graphql_public,reporting");
-      assert.deepEqual((await plan()).changes, []);
-      assert.equal(judgeExposed(await isExposed(project.env)).level, "ok");
-      assert.deepEqual([...new Set(asked)], ["reporting"]);
-      delete project.values["SUPABASE_ACCESS_TOKEN"];
-      await assert.rejects(
-        first.apply(),
-        /SUPABASE_ACCESS_TOKEN .*\(dashboard, Project Settings, Data API\)/,
-      );
-    } finally {
-      await rest.shutdown();
-    }
-  },
-});
-
-Deno.test("the database's password is in no argument of the CLI", async () => {
-  const seen: string[] = [];
-  const values = {
-    SUPABASE_DB_URL: "postgresql://owner:p%40ss-w0rd@db.example:5432/postgres?sslmode=require",
-  };
-  seen.push(databaseTarget({ values, ref: null }));
-  assert.deepEqual(seen, ["--remote=postgresql://owner@db.example:5432/postgres?sslmode=require"]);
-  await assert.rejects(
-    async () => await Promise.resolve(databaseTarget({ values: { SUPABASE_DB_URL: "nonsense" }, ref: null })),
-    /SUPABASE_DB_URL is not a connection string/,
-  );
 });

@@ -92,10 +92,11 @@ export const snapshotFamilies: readonly Family[] = [
 /** Thin events, which event destinations of version 2 deliver. */
 export const thinFamilies: readonly Family[] = [
   {
-    prefixes: ["v1."],
+    prefixes: ["v1.radar.early_fraud_warning."],
     why:
-      "The notice of an object of version 1: the snapshot event of the same happening is the one that counts",
+      "Left to the reconciler, which reads Stripe's list of events: one by its id would take a permission more",
   },
+  { prefixes: ["v1."], why: "The notice of something that nobody here listens to as a snapshot either" },
   { prefixes: ["v2.core.account", "v2.core.event_destination."], why: "Connect, and pings of a destination" },
   { prefixes: ["v2.money_management."], why: "Money management: the account keeps no money for others" },
   { prefixes: ["v2.commerce."], why: "Catalogues for agents: the catalogue is in this database" },

@@ -245,17 +245,6 @@ Deno.test("the layout check finds wide lines and long functions, and counts char
   assert.deepEqual(layoutProblems("a.sql", "\n" + "-".repeat(111)), ["a.sql:2 has 111 columns; 110 fit"]);
 });
 
-Deno.test("actions of the workflows are pinned by commit", async () => {
-  const folder = new URL("../../.github/workflows/", import.meta.url);
-  const used: string[] = [];
-  for await (const { name } of Deno.readDir(folder)) {
-    const text = await Deno.readTextFile(new URL(name, folder));
-    used.push(...[...text.matchAll(/uses:\s*(\S+)/g)].map(([, action = ""]) => action));
-  }
-  assert.ok(used.length > 0);
-  for (const action of used) assert.match(action, /@[0-9a-f]{40}$/);
-});
-
 Deno.test("spelling finds a word that is none, and American prose, and lets the project's own words be", async () => {
   const root = await Deno.makeTempDir();
   try {

@@ -3,7 +3,7 @@
 /** What one `functions deploy` sent for one function. */
 export interface Upload {
   slug: string;
-  metadata: { entrypoint_path: string; import_map_path: string; verify_jwt: boolean; name: string };
+  metadata: { entrypoint_path: string; import_map_path?: string; verify_jwt: boolean; name: string };
   /** Path in the project → text. */
   files: Map<string, string>;
 }

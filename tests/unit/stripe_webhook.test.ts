@@ -150,6 +150,78 @@ Deno.test("stripe-webhook stores a thin payload as ignored, with an alert", asyn
   assert.equal(here.received[0]?.p_alerts[0]?.kind, "webhook_thin_payload");
 });
 
+Deno.test("stripe-webhook takes a thin event as a reason to read the object again", async () => {
+  const thin = (type: string, related_object?: object | null) => ({
+    id: "evt_test_thin",
+    object: "v2.core.event",
+    type,
+    created: "2026-11-08T12:00:00.000Z",
+    livemode: false,
+    ...(related_object === undefined ? {} : { related_object }),
+  });
+  const receivedOf = async (event: object) => {
+    const here = world();
+    assert.equal((await deliver(here, event)).status, 200);
+    const [received] = here.received;
+    return [received?.p_facts ?? received?.p_ignored_reason, received?.p_alerts.map(({ kind }) => kind)];
+  };
+  const unread = { fact: "unread", order_id: null, recovered_from: null, event_id: "evt_test_thin" };
+  const related = (type: string, id: string) => ({ type, id, url: `/v1/${type}s/${id}` });
+  for (
+    const [type, object, fact] of [
+      ["v1.checkout.session.completed", related("checkout.session", "cs_1"), { object: "checkout_session" }],
+      ["v1.payment_intent.succeeded", related("payment_intent", "pi_1"), { object: "payment" }],
+      ["v1.charge.refunded", related("charge", "ch_1"), { object: "charge" }],
+      ["v1.refund.failed", related("refund", "re_1"), { object: "refund" }],
+      ["v1.charge.dispute.closed", related("dispute", "dp_1"), { object: "dispute" }],
+      ["v1.review.opened", related("review", "prv_1"), { object: "review" }],
+      ["v1.customer.deleted", related("customer", "cus_1"), { object: "customer" }],
+    ] as const
+  ) {
+    const payment_id = fact.object === "payment" ? object.id : null;
+    assert.deepEqual(await receivedOf(thin(type, object)), [[{
+      ...unread,
+      ...fact,
+      id: object.id,
+      payment_id,
+    }], []]);
+  }
+  const warning = thin(
+    "v1.radar.early_fraud_warning.created",
+    related("radar.early_fraud_warning", "issfr_1"),
+  );
+  assert.deepEqual(await receivedOf(warning), ["left_to_reconciler", []]);
+  const useless: [object, string][] = [
+    [thin("v1.invoice.paid", related("invoice", "in_1")), "thin_payload"],
+    [thin("v1.charge.refunded", null), "thin_payload"],
+    [thin("v1.charge.refunded"), "thin_payload"],
+    [thin("v1.charge.refunded", { type: "charge", id: 7 }), "thin_payload"],
+    [thin("v1.constructor", related("charge", "ch_1")), "thin_payload"],
+    [thin("v2.core.event_destination.ping", related("v2.core.event_destination", "ed_1")), "thin_payload"],
+  ];
+  for (const [event, reason] of useless) {
+    assert.deepEqual(await receivedOf(event), [reason, ["webhook_thin_payload"]]);
+  }
+  const ofOthers = { ...thin("v1.charge.refunded", related("charge", "ch_1")), livemode: true };
+  assert.deepEqual(await receivedOf(ofOthers), ["other_livemode", ["webhook_other_livemode"]]);
+});
+
+Deno.test("stripe-webhook takes Stripe's word on its own health", async () => {
+  for (const [state, over] of [["firing", false], ["resolved", true]] as const) {
+    const here = world();
+    await deliver(here, {
+      id: "evt_test_health",
+      object: "v2.core.event",
+      type: `v2.core.health.api_error.${state}`,
+      created: "2026-11-08T12:00:00.000Z",
+      livemode: false,
+    });
+    assert.deepEqual(here.received[0]?.p_facts, [
+      { fact: "stripe_health", subject: "api_error", over, event_id: "evt_test_health" },
+    ]);
+  }
+});
+
 Deno.test("stripe-webhook processes an event of another API version and raises an alert", async () => {
   const here = world();
   await deliver(here, { ...await fixture("charge.succeeded"), api_version: "2025-01-27.acacia" });

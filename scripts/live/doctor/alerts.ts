@@ -15,7 +15,9 @@ export async function checkAlerts(
 ): Promise<Finding[]> {
   if (!send) return [];
   const fix = "set ALERT_WEBHOOK_URL to an address that takes a JSON POST, e.g. an incoming webhook of Slack";
-  if (env.alertWebhookUrl === null) return [error("ALERT_WEBHOOK_URL is not set", fix)];
+  if (env.alertWebhookUrl === null) {
+    return [error("alert_webhook_unset", "ALERT_WEBHOOK_URL is not set", fix)];
+  }
   try {
     const response = await doFetch(env.alertWebhookUrl, {
       method: "POST",
@@ -34,8 +36,14 @@ export async function checkAlerts(
     const answer = (await response.text()).slice(0, 100);
     return response.ok
       ? [ok("ALERT_WEBHOOK_URL took a test message: see that it has arrived")]
-      : [error(`ALERT_WEBHOOK_URL answered ${response.status} ${answer}`, fix)];
+      : [error("alert_webhook_refuses", `ALERT_WEBHOOK_URL answered ${response.status} ${answer}`, fix)];
   } catch (failure) {
-    return [error(`ALERT_WEBHOOK_URL: ${failure instanceof Error ? failure.message : "no answer"}`, fix)];
+    return [
+      error(
+        "alert_webhook_refuses",
+        `ALERT_WEBHOOK_URL: ${failure instanceof Error ? failure.message : "no answer"}`,
+        fix,
+      ),
+    ];
   }
 }

@@ -10,7 +10,11 @@ export async function checkAllowlist({ env, rpc, kind }: Subject): Promise<Findi
   if (kind === "local") {
     return env.stripeWebhookExtraIps.includes("127.0.0.1")
       ? ok("webhook allowlist lets the stand-in's deliveries in")
-      : error("the allowlist shuts out the stand-in", "add 127.0.0.1 to STRIPE_WEBHOOK_EXTRA_IPS");
+      : error(
+        "allowlist_without_stand_in",
+        "the allowlist shuts out the stand-in",
+        "add 127.0.0.1 to STRIPE_WEBHOOK_EXTRA_IPS",
+      );
   }
   const known = await rpc.getWebhookAllowlist().catch(() => null);
   if (known === null) return unseen("the allowlist could not be read", "fix the API first");
@@ -26,6 +30,7 @@ export async function checkAllowlist({ env, rpc, kind }: Subject): Promise<Findi
   if (missing.length === 0) return ok(`webhook allowlist has all ${published.length} addresses of Stripe`);
   const say = env.stripeWebhookIpMode === "enforce" ? error : warning;
   return say(
+    "allowlist_stale",
     `webhook allowlist lacks ${missing.join(", ")}`,
     "see why the daily job refresh_webhook_addresses fails; until then STRIPE_WEBHOOK_IP_MODE=report lets them in",
   );

@@ -12,10 +12,12 @@ export async function checkAuth({ env }: Subject): Promise<Finding[]> {
       headers: { apikey: secretKeyOf(env) },
       signal: AbortSignal.timeout(timeoutMs),
     });
-    if (!response.ok) return [error(`Auth does not tell its settings (${response.status})`, mendOfAuth)];
+    if (!response.ok) {
+      return [error("auth_down", `Auth does not tell its settings (${response.status})`, mendOfAuth)];
+    }
     return judgeAuth(await response.json());
   } catch {
-    return [error("Auth does not answer", mendOfAuth)];
+    return [error("auth_down", "Auth does not answer", mendOfAuth)];
   }
 }
 
@@ -26,9 +28,12 @@ export function judgeAuth(settings: { mailer_autoconfirm?: unknown }): Finding[]
   if (settings.mailer_autoconfirm !== true) {
     return [ok("Auth confirms e-mail addresses before it believes them")];
   }
-  return [warning(
-    '"Confirm email" is off (mailer_autoconfirm): anybody can sign up with anybody\'s address',
-    "switch it on (dashboard, Authentication, Sign In / Providers, Email); until then no guest order is attached " +
-      "to an account that signs up with a password",
-  )];
+  return [
+    warning(
+      "mailer_autoconfirm",
+      '"Confirm email" is off (mailer_autoconfirm): anybody can sign up with anybody\'s address',
+      "switch it on (dashboard, Authentication, Sign In / Providers, Email); until then no guest order is attached " +
+        "to an account that signs up with a password",
+    ),
+  ];
 }

@@ -19,7 +19,7 @@ export async function checkDatabase({ env, kind }: Subject): Promise<Finding[]> 
       signal: AbortSignal.timeout(timeoutMs),
     });
   } catch {
-    return [error(`the API does not answer at ${env.supabaseUrl}`, start)];
+    return [error("api_down", `the API does not answer at ${env.supabaseUrl}`, start)];
   }
   const answer: unknown = await response.json().catch(() => null);
   if (response.ok && Array.isArray(answer)) {
@@ -35,21 +35,28 @@ export async function checkDatabase({ env, kind }: Subject): Promise<Finding[]> 
 function refusal(status: number, code: string, kind: Subject["kind"]): Finding {
   if (code === "42501" || status === 403) {
     return error(
+      "secret_key_publishable",
       "the API knows the key, but it is no secret key",
       'set SUPABASE_SECRET_KEYS to {"default":"sb_secret_…"}, not to a publishable key',
     );
   }
   if (status === 401) {
     return error(
+      "secret_key_refused",
       "the API refuses the secret key",
       "copy it from the dashboard (Project Settings, API Keys) to SUPABASE_SECRET_KEYS",
     );
   }
   if (status === 404 || code === "PGRST202") {
     const command = kind === "local" ? "deno task dev --fresh" : "deno task setup";
-    return error("the database lacks check_invariants(): migrations are missing", `run '${command}'`);
+    return error(
+      "migrations_missing",
+      "the database lacks check_invariants(): migrations are missing",
+      `run '${command}'`,
+    );
   }
   return error(
+    "database_fails",
     `check_invariants() answered ${status}${code === "" ? "" : ` ${code}`}`,
     "look at the project's status and the database's log in the dashboard",
   );
@@ -64,12 +71,14 @@ function broken(rows: { invariant: string; detail: unknown }[]): Finding[] {
   if (rows.length === 0) return [ok("check_invariants() finds nothing broken")];
   const findings = rows.slice(0, shownLimit).map(({ invariant, detail }) =>
     error(
+      "invariant_broken",
       `invariant broken: ${invariant} ${JSON.stringify(detail)}`,
       "docs/operations.md, Doctor; stop fulfilling what it names until the cause is known",
     )
   );
   const more = rows.length - findings.length;
-  return more === 0
-    ? findings
-    : [...findings, error(`${more} more`, "select * from check_invariants() lists them all")];
+  return more === 0 ? findings : [
+    ...findings,
+    error("invariant_broken", `${more} more`, "select * from check_invariants() lists them all"),
+  ];
 }

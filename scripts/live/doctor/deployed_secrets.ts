@@ -22,16 +22,22 @@ export async function checkDeployedSecrets(
     ...(await differingSecrets(values, deployed)).map((name) =>
       deployed.has(name)
         ? warning(
+          "secret_differs",
           `${name} has another value in the project than here`,
           "run 'deno task setup', or correct it here",
         )
-        : error(`${name} is not set in the project`, "run 'deno task setup'")
+        : error("secret_missing", `${name} is not set in the project`, "run 'deno task setup'")
     ),
     ...emptiedSecrets(values, deployed).map((name) =>
-      warning(`${name} is empty here and set in the project`, "run 'deno task setup', which unsets it")
+      warning(
+        "secret_surplus",
+        `${name} is empty here and set in the project`,
+        "run 'deno task setup', which unsets it",
+      )
     ),
     ...unnamedSecrets(values, deployed).filter((name) => !name.startsWith("SUPABASE_")).map((name) =>
       warning(
+        "secret_unnamed",
         `${name} is set in the project and not named here`,
         "write it here, or empty it here to unset it",
       )

@@ -9,7 +9,11 @@ export async function checkExposedSchemas({ env }: Subject): Promise<Finding[]> 
     return [judgeExposed(await isExposed(env))];
   } catch {
     return [
-      error("the API does not say whether it shows schema reporting", "see what is said of the API itself"),
+      error(
+        "api_down",
+        "the API does not say whether it shows schema reporting",
+        "see what is said of the API itself",
+      ),
     ];
   }
 }
@@ -17,6 +21,7 @@ export async function checkExposedSchemas({ env }: Subject): Promise<Finding[]> 
 /** What that means for staff. */
 export function judgeExposed(exposed: boolean): Finding {
   return exposed ? ok("schema reporting is in the API") : warning(
+    "reporting_not_exposed",
     "the API does not show schema reporting: staff can read the reports in the dashboard only",
     "run 'deno task setup', or add it to the exposed schemas (dashboard, Project Settings, Data API)",
   );

@@ -21,19 +21,26 @@ export async function checkHealth(subject: Subject): Promise<Finding[]> {
       signal: AbortSignal.timeout(timeoutMs),
     });
   } catch {
-    return [error("the function health does not answer", deploy)];
+    return [error("health_down", "the function health does not answer", deploy)];
   }
   const body = await response.json().catch(() => null) as { checks?: HealthFigures["checks"] } | null;
   if (!response.headers.has("x-request-id") || body?.checks === undefined) {
-    return response.status === 404 ? [error("the function health is not deployed", deploy)] : [error(
-      `the function health does not start (${response.status})`,
-      "its log names the variable that is missing or malformed; 'deno task setup' sets them",
-    )];
+    return response.status === 404 ? [error("health_down", "the function health is not deployed", deploy)] : [
+      error(
+        "health_down",
+        `the function health does not start (${response.status})`,
+        "its log names the variable that is missing or malformed; 'deno task setup' sets them",
+      ),
+    ];
   }
   const { checks } = body;
   if (checks["database"]?.["status"] !== "ok") {
     return [
-      error("the functions do not reach the database", "look at the project's status in the dashboard"),
+      error(
+        "database_unreachable",
+        "the functions do not reach the database",
+        "look at the project's status in the dashboard",
+      ),
     ];
   }
   return [
@@ -52,10 +59,12 @@ export function judgeStaff(staff: Check, wanted: boolean): Finding[] {
   return [
     required
       ? warning(
+        "mfa_disagrees",
         "staff need a second factor although ADMIN_REQUIRE_MFA is not true, which alone never lowers it",
         "set it to true, or run in the SQL editor: update private.settings set value = 'false' where key = 'admin_require_mfa'",
       )
       : warning(
+        "mfa_disagrees",
         "staff get in without a second factor although ADMIN_REQUIRE_MFA is true",
         "run 'deno task setup'; the next call of retry-jobs turns it on",
       ),
@@ -69,16 +78,22 @@ export function judgeJobs(jobs: Check, kind: Subject["kind"], nowMs: number): Fi
     ? "the stack calls it every two seconds: wait a moment, or look at $LOCAL_DIR/logs"
     : "run 'deno task setup', which schedules it; then look at cron.job_run_details and net._http_response";
   const lastMs = Date.parse(String(jobs["last_run_at"]));
-  if (Number.isNaN(lastMs)) findings.push(error("retry-jobs has never run", callsMend));
+  if (Number.isNaN(lastMs)) findings.push(error("scheduler_never", "retry-jobs has never run", callsMend));
   else if (nowMs - lastMs > heartbeatLimitMs) {
     findings.push(
-      error(`retry-jobs has not run for ${Math.round((nowMs - lastMs) / 60_000)} minutes`, callsMend),
+      error(
+        "scheduler_silent",
+        `retry-jobs has not run for ${Math.round((nowMs - lastMs) / 60_000)} minutes`,
+        callsMend,
+      ),
     );
   }
   const dead = figure(jobs, "dead"), age = figure(jobs, "oldest_due_seconds");
-  if (dead > 0) findings.push(error(`${dead} dead jobs`, redrive));
+  if (dead > 0) findings.push(error("jobs_dead", `${dead} dead jobs`, redrive));
   if (age > queueAgeLimitSeconds) {
-    findings.push(error(`the oldest job has been due for ${Math.round(age / 60)} minutes`, callsMend));
+    findings.push(
+      error("jobs_late", `the oldest job has been due for ${Math.round(age / 60)} minutes`, callsMend),
+    );
   }
   return findings.length > 0 ? findings : [ok(`retry-jobs runs; ${figure(jobs, "due")} jobs due, none dead`)];
 }
@@ -90,32 +105,48 @@ const redrive =
 export function judgeWebhooks(webhooks: Check): Finding[] {
   const findings: Finding[] = [];
   const dead = figure(webhooks, "dead"), failed = figure(webhooks, "failed");
-  if (dead > 0) findings.push(error(`${dead} dead webhook events`, redrive));
+  if (dead > 0) findings.push(error("events_dead", `${dead} dead webhook events`, redrive));
   else if (failed > 0) {
     findings.push(
-      warning(`${failed} webhook events wait for another try`, "see last_error in webhook_events"),
+      warning(
+        "events_failed",
+        `${failed} webhook events wait for another try`,
+        "see last_error in webhook_events",
+      ),
     );
   }
   const problems = webhooks["problems"];
   if (Array.isArray(problems) && problems.includes("webhook_silence")) {
     const last = webhooks["last_delivered_at"];
-    findings.push(error(
-      `money moves and Stripe delivers nothing (last delivery: ${typeof last === "string" ? last : "never"})`,
-      "see webhook_rejections, and the endpoint's event deliveries in Stripe's dashboard",
-    ));
+    findings.push(
+      error(
+        "deliveries_silent",
+        `money moves and Stripe delivers nothing (last delivery: ${
+          typeof last === "string" ? last : "never"
+        })`,
+        "see webhook_rejections, and the endpoint's event deliveries in Stripe's dashboard",
+      ),
+    );
   }
   for (const problem of ["webhook_endpoint_disabled", "webhook_endpoint_changed"]) {
     if (Array.isArray(problems) && problems.includes(problem)) {
       findings.push(
-        warning(`the alert ${problem} is open`, "run 'deno task setup'; it closes within five minutes"),
+        warning(
+          "endpoint_alert_open",
+          `the alert ${problem} is open`,
+          "run 'deno task setup'; it closes within five minutes",
+        ),
       );
     }
   }
   if (webhooks["endpoint"] === "not_permitted") {
-    findings.push(warning(
-      "the shop's key may not read webhook endpoints: a disabled one shows only once money moves",
-      "give it that permission in Stripe's dashboard (Developers, API keys)",
-    ));
+    findings.push(
+      warning(
+        "endpoint_key_blind",
+        "the shop's key may not read webhook endpoints: a disabled one shows only once money moves",
+        "give it that permission in Stripe's dashboard (Developers, API keys)",
+      ),
+    );
   }
   return findings.length > 0 ? findings : [ok("every webhook event is applied")];
 }
@@ -125,30 +156,49 @@ function judgeRest(checks: Record<string, Check>): Finding[] {
   const degraded = (name: string) =>
     checks[name]?.["status"] !== undefined && checks[name]?.["status"] !== "ok";
   if (degraded("schedule")) {
-    findings.push(error(
-      "pg_cron's calls of retry-jobs fail",
-      "run 'deno task setup': address or key in Vault is not the project's",
-    ));
+    findings.push(
+      error(
+        "scheduler_fails",
+        "pg_cron's calls of retry-jobs fail",
+        "run 'deno task setup': address or key in Vault is not the project's",
+      ),
+    );
   }
   if (degraded("providers")) {
-    findings.push(warning(
-      "a provider (Stripe or mail) is taken for down",
-      "see its status page; calls resume by themselves",
-    ));
+    findings.push(
+      warning(
+        "provider_down",
+        "a provider (Stripe or mail) is taken for down",
+        "see its status page; calls resume by themselves",
+      ),
+    );
   }
   const drift = figure(checks["reconciliation"] ?? {}, "drift_last_hour");
   if (drift > 0) {
-    findings.push(warning(
-      `reconciliation had to fetch or repair ${drift} things within the last hour`,
-      "select * from reporting.reconciliation_drift; as a rule deliveries fail",
-    ));
+    findings.push(
+      warning(
+        "reconciliation_repairs",
+        `reconciliation had to fetch or repair ${drift} things within the last hour`,
+        "select * from reporting.reconciliation_drift; as a rule deliveries fail",
+      ),
+    );
   } else if (degraded("reconciliation")) {
-    findings.push(warning("Stripe's events have not been compared for hours", "run 'deno task reconcile'"));
+    findings.push(
+      warning(
+        "reconciliation_late",
+        "Stripe's events have not been compared for hours",
+        "run 'deno task reconcile'",
+      ),
+    );
   }
   const critical = figure(checks["alerts"] ?? {}, "critical");
   if (critical > 0) {
     findings.push(
-      warning(`${critical} critical alerts are open`, "select * from alerts where status = 'open'"),
+      warning(
+        "alerts_critical",
+        `${critical} critical alerts are open`,
+        "select * from alerts where status = 'open'",
+      ),
     );
   }
   return findings.length > 0 ? findings : [ok("schedule, providers and reconciliation")];

@@ -15,11 +15,14 @@ async function checkReports({ env, kind }: Subject): Promise<Finding[]> {
   const url = `${env.supabaseUrl}/functions/v1/mail-webhook`;
   const [secret] = env.resendWebhookSecrets;
   if (secret === undefined) {
-    return [warning(
-      "nobody hears of mails that come back",
-      `add a webhook to ${url} at Resend, with ${reportTypes.join(", ")}, and set its signing secret as ` +
-        "RESEND_WEBHOOK_SECRETS",
-    )];
+    return [
+      warning(
+        "mail_reports_off",
+        "nobody hears of mails that come back",
+        `add a webhook to ${url} at Resend, with ${reportTypes.join(", ")}, and set its signing secret as ` +
+          "RESEND_WEBHOOK_SECRETS",
+      ),
+    ];
   }
   // Signed and of no kind that is listened to: acknowledged, and nothing is changed.
   const body = new TextEncoder().encode('{"type":"doctor"}');
@@ -27,8 +30,20 @@ async function checkReports({ env, kind }: Subject): Promise<Finding[]> {
   const answer = await ask(url, { method: "POST", headers, body });
   if (answer === 200) return [ok("mail-webhook takes what RESEND_WEBHOOK_SECRETS signs")];
   return answer === 400
-    ? [error("mail-webhook does not know the secret of RESEND_WEBHOOK_SECRETS", fixOf(kind))]
-    : [error(`the function mail-webhook does not answer (${answer ?? "nothing"})`, fixOf(kind))];
+    ? [
+      error(
+        "mail_secret_unknown",
+        "mail-webhook does not know the secret of RESEND_WEBHOOK_SECRETS",
+        fixOf(kind),
+      ),
+    ]
+    : [
+      error(
+        "mail_webhook_silent",
+        `the function mail-webhook does not answer (${answer ?? "nothing"})`,
+        fixOf(kind),
+      ),
+    ];
 }
 
 /** The sender's domain at Resend, where setup's key may look: mail from one that is not verified is refused. */
@@ -58,12 +73,15 @@ async function checkDomain({ env, values }: Subject): Promise<Finding[]> {
 export function judgeDomain(domain: string, known: { name: string; status: string }[]): Finding[] {
   const found = known.find(({ name }) => domain === name || domain.endsWith(`.${name}`));
   if (found?.status === "verified") return [ok(`Resend has verified ${found.name}`)];
-  return [error(
-    found === undefined
-      ? `Resend does not know the sender's domain ${domain}`
-      : `Resend has not verified ${found.name} (${found.status})`,
-    'add the DNS records that Resend shows under Domains (SPF and DKIM), and wait for "Verified"',
-  )];
+  return [
+    error(
+      "mail_domain_unverified",
+      found === undefined
+        ? `Resend does not know the sender's domain ${domain}`
+        : `Resend has not verified ${found.name} (${found.status})`,
+      'add the DNS records that Resend shows under Domains (SPF and DKIM), and wait for "Verified"',
+    ),
+  ];
 }
 
 function fixOf(kind: Subject["kind"]): string {

@@ -36,7 +36,11 @@ export async function checkPermissions({ env, stripe, kind }: Subject): Promise<
   const url = keyCreationUrl(env.livemode);
   if (env.stripeSecretKey.startsWith("sk_")) {
     return kind === "local" ? [] : [
-      warning("STRIPE_SECRET_KEY may do everything at Stripe", `make a restricted key: ${url}`),
+      warning(
+        "stripe_key_full",
+        "STRIPE_SECRET_KEY may do everything at Stripe",
+        `make a restricted key: ${url}`,
+      ),
     ];
   }
   const missing = await refused(stripe, Object.values(probes));
@@ -46,10 +50,18 @@ export async function checkPermissions({ env, stripe, kind }: Subject): Promise<
   const extra = Object.keys(surplus).filter((_, at) => allowed[at] === false);
   return [
     ...lacking.map(({ resource, right }) =>
-      error(`the restricted key lacks "${resource}: ${right}"`, `add it in Stripe's dashboard, or ${url}`)
+      error(
+        "stripe_key_lacks",
+        `the restricted key lacks "${resource}: ${right}"`,
+        `add it in Stripe's dashboard, or ${url}`,
+      )
     ),
     ...extra.map((what) =>
-      warning(`the restricted key may also ${what}`, "take what the functions do not need")
+      warning(
+        "stripe_key_surplus",
+        `the restricted key may also ${what}`,
+        "take what the functions do not need",
+      )
     ),
     ...(untold > 0
       ? [

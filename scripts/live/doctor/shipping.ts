@@ -39,13 +39,16 @@ export function judgeShipping(rates: ActiveRate[], countries: string[]): Finding
     );
     if (hidden.length === 0) return [];
     const names = hidden.map(({ name }) => name).join(", ");
-    return [warning(
-      hidden.length < own.length
-        ? `shipping rates that only checkouts with a country are offered: ${names}`
-        : `a checkout in ${currency} without a country does not deliver to all of SHIPPING_COUNTRIES: no rate ` +
-          `covers them all (${names})`,
-      "let the storefront send the country, or widen the rates: Stripe's page ties no rate to an address",
-    )];
+    return [
+      warning(
+        "shipping_rate_hidden",
+        hidden.length < own.length
+          ? `shipping rates that only checkouts with a country are offered: ${names}`
+          : `a checkout in ${currency} without a country does not deliver to all of SHIPPING_COUNTRIES: no rate ` +
+            `covers them all (${names})`,
+        "let the storefront send the country, or widen the rates: Stripe's page ties no rate to an address",
+      ),
+    ];
   });
   return findings.length > 0 ? findings : [ok("every active shipping rate is offered")];
 }

@@ -28,7 +28,7 @@ export async function checkStripe(subject: Subject): Promise<Finding[]> {
   return [
     ok("Stripe accepts the key"),
     ...await checkAccount(subject),
-    ...judgeEndpoint(state, url, fix),
+    ...await elsewhere(subject, state, url) ?? judgeEndpoint(state, url, fix),
     await checkDeliveries(subject),
   ];
 }
@@ -37,17 +37,41 @@ function unreadable(failure: unknown): Finding {
   const refusal = stripeErrorOf(failure);
   if (refusal?.statusCode === 401) {
     return error(
+      "stripe_key_refused",
       "Stripe refuses the key",
       "copy a key from Stripe's dashboard (Developers, API keys) to STRIPE_SECRET_KEY",
     );
   }
   if (refusal?.statusCode === 403) {
     return error(
+      "stripe_key_blind",
       "the restricted key may not read webhook endpoints",
       "give it that permission in Stripe's dashboard (Developers, API keys)",
     );
   }
-  return error("Stripe does not answer", "see status.stripe.com, and STRIPE_API_BASE where it is set");
+  return error(
+    "stripe_down",
+    "Stripe does not answer",
+    "see status.stripe.com, and STRIPE_API_BASE where it is set",
+  );
+}
+
+/** Where Stripe posts instead, when nothing is at our address; null otherwise. */
+async function elsewhere(
+  { stripe }: Subject,
+  { current, surplus, disabled }: EndpointState,
+  url: string,
+): Promise<Finding[] | null> {
+  if (current !== null || surplus.length + disabled.length > 0) return null;
+  const { data } = await stripe.webhookEndpoints.list({ limit: 100 });
+  const others = data.filter((endpoint) =>
+    endpoint.status === "enabled" && endpoint.url.endsWith("/stripe-webhook")
+  );
+  return others.length === 0 ? null : [error(
+    "endpoint_elsewhere",
+    `Stripe posts to ${others.map((endpoint) => endpoint.url).join(", ")}, not to ${url}`,
+    "run 'deno task setup', which makes an endpoint for this project; disable the other when its project is gone",
+  )];
 }
 
 /** What is wrong with the endpoint at our address. */
@@ -57,7 +81,7 @@ export function judgeEndpoint(state: EndpointState, url: string, fix: string): F
     if (surplus.length === 0) {
       return [
         disabled[0] === undefined
-          ? error(`Stripe has no webhook endpoint for ${url}`, fix)
+          ? error("endpoint_missing", `Stripe has no webhook endpoint for ${url}`, fix)
           : disabledAt(disabled[0].id, fix),
       ];
     }
@@ -72,10 +96,16 @@ export function judgeEndpoint(state: EndpointState, url: string, fix: string): F
   }
   findings.push(...lackingEvents(current.id, missingEvents, fix));
   if (extraEvents.length > 0) {
-    findings.push(warning(`webhook endpoint ${current.id} also sends ${extraEvents.join(", ")}`, fix));
+    findings.push(
+      warning(
+        "endpoint_extra_events",
+        `webhook endpoint ${current.id} also sends ${extraEvents.join(", ")}`,
+        fix,
+      ),
+    );
   }
   for (const { id } of surplus) {
-    findings.push(warning(`webhook endpoint ${id} delivers to the same address`, fix));
+    findings.push(warning("endpoint_surplus", `webhook endpoint ${id} delivers to the same address`, fix));
   }
   return findings.length > 0
     ? findings
@@ -84,13 +114,16 @@ export function judgeEndpoint(state: EndpointState, url: string, fix: string): F
 
 function disabledAt(id: string, fix: string): Finding {
   return error(
+    "endpoint_disabled",
     `webhook endpoint ${id} is disabled at Stripe`,
     `${fix}, then 'deno task reconcile --since 7d' fetches what was missed`,
   );
 }
 
 function lackingEvents(id: string, events: string[], fix: string): Finding[] {
-  return events.length === 0 ? [] : [error(`webhook endpoint ${id} lacks ${events.join(", ")}`, fix)];
+  return events.length === 0
+    ? []
+    : [error("endpoint_lacks_events", `webhook endpoint ${id} lacks ${events.join(", ")}`, fix)];
 }
 
 /**
@@ -102,11 +135,13 @@ function otherVersion({ id, api_version: version }: Stripe.WebhookEndpoint, fix:
   const behind = version === null ? null : howFarBehind(version, stripeApiVersion);
   if (behind !== null) {
     return warning(
+      "endpoint_version_old",
       `webhook endpoint ${id} sends API version ${version}, ${behind} behind ${stripeApiVersion}`,
       renewal,
     );
   }
   return error(
+    "endpoint_version_unknown",
     `webhook endpoint ${id} sends API version ${version ?? "of the account"}, not ${stripeApiVersion}`,
     renewal,
   );
@@ -135,6 +170,7 @@ async function checkAccount({ stripe, env }: Subject): Promise<Finding[]> {
     if (id === named) return [ok(`STRIPE_ACCOUNT_ID is the account of the key`)];
     return [
       error(
+        "stripe_account_other",
         `STRIPE_ACCOUNT_ID is ${named}, the key belongs to ${id}`,
         "set the one that belongs to the other",
       ),
@@ -160,6 +196,7 @@ async function checkDeliveries({ stripe, rpc }: Subject): Promise<Finding> {
     if (lost.length === 0) return ok(`no event of the last ${deliveryDays} days is undelivered`);
     const count = lost.length === 100 ? "100 or more" : `${lost.length}`;
     return warning(
+      "deliveries_lost",
       `${count} events of the last ${deliveryDays} days have not arrived (${lost[0]})`,
       "see reason in webhook_rejections: invalid_signature is a secret missing from STRIPE_WEBHOOK_SECRETS; " +
         "then 'deno task reconcile --since 7d'",

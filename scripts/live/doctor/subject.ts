@@ -11,7 +11,7 @@ import { reconciliationCalls } from "../../../supabase/functions/_shared/databas
 import { webhookCalls } from "../../../supabase/functions/_shared/database/webhooks.ts";
 import { createStripe } from "../../../supabase/functions/_shared/stripe/client.ts";
 import { PROJECT_VARIABLES } from "../../lib/real_project.ts";
-import { readFunctionEnv } from "../../lib/stack_file.ts";
+import { readFunctionEnv, readStackFile } from "../../lib/stack_file.ts";
 import { projectRef, readEnvFile, SetupError } from "../setup/project.ts";
 import { error, type Finding } from "./finding.ts";
 
@@ -45,7 +45,13 @@ export async function findSource(envFile: string | null, given: Record<string, s
   const dir = given["LOCAL_DIR"] ?? ".local";
   const local = await readFunctionEnv(dir);
   if (local !== null) {
-    return { kind: "local", name: `the stack in ${dir}`, values: { ...local, ...changes(given) } };
+    const database = await readStackFile(dir);
+    const values = { ...local, ...changes(given) };
+    return {
+      kind: "local",
+      name: `the stack in ${dir}`,
+      values: database === null ? values : { ...values, SUPABASE_DB_URL: database.db_url },
+    };
   }
   if (given["SUPABASE_URL"]) {
     return { kind: "project", name: "the environment", values: given };
@@ -88,7 +94,7 @@ export function openSubject(source: Source): Subject | Finding[] {
     if (!(failure instanceof EnvError)) throw failure;
     return failure.message.split("\n").slice(1).map((line) => {
       const [variable = "", ...fix] = line.trim().split(": ");
-      return error(`${variable} is not usable`, fix.join(": "));
+      return error("variable_unusable", `${variable} is not usable`, fix.join(": "));
     });
   }
 }

@@ -1,6 +1,7 @@
 /** What `deno task doctor` says of the project. */
 import { type Check, type CheckResult, emptyResult, sha256 } from "./check.ts";
 import type { Finding } from "../doctor/finding.ts";
+import type { FindingName } from "../doctor/finding_names.ts";
 import { diagnose } from "../doctor.ts";
 
 /** The doctor's errors are findings, its warnings facts to look at; what it could not see was not examined. */
@@ -16,10 +17,20 @@ export const configuration: Check = async ({ subject }) => {
   return result;
 };
 
+/** The checks rights, dependencies and retention say these in full. */
+const ofOtherChecks: FindingName[] = [
+  "rights_changed",
+  "row_security_changed",
+  "function_open_to_all",
+  "dependency_advised",
+  "retention_off",
+];
+
 /** What a diagnosis is worth as evidence. */
 export function judgeDiagnosis(findings: Finding[]): CheckResult {
   const result = emptyResult();
-  for (const { level, what, fix, unseen } of findings) {
+  for (const { level, name, what, fix, unseen } of findings) {
+    if (name !== null && ofOtherChecks.includes(name)) continue;
     if (unseen === true) result.notExamined.push(what);
     else if (level === "error") {
       result.findings.push({ where: "deno task doctor", what: `${what} → ${fix}` });

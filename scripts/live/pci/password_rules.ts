@@ -1,7 +1,7 @@
 /** Which passwords Auth takes. */
 import { z } from "zod";
 import { type Check, emptyResult, notExamined, sha256 } from "./check.ts";
-import { managementApi } from "./management_api.ts";
+import { managementApi } from "../management_api.ts";
 
 /** PCI DSS 8.3.6. */
 const lengthMin = 12;
@@ -14,7 +14,7 @@ const settings = z.object({
 
 /** Twelve characters at least, with letters and digits. Needs SUPABASE_ACCESS_TOKEN. */
 export const passwordRules: Check = async (scene) => {
-  const api = managementApi(scene);
+  const api = Array.isArray(scene.subject) ? null : managementApi(scene.subject, scene.fetch);
   if (api === null) return notExamined("Auth's rules for passwords: set SUPABASE_ACCESS_TOKEN");
   const found = settings.parse(await api.read(`/projects/${api.ref}/config/auth`));
   const result = emptyResult();

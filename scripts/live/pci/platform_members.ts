@@ -1,13 +1,13 @@
 /** Who may open the project in Supabase's dashboard. */
 import { z } from "zod";
 import { type Check, emptyResult, notExamined, sha256 } from "./check.ts";
-import { managementApi } from "./management_api.ts";
+import { managementApi } from "../management_api.ts";
 
 const members = z.array(z.object({ user_id: z.string(), role_name: z.string(), mfa_enabled: z.boolean() }));
 
 /** Every member of the organisation has a second factor. Needs SUPABASE_ACCESS_TOKEN. */
 export const platformMembers: Check = async (scene) => {
-  const api = managementApi(scene);
+  const api = Array.isArray(scene.subject) ? null : managementApi(scene.subject, scene.fetch);
   if (api === null) return notExamined("members of the Supabase organisation: set SUPABASE_ACCESS_TOKEN");
   const project = z.object({ organization_id: z.string() }).parse(await api.read(`/projects/${api.ref}`));
   const found = members.parse(await api.read(`/organizations/${project.organization_id}/members`));

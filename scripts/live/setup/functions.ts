@@ -1,29 +1,31 @@
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { bundleFunctions, deploymentFiles } from "./bundle.ts";
 import type { SetupStep } from "./step.ts";
 import { projectTarget } from "./supabase.ts";
-import { SUPABASE_DIR } from "../../lib/paths.ts";
 
-/** Deploys every function. The CLI leaves alone what has not changed. */
+/** Deploys every function as one file. The CLI leaves alone what has not changed. */
 export const functions: SetupStep = {
   name: "functions",
   async plan({ project, supabase }) {
     const target = projectTarget(project);
+    // Now, since a lock file that does not fit should stop setup before it has changed anything.
+    const bundles = await bundleFunctions();
     return {
-      changes: (await functionNames()).map((name) =>
+      changes: [...bundles.keys()].map((name) =>
         `deploy ${name} (skipped by Supabase when it has not changed)`
       ),
       apply: async () => {
-        await supabase(["functions", "deploy", "--yes", "--use-api", target]);
+        const folder = await Deno.makeTempDir({ prefix: "kct-deploy-" });
+        try {
+          for (const [path, text] of await deploymentFiles(bundles)) {
+            await Deno.mkdir(dirname(join(folder, path)), { recursive: true });
+            await Deno.writeTextFile(join(folder, path), text);
+          }
+          await supabase(["functions", "deploy", "--yes", "--use-api", "--workdir", folder, target]);
+        } finally {
+          await Deno.remove(folder, { recursive: true });
+        }
       },
     };
   },
 };
-
-/** The folders with an entry point. */
-export async function functionNames(): Promise<string[]> {
-  const names: string[] = [];
-  for await (const entry of Deno.readDir(join(SUPABASE_DIR, "functions"))) {
-    if (entry.isDirectory && !/^[_.]|^node_modules$/.test(entry.name)) names.push(entry.name);
-  }
-  return names.sort();
-}

@@ -151,14 +151,14 @@ function alertsFor(event: Envelope, caller: Caller, judgement: Judgement, { env,
     });
     log.warn(kind, { event_id: event.id, type: event.type });
   };
-  if (event.thin) raise("webhook_thin_payload", event.type, { type: event.type });
+  if (ignored === "thin_payload") raise("webhook_thin_payload", event.type, { type: event.type });
   else if (ignored === "connected_account") {
     raise("webhook_connected_account", "any", {
       account: event.payload["account"] ?? event.payload["context"],
     });
   } else if (ignored === "other_livemode") {
     raise("webhook_other_livemode", "any", { livemode: event.livemode });
-  } else if (event.apiVersion !== stripeApiVersion) {
+  } else if (!event.thin && event.apiVersion !== stripeApiVersion) {
     raise("webhook_api_version", event.apiVersion, {
       expected: stripeApiVersion,
       received: event.apiVersion,

@@ -24,7 +24,7 @@ begin
   end if;
   if v_outcome.order_ids is null then
     -- For the log: the caller says which order a delivery was about, whatever became of it.
-    v_outcome.order_ids := array_remove(array[private.order_of(x.p_payload #>> '{data,object,id}')], null);
+    v_outcome.order_ids := array_remove(array[private.order_of(private.object_of_event(x.p_payload))], null);
   end if;
   perform private.count_metric('webhook_deliveries', array[
     -- Only types that we listen to are counted by name: the others come with a reason to ignore them.

@@ -1,5 +1,17 @@
 -- From an event, or an object read from the API, to settled orders: one transaction, one round trip.
 
+create function private.object_of_event(p_payload jsonb) returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return coalesce(p_payload #>> '{data,object,id}', p_payload #>> '{related_object,id}');
+end;
+$$;
+comment on function private.object_of_event(jsonb) is
+  'The object at Stripe that an event is about, snapshot or thin; null: none.';
+
 create function private.without_secrets(p_payload jsonb) returns jsonb
 language plpgsql
 immutable
@@ -202,7 +214,7 @@ begin
     e.stripe_created_at := p_stripe_created_at;
     e.source_ip := p_source_ip::inet;
     -- Customers who never bought here leave no trace but the event.
-    e.object_id := case when p_type not like 'customer.%' then p_payload #>> '{data,object,id}' end;
+    e.object_id := case when p_type !~ '^(v1\.)?customer\.' then private.object_of_event(p_payload) end;
     e.payload := private.without_secrets(p_payload);
     e.attempts := 0;
     e.delivery_count := p_delivered::integer;

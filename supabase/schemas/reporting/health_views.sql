@@ -52,6 +52,7 @@ left join (values
   ('signature_failures', 'A wrong secret: copy it again from the endpoint into STRIPE_WEBHOOK_SECRETS.'),
   ('stock_held', 'A rush, or somebody keeps stock from others: look at reporting.abandoned_checkouts.'),
   ('stock_leak', 'Settle the order that data names; deno task reconcile.'),
+  ('stripe_health', 'Look at Health in Stripe''s Workbench. Shoppers may try again.'),
   ('unknown_stripe_value', 'Nothing at once: tell your developer.'),
   ('unsellable_price', 'set_price() with what Stripe takes, or retire the article.'),
   ('velocity', 'Nothing: who tests cards is refused. Look at reporting.suspicious_activity.'),

@@ -108,8 +108,9 @@ export async function explore(
 }
 
 /**
- * Delivers everything again, and merges the newest facts once more past the check for duplicates. Earlier facts had
- * their turn in the state before, which differs from this one only by the newest.
+ * Does everything again, and merges the newest facts once more past the check for duplicates. Earlier facts had their
+ * turn in the state before, which differs from this one only by the newest; and a delivery of an event that was applied
+ * gets no further than the event's row, so of events too only the newest comes again.
  */
 async function checkRepeats(
   tx: Tx,
@@ -118,7 +119,8 @@ async function checkRepeats(
   orderIds: string[],
   before: string,
 ): Promise<void> {
-  const again = path.map((index) => moves[index]);
+  const again = path.map((index) => moves[index])
+    .filter((move, at) => move?.call !== "event" || at === path.length - 1);
   await tx`savepoint repeated`;
   const [row] = await tx`select search.repeat(${json(tx, again)}, ${orderIds}::uuid[]) as hash`;
   const changed = row?.["hash"] !== before ? await describe(tx, orderIds) : null;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { reconcile } from "../../../scripts/live/reconcile.ts";
 import { work } from "../../../supabase/functions/retry-jobs/worker.ts";
+import { reconcileObjects } from "../../../supabase/functions/_shared/jobs/reconcile_objects.ts";
 import { inLanes } from "../../../supabase/functions/_shared/jobs/lanes.ts";
 import { type TestStack, testStack } from "../../support/stack.ts";
 import {
@@ -184,6 +185,31 @@ Deno.test("reconcile: orders whose webhooks never came end like orders whose web
     assert.equal((await orderRow(stack, partial.order_id)).amount_refunded, 500);
   });
 
+  assert.deepEqual(await violations(stack), []);
+});
+
+Deno.test("reconcile: what is still open is looked at, however old it is", async () => {
+  await using stack = await testStack();
+  const context = jobContext(stack);
+  const { stripe } = context;
+  const disputed = await checkout(stack);
+  await pay(stack, disputed.session_id, "4000000000000259");
+  await flush(stack);
+  const [open] = await stack.sql`select id from disputes where order_id = ${disputed.order_id}`;
+  await blockWebhooks(stack);
+  await stripe.disputes.close(open?.id);
+  // Older than the lists go back, and no event tells: as if it had never been generated.
+  const since = new Date(context.now() + 60_000);
+  const look = (dryRun: boolean) =>
+    reconcileObjects(context, { runId: crypto.randomUUID(), since, budgetMs: 30_000, dryRun });
+  for (const dryRun of [true, false]) {
+    const { drift, problems } = await look(dryRun);
+    assert.deepEqual(problems, []);
+    assert.deepEqual(drift.map(({ kind, id }) => [kind, id]), [["dispute", open?.id]]);
+  }
+  assert.equal((await stack.sql`select status from disputes where id = ${open?.id}`)[0]?.status, "lost");
+  // What has ended is not asked for again.
+  assert.deepEqual(await look(false), { seen: 0, drift: [], problems: [], complete: true });
   assert.deepEqual(await violations(stack), []);
 });
 

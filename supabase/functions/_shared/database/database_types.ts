@@ -923,8 +923,8 @@ isOneToOne: false
 "list_differing_objects":
 { Args: { "p_objects": Json }; Returns: (string)[]
                            },
-"list_open_checkouts":
-{ Args: { "p_limit": number }; Returns: (string)[]
+"list_open_objects":
+{ Args: { "p_limit": number,"p_since": string }; Returns: (Database["public"]['CompositeTypes']["open_object"])[]
                            },
 "list_unknown_events":
 { Args: { "p_event_ids": (string)[] }; Returns: (string)[]
@@ -1087,6 +1087,8 @@ isOneToOne: false
                         "allowed": boolean | null,"key": string | null,"retry_after_seconds": number | null
                       },"mail_event_outcome": {
                         "outcome": string | null,"order_id": string | null
+                      },"open_object": {
+                        "kind": string | null,"id": string | null
                       },"order_trace": {
                         "order_id": string | null,"number": string | null,"status": string | null,"fulfillment_status": string | null,"amount_total": number | null,"currency": string | null,"livemode": boolean | null,"created_at": string | null,"moments": (Database["public"]['CompositeTypes']["trace_moment"])[] | null
                       },"purge_report": {

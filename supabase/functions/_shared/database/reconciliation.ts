@@ -21,6 +21,12 @@ type EventRepair = Known<Returned<"reconcile_stripe_event">, {
 }>;
 type ObjectRepair = Known<Returned<"reconcile_stripe_object">, { outcome: null; changed: boolean }>;
 
+/** Something that is not at its end as far as we know. */
+export type OpenObject = Known<Returned<"list_open_objects">[number], {
+  kind: ObjectState["kind"] | "checkout_session" | "review";
+  id: string;
+}>;
+
 export type FraudValue = Known<Returned<"get_fraud_values">[number], { item_type: string; value: string }>;
 
 export const reconciliationCalls = (call: Call) => ({
@@ -74,6 +80,7 @@ export const reconciliationCalls = (call: Call) => ({
   getLostCheckouts: (limit: number): Promise<LostCheckout[]> =>
     call("get_lost_checkouts", { p_limit: limit }),
 
-  /** Ids of sessions that should have ended by now, or whose money is still on its way. */
-  listOpenCheckouts: (limit: number): Promise<string[]> => call("list_open_checkouts", { p_limit: limit }),
+  /** What may have ended without a word, however old; of what Stripe lists by time only what is older than `since`. */
+  listOpenObjects: (since: Date, limit: number) =>
+    call("list_open_objects", { p_since: since.toISOString(), p_limit: limit }) as Promise<OpenObject[]>,
 });

@@ -14,6 +14,7 @@ import { reconcileObjectsJob } from "./reconcile_objects.ts";
 import {
   refreshCharge,
   refreshCheckoutSession,
+  refreshCustomer,
   refreshDispute,
   refreshPayment,
   refreshRefund,
@@ -39,6 +40,7 @@ const registry: Record<string, JobHandler> = {
   refresh_dispute: refreshDispute,
   refresh_refund: refreshRefund,
   refresh_review: refreshReview,
+  refresh_customer: refreshCustomer,
   refresh_checkout_session: refreshCheckoutSession,
   refresh_payment: refreshPayment,
   refresh_charge: refreshCharge,

@@ -1,7 +1,9 @@
 /**
- * Compares objects instead of events: open checkouts, and the payments, refunds and disputes of the last days. It
- * finds what even the list of events does not show, an event that was stored and lost its effect included.
+ * Compares objects instead of events: the payments, refunds and disputes of the last days, and whatever is still open,
+ * however old it is. It finds what even the list of events does not show, an event that was stored and lost its effect
+ * included. Its cost grows with what is open, and not with history.
  */
+import type Stripe from "stripe";
 import { type Reading, takeReading } from "../database/readings.ts";
 import { callStripe } from "../stripe/client.ts";
 import { readSession } from "../stripe/session.ts";
@@ -9,8 +11,9 @@ import { disputeFacts } from "../stripe_events/dispute.ts";
 import type { Fact } from "../stripe_events/facts.ts";
 import { paymentIntentFacts } from "../stripe_events/payment_intent.ts";
 import { orderIdOf } from "../stripe_events/references.ts";
+import { reviewFacts } from "../stripe_events/radar.ts";
 import { refundFacts } from "../stripe_events/refund.ts";
-import type { ObjectState } from "../database/reconciliation.ts";
+import type { ObjectState, OpenObject } from "../database/reconciliation.ts";
 import { checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import { done, type JobContext, type JobHandler } from "./outcome.ts";
 import { attempt, type Problem, throwFirst } from "./problems.ts";
@@ -46,7 +49,7 @@ interface Page {
 
 const jobSinceMs = 3 * 86_400_000;
 const pageSize = 100;
-const checkoutsPerRun = 200;
+const openPerRun = 200;
 
 /** Payload: none. */
 export const reconcileObjectsJob: JobHandler = async (_job, context) => {
@@ -72,7 +75,7 @@ export async function reconcileObjects(context: Context, options: ObjectsOptions
   const report: ObjectsReport = { seen: 0, drift: [], problems: [], complete: true };
   const created = { gte: Math.floor(options.since.getTime() / 1000) };
   const late = deadline(context, options);
-  await checkOpenCheckouts(context, options, report);
+  await checkOpenObjects(context, options, report);
 
   const list = <P extends Page>(read: (page: { limit: number; starting_after?: string }) => Promise<P>) =>
     pages(read, late, context, report);
@@ -84,13 +87,7 @@ export async function reconcileObjects(context: Context, options: ObjectsOptions
         id: intent.id,
         status: intent.status,
         amount: intent.amount_received ?? 0,
-        facts: () =>
-          takeReading(context.now, async () =>
-            paymentIntentFacts(
-              await callStripe(() =>
-                stripe.paymentIntents.retrieve(intent.id, { expand: ["latest_charge"] })
-              ),
-            )),
+        facts: () => takeReading(context.now, () => readFacts({ kind: "payment", id: intent.id }, stripe)),
       })),
       context,
       options,
@@ -143,22 +140,37 @@ function hasHappened(intent: { status: string; last_payment_error: unknown }): b
     intent.last_payment_error !== null;
 }
 
-async function checkOpenCheckouts(
+async function checkOpenObjects(
   context: Context,
   options: ObjectsOptions,
   report: ObjectsReport,
 ): Promise<void> {
-  const sessionIds = await context.rpc.listOpenCheckouts(checkoutsPerRun);
-  for (const id of sessionIds) {
-    await attempt(id, { problems: report.problems, log: context.log }, async () => {
-      const reading = await takeReading(
-        context.now,
-        async () => checkoutSessionFacts(await callStripe(() => readSession(context.stripe, id))),
-      );
-      await repair({ kind: "checkout_session", id }, reading, context, options, report);
+  const objects = await context.rpc.listOpenObjects(options.since, openPerRun);
+  for (const object of objects) {
+    await attempt(object.id, { problems: report.problems, log: context.log }, async () => {
+      const reading = await takeReading(context.now, () => readFacts(object, context.stripe));
+      await repair(object, reading, context, options, report);
     });
   }
-  report.seen += sessionIds.length;
+  report.seen += objects.length;
+}
+
+/** Reads one object; only the call is Stripe's to answer for. */
+async function readFacts({ kind, id }: OpenObject, stripe: Stripe): Promise<Fact[]> {
+  switch (kind) {
+    case "checkout_session":
+      return checkoutSessionFacts(await callStripe(() => readSession(stripe, id)));
+    case "payment":
+      return paymentIntentFacts(
+        await callStripe(() => stripe.paymentIntents.retrieve(id, { expand: ["latest_charge"] })),
+      );
+    case "refund":
+      return refundFacts(await callStripe(() => stripe.refunds.retrieve(id)));
+    case "dispute":
+      return disputeFacts(await callStripe(() => stripe.disputes.retrieve(id)));
+    case "review":
+      return reviewFacts(await callStripe(() => stripe.reviews.retrieve(id)));
+  }
 }
 
 async function* pages<P extends Page>(

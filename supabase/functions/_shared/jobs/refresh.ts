@@ -11,6 +11,7 @@ import { checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import { disputeFacts } from "../stripe_events/dispute.ts";
 import type { Fact } from "../stripe_events/facts.ts";
 import { paymentIntentFacts } from "../stripe_events/payment_intent.ts";
+import { customerFacts } from "../stripe_events/customer.ts";
 import { reviewFacts } from "../stripe_events/radar.ts";
 import { refundFacts } from "../stripe_events/refund.ts";
 import { done, type JobContext, type JobHandler, type Outcome, textField } from "./outcome.ts";
@@ -40,6 +41,15 @@ export const refreshReview: JobHandler = async (job, context) =>
     textField(job, "review_id"),
     (id) => context.stripe.reviews.retrieve(id),
     reviewFacts,
+  );
+
+/** Payload: { customer_id }. */
+export const refreshCustomer: JobHandler = async (job, context) =>
+  await refresh(
+    context,
+    textField(job, "customer_id"),
+    (id) => context.stripe.customers.retrieve(id),
+    (customer) => customerFacts(customer, context.env.livemode),
   );
 
 /** Payload: { checkout_session_id }. */

@@ -190,15 +190,33 @@ export interface UnknownValueFact {
   object_id: string;
 }
 
-/** Something that the event's API version does not tell in full: a job reads it from Stripe. */
+/** Something that the event does not tell, or its API version not in full: a job reads it from Stripe. */
 export interface UnreadFact {
   fact: "unread";
-  object: "checkout_session" | "payment" | "charge";
+  object:
+    | "checkout_session"
+    | "payment"
+    | "charge"
+    | "refund"
+    | "dispute"
+    | "review"
+    | "customer";
   id: string;
   /** What it belongs to, as far as the event says. */
   order_id: string | null;
   payment_id: string | null;
   recovered_from: string | null;
+  /** The thin event that named it: read for each, and whoever's it is, which only the object tells. */
+  event_id?: string;
+}
+
+/** What Stripe says of its own health. */
+export interface StripeHealthFact {
+  fact: "stripe_health";
+  /** `api_error`, `event_generation_failure`, … */
+  subject: string;
+  over: boolean;
+  event_id: string;
 }
 
 export type Fact =
@@ -210,7 +228,8 @@ export type Fact =
   | FraudSignalFact
   | CustomerFact
   | UnknownValueFact
-  | UnreadFact;
+  | UnreadFact
+  | StripeHealthFact;
 
 /** What a translator makes of an event: facts to merge, or the reason why there is nothing to do. */
 export type Translation =

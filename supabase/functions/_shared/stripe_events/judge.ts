@@ -1,7 +1,8 @@
 /** What is to be done about a stored or delivered event: one judgement for webhook, retry and reconciliation. */
 import type Stripe from "stripe";
 import type { Fact } from "./facts.ts";
-import { translate } from "./mod.ts";
+import { isWanted, translate } from "./mod.ts";
+import { translateThin } from "./thin.ts";
 
 /** Facts to merge, a reason why there is nothing to do, or what went wrong while translating. */
 export type Judgement = { facts: Fact[] } | { ignoredReason: string } | { error: string };
@@ -24,11 +25,13 @@ interface Outside {
 /** Judges an event's payload. A translator that throws is an error to be stored, not a crash. */
 export function judge(payload: unknown, ours: Ours): Judgement {
   const event = payload as Outside;
-  if (event.object === "v2.core.event") return { ignoredReason: "thin_payload" };
+  const isThin = event.object === "v2.core.event";
   if (isOfAnotherAccount(event, ours.stripeAccountId)) return { ignoredReason: "connected_account" };
   if (event.livemode !== ours.livemode) return { ignoredReason: "other_livemode" };
   try {
-    const translation = translate(payload as Stripe.Event);
+    const translation = isThin
+      ? translateThin(payload as Parameters<typeof translateThin>[0], isWanted)
+      : translate(payload as Stripe.Event);
     return translation.kind === "facts"
       ? { facts: translation.facts }
       : { ignoredReason: translation.reason };

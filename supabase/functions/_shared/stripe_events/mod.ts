@@ -85,12 +85,17 @@ const registry = {
 /** The events our endpoint subscribes to. */
 export const enabledEvents: string[] = Object.keys(registry);
 
+/** Whether we listen to a type of snapshot events. */
+export function isWanted(type: string): boolean {
+  return Object.hasOwn(registry, type);
+}
+
 /**
  * Translates a snapshot event into facts, or says why there is nothing to do.
  * @throws whatever a translator throws on an object of unexpected shape; the event is then stored as failed.
  */
 export function translate(event: Stripe.Event): Translation {
-  if (!Object.hasOwn(registry, event.type)) return { kind: "ignored", reason: "unsubscribed_type" };
+  if (!isWanted(event.type)) return { kind: "ignored", reason: "unsubscribed_type" };
   // The type of the event selects the translator made for it, which the compiler cannot follow.
   const translator = registry[event.type as keyof typeof registry] as (event: Stripe.Event) => Translation;
   return translator(event);
