@@ -552,6 +552,7 @@ table private.settings (
   constraint settings_pkey PRIMARY KEY (key),
   constraint settings_alert_at_once_known CHECK (((key <> 'alert_at_once'::text) OR (value = ANY (ARRAY['"info"'::jsonb, '"warning"'::jsonb, '"critical"'::jsonb])))),
   constraint settings_alert_group_minutes_fits CHECK (((key <> 'alert_group_minutes'::text) OR ((value #>> '{}'::text[]) ~ '^([0-9]|[1-9][0-9]{1,2})$'::text))),
+  constraint settings_country_currencies_fit CHECK (((key <> 'country_currencies'::text) OR private.country_currencies_fit(value))),
   constraint settings_counts_are_counts CHECK (((key <> ALL (ARRAY['event_retry_base_seconds'::text, 'event_retry_max_seconds'::text, 'stock_shown_max'::text, 'low_stock_at'::text])) OR ((jsonb_typeof(value) = 'number'::text) AND ((value #>> '{}'::text[]) ~ '^[0-9]{1,6}$'::text)))),
   constraint settings_digest_hour_fits CHECK (((key <> 'digest_hour'::text) OR (value = 'null'::jsonb) OR ((value #>> '{}'::text[]) ~ '^([0-9]|1[0-9]|2[0-3])$'::text))),
   constraint settings_early_fraud_warning_policy_known CHECK (((key <> 'early_fraud_warning_policy'::text) OR (value = ANY (ARRAY['"refund"'::jsonb, '"review"'::jsonb])))),
@@ -631,6 +632,7 @@ table private.velocity_rules (
   constraint velocity_rules_pkey PRIMARY KEY (name),
   constraint velocity_rules_action_known CHECK ((action = ANY (ARRAY['allow'::text, 'require_3ds'::text, 'require_challenge'::text, 'review'::text, 'block'::text]))),
   constraint velocity_rules_alert_known CHECK ((alert = ANY (ARRAY['warning'::text, 'critical'::text]))),
+  constraint velocity_rules_amount_has_currency CHECK (((measure <> 'amount'::text) OR (currency IS NOT NULL))),
   constraint velocity_rules_baseline_share_range CHECK (((baseline_share > (0)::numeric) AND (baseline_share < (1)::numeric))),
   constraint velocity_rules_measure_known CHECK ((measure = ANY (ARRAY['unpaid_checkouts'::text, 'declines'::text, 'declined_orders'::text, 'cards'::text, 'emails'::text, 'amount'::text, 'disposable_email'::text, 'outages'::text, 'held_pieces'::text, 'held_share'::text]))),
   constraint velocity_rules_min_pieces_positive CHECK ((min_pieces > 0)),
@@ -722,6 +724,8 @@ table public.checkout_sessions (
   amount_discount bigint,
   amount_shipping bigint,
   amount_tax bigint,
+  presentment_amount bigint,
+  presentment_currency text,
   livemode boolean not null,
   metadata_order_id uuid,
   cart_hash text,
@@ -1031,6 +1035,7 @@ table public.order_items (
   name text not null,
   quantity integer not null,
   unit_amount bigint not null,
+  tax_code text,
   constraint order_items_order_variant_key UNIQUE (order_id, variant_id),
   constraint order_items_pkey PRIMARY KEY (id),
   constraint order_items_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
@@ -1046,6 +1051,7 @@ comment on column public.order_items.sku is 'What the shopper asked for, for goo
 comment on column public.order_items.name is 'As the shopper saw it.';
 comment on column public.order_items.quantity is 'Pieces ordered: frozen. 0: a line that an exchange has added, whose pieces stand in return_lines.exchanged_for. What became of them is in shipment_lines and return_lines.';
 comment on column public.order_items.unit_amount is 'The price of one, in minor units of the orders currency.';
+comment on column public.order_items.tax_code is 'products.tax_code as it was when the attempt began; null: the account''s default at Stripe.';
 CREATE INDEX order_items_variant_id_idx ON public.order_items USING btree (variant_id);
 row level security on public.order_items;
 policy order_items_read on public.order_items as permissive for select to authenticated using ((( SELECT private.is_admin() AS is_admin) OR (EXISTS ( SELECT 1
@@ -1130,6 +1136,8 @@ table public.orders (
   user_agent text,
   prices_include_tax boolean default false not null,
   shipping_rates jsonb default '[]'::jsonb not null,
+  asked_currency text,
+  asked_country text,
   session_id text,
   payment_id text,
   decided_payment_id text,
@@ -1186,6 +1194,8 @@ comment on column public.orders.purchase_ip is 'The shoppers address on the netw
 comment on column public.orders.user_agent is 'The shoppers browser, for disputes.';
 comment on column public.orders.prices_include_tax is 'The setting of that name when the attempt began: how its tax is computed and its sum is checked.';
 comment on column public.orders.shipping_rates is 'The delivery prices that the attempt offers, as they were when it began.';
+comment on column public.orders.asked_currency is 'The currency that the shopper has asked for; null: none. A repeat under the same key must ask for it too.';
+comment on column public.orders.asked_country is 'Where the parcel was to go, as the shopper had said before paying; null: not said.';
 comment on column public.orders.session_id is 'The settled session whose payment this order keeps: see private.kept_session().';
 comment on column public.orders.payment_id is 'The payment this order keeps; null for a free order. Any other payment of the order is refunded.';
 comment on column public.orders.decided_payment_id is 'The payment that the order kept when staff first asked for a refund or its goods came back: their decision was about its money, so the order keeps it, whatever is paid later.';
@@ -1234,6 +1244,8 @@ table public.payment_attempts (
   outcome text not null,
   amount bigint,
   currency text,
+  presentment_amount bigint,
+  presentment_currency text,
   livemode boolean not null,
   failure_code text,
   decline_code text,
@@ -1273,6 +1285,8 @@ table public.payments (
   amount bigint not null,
   amount_received bigint default 0 not null,
   currency text not null,
+  presentment_amount bigint,
+  presentment_currency text,
   livemode boolean not null,
   metadata_order_id uuid,
   stripe_customer_id text,
@@ -1294,6 +1308,8 @@ table public.payments (
 );
 comment on table public.payments is 'PaymentIntents. Card columns are those of the successful (else the latest) attempt; brand and last4 are all that is kept of a card number.';
 comment on column public.payments.order_id is 'The order of the session that it pays for; until that is known, the one its metadata names.';
+comment on column public.payments.presentment_amount is 'What the customer was charged where they paid in a currency of their own (Adaptive Pricing), in minor units of presentment_currency; null: amount in currency.';
+comment on column public.payments.presentment_currency is 'The currency that the customer paid in; null: the payment''s own.';
 CREATE INDEX payments_card_last4_idx ON public.payments USING btree (card_last4);
 CREATE INDEX payments_charge_id_idx ON public.payments USING btree (charge_id);
 CREATE INDEX payments_order_id_idx ON public.payments USING btree (order_id);
@@ -1348,6 +1364,7 @@ table public.products (
   name text not null,
   description text,
   image_url text,
+  tax_code text,
   active boolean default true not null,
   created_at timestamp with time zone default now() not null,
   constraint products_slug_key UNIQUE (slug),
@@ -1355,10 +1372,12 @@ table public.products (
   constraint products_description_length CHECK ((char_length(description) <= 2000)),
   constraint products_name_length CHECK (((char_length(name) >= 1) AND (char_length(name) <= 200))),
   constraint products_name_visible CHECK ((private.one_line(name) IS NOT NULL)),
-  constraint products_slug_format CHECK ((slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'::text))
+  constraint products_slug_format CHECK ((slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'::text)),
+  constraint products_tax_code_format CHECK ((tax_code ~ '^txcd_[0-9]{8}$'::text))
 );
 comment on table public.products is 'A thing on sale; its sizes and colours are product_variants.';
 comment on column public.products.image_url is 'Absolute https URL, or a path on the site of SITE_URL; either is shown on Stripe''s page too.';
+comment on column public.products.tax_code is 'What it is for taxes, of https://docs.stripe.com/tax/tax-codes, say txcd_30011000; null: the account''s default at Stripe.';
 row level security on public.products;
 policy products_read on public.products as permissive for select to anon, authenticated using ((active OR ( SELECT private.is_admin() AS is_admin)));
 grant select on table public.products to anon;
@@ -1468,6 +1487,8 @@ table public.refunds (
   charge_id text,
   amount bigint not null,
   currency text not null,
+  presentment_amount bigint,
+  presentment_currency text,
   status text not null,
   reason text,
   failure_reason text,
@@ -1483,6 +1504,8 @@ table public.refunds (
   constraint refunds_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE
 );
 comment on table public.refunds is 'Refund ledger, keyed by Stripe''s id, whoever asked for it. Only succeeded ones count as money given back.';
+comment on column public.refunds.presentment_amount is 'What the customer gets back in the currency that they paid in (Adaptive Pricing), in minor units of presentment_currency; null: amount in currency.';
+comment on column public.refunds.presentment_currency is 'The currency that the customer gets it in; null: the refund''s own.';
 comment on column public.refunds.reason is 'As the customer may read it: null where Stripe was told that the payment was fraudulent. refund_reasons says it all.';
 comment on column public.refunds.request_id is 'The refund_requests row that asked for it; null for one made in Stripe''s dashboard.';
 comment on column public.refunds.was_pending is 'It was once seen on its way: most refunds are complete when they are made.';
@@ -1608,6 +1631,7 @@ table public.shipping_rates (
   countries text[],
   delivery_days_min integer,
   delivery_days_max integer,
+  tax_code text,
   sort_order integer default 100 not null,
   active boolean default true not null,
   created_at timestamp with time zone default now() not null,
@@ -1617,10 +1641,12 @@ table public.shipping_rates (
   constraint shipping_rates_currency_format CHECK ((currency ~ '^[a-z]{3}$'::text)),
   constraint shipping_rates_delivery_days_ordered CHECK (((delivery_days_min > 0) AND (delivery_days_max > 0) AND (delivery_days_min <= delivery_days_max))),
   constraint shipping_rates_name_length CHECK (((char_length(name) >= 1) AND (char_length(name) <= 100))),
-  constraint shipping_rates_name_visible CHECK ((private.one_line(name) IS NOT NULL))
+  constraint shipping_rates_name_visible CHECK ((private.one_line(name) IS NOT NULL)),
+  constraint shipping_rates_tax_code_format CHECK ((tax_code ~ '^txcd_[0-9]{8}$'::text))
 );
 comment on table public.shipping_rates is 'Delivery prices offered at checkout, cheapest sort_order first, five at most (Stripe''s limit). amount is in minor units. Without an active rate delivery is free.';
-comment on column public.shipping_rates.countries is 'Null: for every country. Otherwise the rate is offered only when it covers all of SHIPPING_COUNTRIES: Stripe''s hosted page cannot tie a rate to the address that is entered there.';
+comment on column public.shipping_rates.countries is 'Null: for every country. Stripe''s page cannot tie a rate to the address that is entered there, so a page offers only rates that hold for every country that it delivers to: the one that was asked for, else all of SHIPPING_COUNTRIES, else those of the first rate.';
+comment on column public.shipping_rates.tax_code is 'What delivery is for taxes, of https://docs.stripe.com/tax/tax-codes, say txcd_92010001; null: the account''s default at Stripe.';
 CREATE INDEX shipping_rates_offer_idx ON public.shipping_rates USING btree (currency, sort_order) WHERE active;
 row level security on public.shipping_rates;
 policy shipping_rates_read on public.shipping_rates as permissive for select to anon, authenticated using ((active OR ( SELECT private.is_admin() AS is_admin)));
@@ -1678,6 +1704,27 @@ row level security on public.stripe_webhook_ips;
 policy stripe_webhook_ips_read on public.stripe_webhook_ips as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.stripe_webhook_ips to authenticated;
 grant select on table public.stripe_webhook_ips to service_role;
+
+
+table public.variant_prices (
+  variant_id uuid not null,
+  currency text not null,
+  price_amount bigint not null,
+  constraint variant_prices_pkey PRIMARY KEY (variant_id, currency),
+  constraint variant_prices_variant_id_fkey FOREIGN KEY (variant_id) REFERENCES product_variants(id) ON DELETE CASCADE,
+  constraint variant_prices_amount_at_stripe CHECK ((private.amount_problem(price_amount, currency) IS NULL))
+);
+comment on table public.variant_prices is 'What a variant costs in further currencies, in minor units of each. In its own currency it costs product_variants.price_amount, whatever stands here.';
+comment on column public.variant_prices.variant_id is 'The variant that is sold at this price.';
+comment on column public.variant_prices.currency is 'ISO code in lower case.';
+comment on column public.variant_prices.price_amount is 'In Stripe''s minor units of the currency.';
+row level security on public.variant_prices;
+policy variant_prices_read on public.variant_prices as permissive for select to anon, authenticated using ((EXISTS ( SELECT 1
+   FROM product_variants v
+  WHERE (v.id = variant_prices.variant_id))));
+grant select on table public.variant_prices to anon;
+grant select on table public.variant_prices to authenticated;
+grant select on table public.variant_prices to service_role;
 
 
 table public.webhook_events (
@@ -1864,6 +1911,7 @@ view reporting.accounting_export with (security_invoker=true) (
   amount_net bigint,
   amount_gross_text text,
   amount_net_text text,
+  tax_ids text,
   booked_at timestamp with time zone,
   livemode boolean
 );
@@ -2012,6 +2060,7 @@ view reporting.order_overview with (security_invoker=true) (
   amount_refunded bigint,
   amount_refunded_text text,
   currency text,
+  charged_as text,
   paid_with text,
   tracking text,
   tracking_urls text,
@@ -2767,6 +2816,14 @@ CREATE OR REPLACE FUNCTION private.count_refund()
 comment on function private.count_refund() is 'Trigger: counts a refund when it is first seen succeeded, and when it is first seen failed.';
 
 
+CREATE OR REPLACE FUNCTION private.country_currencies_fit(p_value jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.country_currencies_fit(p_value jsonb) is 'Whether the setting country_currencies has a value that makes sense: countries (ISO, upper case), each with a currency that Stripe takes.';
+
+
 CREATE OR REPLACE FUNCTION private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer, p_accepts_marketing boolean, p_ui_mode text)
  RETURNS uuid
  LANGUAGE plpgsql
@@ -3031,11 +3088,11 @@ CREATE OR REPLACE FUNCTION private.facts_of_order(o orders, h private.order_hist
 comment on function private.facts_of_order(o orders, h private.order_history, p_mismatches text[]) is 'What derive_order() needs to know of an order as it is now; p_mismatches: see unreleased_mismatches().';
 
 
-CREATE OR REPLACE FUNCTION private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_client_ip inet, p_ui_mode text)
+CREATE OR REPLACE FUNCTION private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_client_ip inet, p_ui_mode text, p_currency text, p_country text)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_client_ip inet, p_ui_mode text) is 'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as of asked_lines(). SHIDC: the key belongs to another cart or kind of page. SHSTA: staff have cancelled the order.';
+comment on function private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_client_ip inet, p_ui_mode text, p_currency text, p_country text) is 'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as of asked_lines(). SHIDC: the key belongs to another cart or kind of page. SHSTA: staff have cancelled the order.';
 
 
 CREATE OR REPLACE FUNCTION private.finish_job(p_job_id bigint, p_lease_id uuid, p_outcome text, p_reason text, p_run_at timestamp with time zone, p_alert text)
@@ -3845,12 +3902,12 @@ CREATE OR REPLACE FUNCTION private.observe_metric(p_metric text, p_labels text[]
 comment on function private.observe_metric(p_metric text, p_labels text[], p_value double precision) is 'Adds one value to a histogram, in its unit. Below zero (Stripe''s clock may be ahead of ours) is zero.';
 
 
-CREATE OR REPLACE FUNCTION private.offered_shipping_rates(p_currency text)
+CREATE OR REPLACE FUNCTION private.offered_shipping_rates(p_currency text, p_country text)
  RETURNS jsonb
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.offered_shipping_rates(p_currency text) is 'The active rates of a currency in the order in which a shopper sees them.';
+comment on function private.offered_shipping_rates(p_currency text, p_country text) is 'The active rates of a currency, and of a country where one is known, in the order in which a shopper sees them. None where the shop has none at all. SHSHP: it has some, and none of them holds.';
 
 
 CREATE OR REPLACE FUNCTION private.on_email_changed()
@@ -3952,7 +4009,7 @@ CREATE OR REPLACE FUNCTION private.order_page(o orders)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.order_page(o orders) is 'What the page of an order shows: amounts in minor units, lines, parcels, what comes back, and refunds (on_its_way, details_needed, done, failed). No name, no address, no e-mail.';
+comment on function private.order_page(o orders) is 'What the page of an order shows: amounts in minor units, lines, parcels, what comes back, and refunds (on_its_way, details_needed, done, failed); presentment where the customer paid in another currency. No name, no address, no e-mail.';
 
 
 CREATE OR REPLACE FUNCTION private.orders_of_facts(p_facts jsonb)
@@ -4059,20 +4116,38 @@ CREATE OR REPLACE FUNCTION private.pieces_that_wait(p_order_item_id uuid)
 comment on function private.pieces_that_wait(p_order_item_id uuid) is 'Pieces of a line that are announced and go back on the shelf with the refund that they wait for.';
 
 
-CREATE OR REPLACE FUNCTION private.price_cart(p_items jsonb)
+CREATE OR REPLACE FUNCTION private.presentment(o orders)
  RETURNS jsonb
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.price_cart(p_items jsonb) is 'Today''s cart from [{ sku, quantity }], as of price_lines(). SHSKU with the list: unknown or inactive SKUs (the two look alike on purpose). SHINV, SHCUR.';
+comment on function private.presentment(o orders) is 'What the customer was charged for a paid order where they paid in a currency of their own: { amount, currency }, in its minor units. Null: amount_paid in the order''s currency.';
+grant execute on function private.presentment(o orders) to authenticated;
+grant execute on function private.presentment(o orders) to service_role;
 
 
-CREATE OR REPLACE FUNCTION private.price_lines(p_wanted jsonb)
+CREATE OR REPLACE FUNCTION private.price_cart(p_items jsonb, p_currency text DEFAULT NULL::text, p_country text DEFAULT NULL::text)
  RETURNS jsonb
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.price_lines(p_wanted jsonb) is 'Today''s names and prices of [{ variant_id, sku, quantity }], the SKU as the caller calls it: { lines: [{ variant_id, sku, name, quantity, unit_amount }] summed and sorted by SKU, currency, amount, hash }. SHINV, SHCUR.';
+comment on function private.price_cart(p_items jsonb, p_currency text, p_country text) is 'Today''s cart from [{ sku, quantity }], as of price_lines(), with asked_currency and asked_country: in the currency that is asked for, else that of the country (setting country_currencies), else that of the articles. SHSKU with the list: unknown or inactive SKUs (the two look alike on purpose). SHINV, SHCUR, SHNIC.';
+
+
+CREATE OR REPLACE FUNCTION private.price_in(v product_variants, p_currency text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.price_in(v product_variants, p_currency text) is 'What a variant costs today in a currency, in its minor units; null: it is not sold in it.';
+
+
+CREATE OR REPLACE FUNCTION private.price_lines(p_wanted jsonb, p_currency text DEFAULT NULL::text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.price_lines(p_wanted jsonb, p_currency text) is 'Today''s names and prices of [{ variant_id, sku, quantity }], the SKU as the caller calls it: { lines: [{ variant_id, sku, name, quantity, unit_amount, tax_code }] summed and sorted by SKU, currency, amount, hash }. p_currency null: that of the variants, which must be one. SHINV, SHCUR, SHNIC.';
 
 
 CREATE OR REPLACE FUNCTION private.problem_of_items(p_message text)
@@ -4406,6 +4481,14 @@ grant execute on function private.refund_overtaken_by(q refund_requests) to auth
 grant execute on function private.refund_overtaken_by(q refund_requests) to service_role;
 
 
+CREATE OR REPLACE FUNCTION private.refund_presentment(r refunds)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.refund_presentment(r refunds) is 'What the customer gets back by a refund in the currency that they paid in: { amount, currency }. Null: its amount in its own currency.';
+
+
 CREATE OR REPLACE FUNCTION private.refund_request_id(p_cause text, p_payment_id text)
  RETURNS text
  LANGUAGE plpgsql
@@ -4476,6 +4559,14 @@ CREATE OR REPLACE FUNCTION private.refuse_change()
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.refuse_change() is 'Trigger of append-only tables: refuses update, delete and truncate with SQLSTATE SHAPP, but for what erase_person() removes.';
+
+
+CREATE OR REPLACE FUNCTION private.refuse_currency(p_wanted jsonb, p_currency text)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.refuse_currency(p_wanted jsonb, p_currency text) is 'Raises SHNIC with [{ sku, currencies }] for lines [{ variant_id, sku }] that have no price in a currency.';
 
 
 CREATE OR REPLACE FUNCTION private.refuse_disputed(p_order_ids uuid[])
@@ -4553,7 +4644,7 @@ CREATE OR REPLACE FUNCTION private.reopen_checkout(p_order_id uuid, p_session_se
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.reopen_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer) is 'A new attempt of an unpaid order at today''s prices: holds stock again (SHSTK when it is gone or no longer sold) and counts up the attempt. The caller has locked the order.';
+comment on function private.reopen_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer) is 'A new attempt of an unpaid order at today''s prices in its currency: holds stock again (SHSTK when it is gone or no longer sold) and counts up the attempt. SHSHP: no delivery price holds any more. The caller has locked the order.';
 
 
 CREATE OR REPLACE FUNCTION private.report_setting(p_key text)
@@ -4929,7 +5020,7 @@ CREATE OR REPLACE FUNCTION private.run_set_price(p_args jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_set_price(p_args jsonb) is 'Carries out set_price, and answers { sku, currency, was, price_amount }; orders that exist keep their price. SHSKU; SHINV: a price that Stripe refuses; SHREF: one that looks like major units.';
+comment on function private.run_set_price(p_args jsonb) is 'Carries out set_price, and answers { sku, currency, was, price_amount } (was null: it had no price in this currency); orders that exist keep their price. SHSKU; SHINV: a price that Stripe refuses; SHREF: one that looks like major units.';
 
 
 CREATE OR REPLACE FUNCTION private.run_settle_alert(p_status text, p_args jsonb)
@@ -4961,12 +5052,12 @@ CREATE OR REPLACE FUNCTION private.run_submit_dispute_evidence(p_command_id uuid
 comment on function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) is 'Carries out submit_dispute_evidence: queues the submission. SHINV: no such dispute, it does not wait for a response, or evidence is on its way.';
 
 
-CREATE OR REPLACE FUNCTION private.same_checkout_again(p_user_id uuid, p_session_id text, p_livemode boolean, p_cart_hash text, p_ui_mode text)
+CREATE OR REPLACE FUNCTION private.same_checkout_again(p_user_id uuid, p_session_id text, p_livemode boolean, p_cart jsonb, p_ui_mode text)
  RETURNS uuid
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.same_checkout_again(p_user_id uuid, p_session_id text, p_livemode boolean, p_cart_hash text, p_ui_mode text) is 'The open order that a request without an Idempotency-Key repeats, or null: same shopper, same cart, same kind of page, seconds ago.';
+comment on function private.same_checkout_again(p_user_id uuid, p_session_id text, p_livemode boolean, p_cart jsonb, p_ui_mode text) is 'The open order that a request without an Idempotency-Key repeats, or null: same shopper, same cart, same kind of page, seconds ago.';
 
 
 CREATE OR REPLACE FUNCTION private.schedule_health()
@@ -5737,13 +5828,13 @@ comment on function public.attach_checkout_session(p_order_id uuid, p_attempt in
 grant execute on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text DEFAULT 'off'::text, p_previous_session_id text DEFAULT NULL::text, p_supersede boolean DEFAULT true, p_accepts_marketing boolean DEFAULT NULL::boolean, p_ui_mode text DEFAULT 'hosted_page'::text)
+CREATE OR REPLACE FUNCTION public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text DEFAULT 'off'::text, p_previous_session_id text DEFAULT NULL::text, p_supersede boolean DEFAULT true, p_accepts_marketing boolean DEFAULT NULL::boolean, p_ui_mode text DEFAULT 'hosted_page'::text, p_currency text DEFAULT NULL::text, p_country text DEFAULT NULL::text)
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean, p_accepts_marketing boolean, p_ui_mode text) is 'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede false), velocity_exceeded. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, SHCUR mixed currencies, SHINV invalid.';
-grant execute on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean, p_accepts_marketing boolean, p_ui_mode text) to service_role;
+comment on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean, p_accepts_marketing boolean, p_ui_mode text, p_currency text, p_country text) is 'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede false), velocity_exceeded. p_currency, p_country: what the shopper wants to pay in, and where the parcel goes; null: not said. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, SHCUR mixed currencies, SHNIC currency_unavailable, SHSHP shipping_unavailable, SHINV invalid.';
+grant execute on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean, p_accepts_marketing boolean, p_ui_mode text, p_currency text, p_country text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.cancel_order(p_order_number text, p_reason text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
@@ -5967,7 +6058,7 @@ CREATE OR REPLACE FUNCTION public.get_notification(p_notification_id uuid)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_notification(p_notification_id uuid) is 'A mail with all that its template shows, or null. recipient null: no address is known yet; suppression: why it must not go there, or null. A mail about a refund names its pieces in data.items, as they are known when it is sent: a refund of the dashboard may have been assigned to lines since. data.details_needed: Stripe is asking the customer where its money should go.';
+comment on function public.get_notification(p_notification_id uuid) is 'A mail with all that its template shows, or null. recipient null: no address is known yet; suppression: why it must not go there, or null. A mail about a refund names its pieces in data.items, as they are known when it is sent (a refund of the dashboard may have been assigned to lines since), in data.presentment what the customer gets where they paid in another currency, and in data.details_needed whether Stripe is asking the customer where its money should go.';
 grant execute on function public.get_notification(p_notification_id uuid) to service_role;
 
 
@@ -6307,13 +6398,13 @@ grant execute on function public.set_alert_rule(p_kind text, p_threshold numeric
 grant execute on function public.set_alert_rule(p_kind text, p_threshold numeric, p_minimum integer, p_window_seconds integer, p_severity text, p_enabled boolean, p_quiet_hours text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean DEFAULT false, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
+CREATE OR REPLACE FUNCTION public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean DEFAULT false, p_currency text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_dry_run boolean, p_command_id uuid) is 'Gives a SKU another price, in minor units of its currency, for checkouts from now on. Less than one unit of the currency needs p_confirm. Staff only.';
-grant execute on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_dry_run boolean, p_command_id uuid) to authenticated;
-grant execute on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_dry_run boolean, p_command_id uuid) to service_role;
+comment on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_currency text, p_dry_run boolean, p_command_id uuid) is 'Gives a SKU another price, in minor units of its currency, or of p_currency: a price in a further currency. For checkouts from now on. Less than one unit of the currency needs p_confirm. Staff only.';
+grant execute on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_currency text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_currency text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.submit_dispute_evidence(p_dispute_id text, p_note text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)

@@ -121,6 +121,8 @@ create table public.orders (
   user_agent text,
   prices_include_tax boolean not null default false,
   shipping_rates jsonb not null default '[]',
+  asked_currency text,
+  asked_country text,
 
   session_id text,
   payment_id text,
@@ -213,6 +215,10 @@ comment on column public.orders.prices_include_tax is
   'The setting of that name when the attempt began: how its tax is computed and its sum is checked.';
 comment on column public.orders.shipping_rates is
   'The delivery prices that the attempt offers, as they were when it began.';
+comment on column public.orders.asked_currency is
+  'The currency that the shopper has asked for; null: none. A repeat under the same key must ask for it too.';
+comment on column public.orders.asked_country is
+  'Where the parcel was to go, as the shopper had said before paying; null: not said.';
 comment on column public.orders.restocked_at is
   'Set once, when the goods went back on the shelf: with a refund that asked for it, or by '
   'receive_return(). They are not taken again.';
@@ -304,6 +310,7 @@ create table public.order_items (
   name text not null,
   quantity integer not null,
   unit_amount bigint not null,
+  tax_code text,
   constraint order_items_order_variant_key unique (order_id, variant_id),
   constraint order_items_quantity_not_negative check (quantity >= 0),
   constraint order_items_unit_amount_not_negative check (unit_amount >= 0)
@@ -320,6 +327,8 @@ comment on column public.order_items.quantity is
   'return_lines.exchanged_for. What became of them is in shipment_lines and return_lines.';
 comment on column public.order_items.unit_amount is
   'The price of one, in minor units of the orders currency.';
+comment on column public.order_items.tax_code is
+  'products.tax_code as it was when the attempt began; null: the account''s default at Stripe.';
 comment on column public.order_items.sku is
   'What the shopper asked for, for good: the variant may be called otherwise by now. Goods are known by '
   'variant_id.';

@@ -20,6 +20,8 @@ create table public.checkout_sessions (
   amount_discount bigint,
   amount_shipping bigint,
   amount_tax bigint,
+  presentment_amount bigint,
+  presentment_currency text,
   livemode boolean not null,
   metadata_order_id uuid,
   cart_hash text,
@@ -75,6 +77,8 @@ create table public.payments (
   amount bigint not null,
   amount_received bigint not null default 0,
   currency text not null,
+  presentment_amount bigint,
+  presentment_currency text,
   livemode boolean not null,
   metadata_order_id uuid,
   stripe_customer_id text,
@@ -95,6 +99,11 @@ create table public.payments (
 comment on table public.payments is
   'PaymentIntents. Card columns are those of the successful (else the latest) attempt; brand and last4 are '
   'all that is kept of a card number.';
+comment on column public.payments.presentment_amount is
+  'What the customer was charged where they paid in a currency of their own (Adaptive Pricing), in minor '
+  'units of presentment_currency; null: amount in currency.';
+comment on column public.payments.presentment_currency is
+  'The currency that the customer paid in; null: the payment''s own.';
 comment on column public.payments.order_id is
   'The order of the session that it pays for; until that is known, the one its metadata names.';
 create index payments_order_id_idx on public.payments (order_id);
@@ -107,6 +116,8 @@ create table public.payment_attempts (
   outcome text not null,
   amount bigint,
   currency text,
+  presentment_amount bigint,
+  presentment_currency text,
   livemode boolean not null,
   failure_code text,
   decline_code text,
@@ -138,6 +149,8 @@ create table public.refunds (
   charge_id text,
   amount bigint not null,
   currency text not null,
+  presentment_amount bigint,
+  presentment_currency text,
   status text not null,
   reason text,
   failure_reason text,
@@ -150,6 +163,11 @@ create table public.refunds (
   created_at timestamptz not null,
   seen_at timestamptz not null default clock_timestamp()
 );
+comment on column public.refunds.presentment_amount is
+  'What the customer gets back in the currency that they paid in (Adaptive Pricing), in minor units of '
+  'presentment_currency; null: amount in currency.';
+comment on column public.refunds.presentment_currency is
+  'The currency that the customer gets it in; null: the refund''s own.';
 comment on column public.refunds.seen_at is
   'When we first heard of it: staff who ask for a refund do not know of one that was made and not heard '
   'of.';
@@ -558,6 +576,47 @@ comment on view private.refunded_amounts is
 
 -- The views of reporting read them with the rights of staff.
 grant select on private.refund_states, private.refunded_amounts to authenticated, service_role;
+
+create function private.presentment(o public.orders) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select jsonb_build_object('amount', x.amount, 'currency', x.currency)
+    from (
+      select 1 as place, p.presentment_amount as amount, p.presentment_currency as currency
+      from public.payments p where p.id = o.payment_id
+      union all
+      -- Older API versions tell it of the session alone.
+      select 2, s.presentment_amount, s.presentment_currency
+      from public.checkout_sessions s where s.id = o.session_id
+    ) x
+    where o.paid_at is not null and x.currency is not null
+    order by x.place limit 1
+  );
+end;
+$$;
+comment on function private.presentment(public.orders) is
+  'What the customer was charged for a paid order where they paid in a currency of their own: { amount, '
+  'currency }, in its minor units. Null: amount_paid in the order''s currency.';
+grant execute on function private.presentment(public.orders) to authenticated, service_role;
+
+create function private.refund_presentment(r public.refunds) returns jsonb
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return case when r.presentment_currency is not null then jsonb_build_object(
+    'amount', r.presentment_amount, 'currency', r.presentment_currency
+  ) end;
+end;
+$$;
+comment on function private.refund_presentment(public.refunds) is
+  'What the customer gets back by a refund in the currency that they paid in: { amount, currency }. Null: '
+  'its amount in its own currency.';
 
 create function private.dispute_holds(d public.disputes, p_payment_id text) returns boolean
 language plpgsql

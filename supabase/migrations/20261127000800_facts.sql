@@ -94,21 +94,23 @@ begin
     stripe_customer_id, currency, amount_subtotal, amount_total, amount_discount, amount_shipping, amount_tax,
     livemode, metadata_order_id, cart_hash, email, name, phone, shipping_name, shipping_address,
     billing_address, business, url, expires_at, recovered_from, terms_consent, promotions_consent,
-    completed_at, version, contact_version
+    completed_at, presentment_amount, presentment_currency, version, contact_version
   )
   select f.id, p_order_id, f.attempt, f.status, f.payment_status, f.async_payment_failed,
     coalesce(f.awaited_payment, false), f.payment_id, f.customer_id, f.currency, f.amount_subtotal,
     f.amount_total, f.amount_discount, f.amount_shipping, f.amount_tax, f.livemode, f.order_id, f.cart_hash,
     f.email, f.name, f.phone, f.shipping_name, f.shipping_address, f.billing_address, f.business, f.url,
     to_timestamp(f.expires_at), f.recovered_from, f.terms_consent, f.promotions_consent,
-    case when f.status = 'complete' then p_at end, p_version, p_contact_version
+    case when f.status = 'complete' then p_at end, f.presentment_amount, f.presentment_currency, p_version,
+    p_contact_version
   from jsonb_to_record(p_fact) as f (
     id text, attempt integer, status text, payment_status text, async_payment_failed boolean,
     awaited_payment boolean, payment_id text, customer_id text, currency text, amount_subtotal bigint,
     amount_total bigint, amount_discount bigint, amount_shipping bigint, amount_tax bigint, livemode boolean,
     order_id uuid, cart_hash text, email text, name text, phone text, shipping_name text,
     shipping_address jsonb, billing_address jsonb, business jsonb, url text, expires_at bigint,
-    recovered_from text, terms_consent text, promotions_consent text
+    recovered_from text, terms_consent text, promotions_consent text, presentment_amount bigint,
+    presentment_currency text
   )
   on conflict (id) do update set
     attempt = least(s.attempt, excluded.attempt),
@@ -121,11 +123,11 @@ begin
     completed_at = least(s.completed_at, excluded.completed_at),
         (status, payment_status, payment_id, stripe_customer_id, currency, amount_subtotal, amount_total,
       amount_discount, amount_shipping, amount_tax, livemode, metadata_order_id, cart_hash, expires_at,
-      version) = (
+      presentment_amount, presentment_currency, version) = (
       select (n.r).status, (n.r).payment_status, (n.r).payment_id, (n.r).stripe_customer_id, (n.r).currency,
         (n.r).amount_subtotal, (n.r).amount_total, (n.r).amount_discount, (n.r).amount_shipping,
         (n.r).amount_tax, (n.r).livemode, (n.r).metadata_order_id, (n.r).cart_hash, (n.r).expires_at,
-        (n.r).version
+        (n.r).presentment_amount, (n.r).presentment_currency, (n.r).version
       from (select case when s.version <= excluded.version then excluded else s end as r offset 0) n
     ),
     -- Stripe never takes an address back: a snapshot without one is told by an event that cannot carry it.
@@ -233,23 +235,24 @@ declare
 begin
   insert into public.payments as p (
     id, order_id, status, amount, amount_received, currency, livemode, metadata_order_id, stripe_customer_id,
-    charge_id, failure_code, decline_code, succeeded_at, version
+    charge_id, failure_code, decline_code, presentment_amount, presentment_currency, succeeded_at, version
   )
   select f.id, p_order_id, f.status, f.amount, f.amount_received, f.currency, f.livemode, f.order_id,
-    f.customer_id, f.charge_id, f.failure_code, f.decline_code,
+    f.customer_id, f.charge_id, f.failure_code, f.decline_code, f.presentment_amount, f.presentment_currency,
     case when f.status = 'succeeded' then p_at end, v_version
   from jsonb_to_record(p_fact) as f (
     id text, status text, amount bigint, amount_received bigint, currency text, livemode boolean,
-    customer_id text, charge_id text, failure_code text, decline_code text, order_id uuid
+    customer_id text, charge_id text, failure_code text, decline_code text, order_id uuid,
+    presentment_amount bigint, presentment_currency text
   )
   on conflict (id) do update set
     order_id = coalesce(p.order_id, excluded.order_id),
     succeeded_at = least(p.succeeded_at, excluded.succeeded_at),
         (status, amount, amount_received, currency, livemode, metadata_order_id, stripe_customer_id,
-      charge_id, failure_code, decline_code, version) = (
+      charge_id, failure_code, decline_code, presentment_amount, presentment_currency, version) = (
       select (n.r).status, (n.r).amount, (n.r).amount_received, (n.r).currency, (n.r).livemode,
         (n.r).metadata_order_id, (n.r).stripe_customer_id, (n.r).charge_id, (n.r).failure_code,
-        (n.r).decline_code, (n.r).version
+        (n.r).decline_code, (n.r).presentment_amount, (n.r).presentment_currency, (n.r).version
       from (select case when p.version <= excluded.version then excluded else p end as r offset 0) n
     )
   returning * into v_after;
@@ -282,17 +285,19 @@ begin
   insert into public.payment_attempts as a (
     id, payment_id, order_id, livemode, outcome, amount, currency, failure_code, decline_code, advice_code,
     payment_method_type, card_brand, card_last4, card_funding, card_country, card_fingerprint,
-    three_d_secure_result, risk_level, risk_score, seller_message, receipt_url, version, created_at
+    three_d_secure_result, risk_level, risk_score, seller_message, receipt_url, presentment_amount,
+    presentment_currency, version, created_at
   )
   select f.id, f.payment_id, p_order_id, f.livemode, f.outcome, f.amount, f.currency, f.failure_code,
     f.decline_code, f.advice_code, f.payment_method_type, f.card_brand, f.card_last4, f.card_funding,
     f.card_country, f.card_fingerprint, f.three_d_secure_result, f.risk_level, f.risk_score, f.seller_message,
-    f.receipt_url, v_version, to_timestamp(f.created)
+    f.receipt_url, f.presentment_amount, f.presentment_currency, v_version, to_timestamp(f.created)
   from jsonb_to_record(p_fact) as f (
     id text, payment_id text, livemode boolean, outcome text, amount bigint, currency text, failure_code text,
     decline_code text, advice_code text, payment_method_type text, card_brand text, card_last4 text,
     card_funding text, card_country text, card_fingerprint text, three_d_secure_result text, risk_level text,
-    risk_score integer, seller_message text, receipt_url text, created bigint
+    risk_score integer, seller_message text, receipt_url text, created bigint, presentment_amount bigint,
+    presentment_currency text
   )
   on conflict (id) do update set
     payment_id = excluded.payment_id, created_at = excluded.created_at,
@@ -303,7 +308,8 @@ begin
     card_country = excluded.card_country, card_fingerprint = excluded.card_fingerprint,
     three_d_secure_result = excluded.three_d_secure_result, risk_level = excluded.risk_level,
     risk_score = excluded.risk_score, seller_message = excluded.seller_message,
-    receipt_url = excluded.receipt_url, version = excluded.version
+    receipt_url = excluded.receipt_url, presentment_amount = excluded.presentment_amount,
+    presentment_currency = excluded.presentment_currency, version = excluded.version
   where a.version <= excluded.version
   returning * into v_after;
   v_after.version := v_before.version;
@@ -336,16 +342,17 @@ declare
 begin
   insert into public.refunds as r (
     id, order_id, payment_id, charge_id, amount, currency, status, reason, failure_reason, request_id,
-    was_pending, succeeded_at, failed_at, version, created_at
+    presentment_amount, presentment_currency, was_pending, succeeded_at, failed_at, version, created_at
   )
   select f.id, p_order_id, f.payment_id, f.charge_id, f.amount, f.currency, f.status,
-    nullif(f.reason, 'fraudulent'), f.failure_reason, f.request_id,
-    f.status in ('pending', 'requires_action'),
+    nullif(f.reason, 'fraudulent'), f.failure_reason, f.request_id, f.presentment_amount,
+    f.presentment_currency, f.status in ('pending', 'requires_action'),
     case f.status when 'succeeded' then p_at end, case when f.status in ('failed', 'canceled') then p_at end,
     v_version, to_timestamp(f.created)
   from jsonb_to_record(p_fact) as f (
     id text, payment_id text, charge_id text, amount bigint, currency text, status text, reason text,
-    failure_reason text, request_id text, created bigint
+    failure_reason text, request_id text, created bigint, presentment_amount bigint,
+    presentment_currency text
   )
   on conflict (id) do update set
     order_id = coalesce(r.order_id, excluded.order_id),
@@ -355,8 +362,10 @@ begin
     was_pending = r.was_pending or excluded.was_pending,
     succeeded_at = least(r.succeeded_at, excluded.succeeded_at),
     failed_at = least(r.failed_at, excluded.failed_at),
-        (amount, currency, status, reason, failure_reason, version) = (
-      select (n.r).amount, (n.r).currency, (n.r).status, (n.r).reason, (n.r).failure_reason, (n.r).version
+        (amount, currency, status, reason, failure_reason, presentment_amount, presentment_currency,
+      version) = (
+      select (n.r).amount, (n.r).currency, (n.r).status, (n.r).reason, (n.r).failure_reason,
+        (n.r).presentment_amount, (n.r).presentment_currency, (n.r).version
       from (select case when r.version <= excluded.version then excluded else r end as r offset 0) n
     )
   returning * into v_after;

@@ -1778,6 +1778,7 @@ as $$
       'billing_address', o.billing_address, 'shipping_name', o.shipping_name,
       'shipping_address', o.shipping_address,
       'currency', o.currency, 'amount_total', o.amount_total, 'amount_refunded', o.amount_refunded,
+      'presentment', private.presentment(o),
       'created_at', o.created_at, 'paid_at', o.paid_at,
       'shipments', (
         select coalesce(
@@ -1877,7 +1878,7 @@ begin
     'order_number', o.number, 'status', o.status, 'fulfillment_status', o.fulfillment_status,
     'currency', o.currency, 'amount_subtotal', o.amount_subtotal, 'amount_discount', o.amount_discount,
     'amount_shipping', o.amount_shipping, 'amount_tax', o.amount_tax, 'amount_total', o.amount_total,
-    'amount_refunded', o.amount_refunded, 'paid_at', o.paid_at,
+    'amount_refunded', o.amount_refunded, 'paid_at', o.paid_at, 'presentment', private.presentment(o),
     'items', coalesce((
       select jsonb_agg(jsonb_build_object(
         'sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'unit_amount', i.unit_amount
@@ -1906,7 +1907,7 @@ begin
         'amount', f.amount,
         'status', case when s.has_bounced then 'failed' when s.is_made then 'done'
           when f.status = 'requires_action' then 'details_needed' else 'on_its_way' end,
-        'created_at', f.created_at
+        'created_at', f.created_at, 'presentment', private.refund_presentment(f)
       ) order by f.created_at, f.id collate "C")
       from public.refunds f join private.refund_states s on s.id = f.id where f.order_id = o.id
     ), '[]')
@@ -1915,7 +1916,8 @@ end;
 $$;
 comment on function private.order_page(public.orders) is
   'What the page of an order shows: amounts in minor units, lines, parcels, what comes back, and refunds '
-  '(on_its_way, details_needed, done, failed). No name, no address, no e-mail.';
+  '(on_its_way, details_needed, done, failed); presentment where the customer paid in another currency. No '
+  'name, no address, no e-mail.';
 
 create function private.parcel_pieces(p_shipment_id uuid) returns jsonb
 language plpgsql

@@ -33,6 +33,8 @@ create table private.velocity_rules (
   constraint velocity_rules_min_pieces_positive check (min_pieces > 0),
   constraint velocity_rules_window_range check (window_seconds between 1 and 31 * 86400),
   constraint velocity_rules_threshold_positive check (threshold > 0),
+  -- A sum is in one currency, and so is its limit.
+  constraint velocity_rules_amount_has_currency check (measure <> 'amount' or currency is not null),
   constraint velocity_rules_baseline_share_range check (baseline_share > 0 and baseline_share < 1)
 );
 comment on table private.velocity_rules is
@@ -689,7 +691,7 @@ begin
       where lower(split_part(p_key, '@', 2)) = d.domain
         or lower(split_part(p_key, '@', 2)) like '%.' || d.domain;
     when 'amount' then
-      if p_currency is not distinct from coalesce(p_rule.currency, p_currency) then
+      if p_currency = p_rule.currency then
         select coalesce(max(s.amount), 0) + p_amount,
           max(s.at) filter (where s.amount + p_amount >= v_threshold and p_amount < v_threshold)
         into v_value, v_oldest

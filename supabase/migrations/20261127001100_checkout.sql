@@ -14,7 +14,59 @@ $$;
 comment on function private.problem_of_items(text) is
   'What an invalid request says of its lines, in the form of details.';
 
-create function private.price_lines(p_wanted jsonb) returns jsonb
+create function private.country_currencies_fit(p_value jsonb) returns boolean
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return jsonb_typeof(p_value) = 'object' and not exists (
+    select 1 from jsonb_each_text(p_value) x
+    where x.key !~ '^[A-Z]{2}$' or private.amount_problem(0, x.value) is not null
+  );
+end;
+$$;
+comment on function private.country_currencies_fit(jsonb) is
+  'Whether the setting country_currencies has a value that makes sense: countries (ISO, upper case), each '
+  'with a currency that Stripe takes.';
+
+alter table private.settings add constraint settings_country_currencies_fit
+  check (key <> 'country_currencies' or private.country_currencies_fit(value));
+
+insert into private.settings (key, value, description) values
+  (
+    'country_currencies', '{}',
+    'Currencies of countries, say {"GB": "gbp", "DE": "eur"}: what a checkout is in that names its country '
+    'and no currency; others are in the currency of their articles.'
+  );
+
+create function private.refuse_currency(p_wanted jsonb, p_currency text) returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_unsold jsonb;
+begin
+  select jsonb_agg(distinct jsonb_build_object('sku', w.sku, 'currencies', (
+    select jsonb_agg(c.currency order by c.currency)
+    from (
+      select v.currency union select p.currency from public.variant_prices p where p.variant_id = v.id
+    ) c
+  )))
+  into v_unsold
+  from jsonb_to_recordset(p_wanted) as w (variant_id uuid, sku text)
+  join public.product_variants v on v.id = w.variant_id
+  where private.price_in(v, p_currency) is null;
+  if v_unsold is not null then
+    raise exception 'not sold in this currency' using errcode = 'SHNIC', detail = v_unsold::text;
+  end if;
+end;
+$$;
+comment on function private.refuse_currency(jsonb, text) is
+  'Raises SHNIC with [{ sku, currencies }] for lines [{ variant_id, sku }] that have no price in a currency.';
+
+create function private.price_lines(p_wanted jsonb, p_currency text default null) returns jsonb
 language plpgsql
 stable
 set search_path = ''
@@ -24,11 +76,14 @@ declare
   c_quantity_max constant integer := 99;
   v_cart record;
 begin
+  if p_currency is not null then
+    perform private.refuse_currency(p_wanted, p_currency);
+  end if;
   -- One statement, so that names, prices and their sum are those of one moment.
   select
     jsonb_agg(jsonb_build_object(
       'variant_id', c.variant_id, 'sku', c.sku, 'name', c.name, 'quantity', c.quantity,
-      'unit_amount', c.unit_amount
+      'unit_amount', c.unit_amount, 'tax_code', c.tax_code
     ) order by c.sku collate "C") as lines,
     array_agg(distinct c.currency) as currencies,
     min(c.quantity_min) as quantity_min,
@@ -36,7 +91,8 @@ begin
     sum(c.unit_amount * c.quantity) as amount
   into v_cart
   from (
-    select v.id as variant_id, w.sku, v.price_amount as unit_amount, v.currency,
+    select v.id as variant_id, w.sku, p.tax_code, coalesce(p_currency, v.currency) as currency,
+      private.price_in(v, coalesce(p_currency, v.currency)) as unit_amount,
       private.variant_name(p.name, v.color, v.size) as name,
       sum(w.quantity) as quantity, min(w.quantity) as quantity_min
     from jsonb_to_recordset(p_wanted) as w (variant_id uuid, sku text, quantity integer)
@@ -64,12 +120,17 @@ begin
   );
 end;
 $$;
-comment on function private.price_lines(jsonb) is
+comment on function private.price_lines(jsonb, text) is
   'Today''s names and prices of [{ variant_id, sku, quantity }], the SKU as the caller calls it: { lines: '
-  '[{ variant_id, sku, name, quantity, unit_amount }] summed and sorted by SKU, currency, amount, hash }. '
-  'SHINV, SHCUR.';
+  '[{ variant_id, sku, name, quantity, unit_amount, tax_code }] summed and sorted by SKU, currency, amount, '
+  'hash }. '
+  'p_currency null: that of the variants, which must be one. SHINV, SHCUR, SHNIC.';
 
-create function private.price_cart(p_items jsonb) returns jsonb
+create function private.price_cart(
+  p_items jsonb,
+  p_currency text default null,
+  p_country text default null
+) returns jsonb
 language plpgsql
 stable
 set search_path = ''
@@ -89,12 +150,17 @@ begin
   if v_unknown is not null then
     raise exception 'unknown sku' using errcode = 'SHSKU', detail = v_unknown::text;
   end if;
-  return private.price_lines(coalesce(v_wanted, '[]'));
+  return jsonb_build_object('asked_currency', p_currency, 'asked_country', p_country) || private.price_lines(
+    coalesce(v_wanted, '[]'),
+    coalesce(p_currency, private.setting('country_currencies') ->> p_country)
+  );
 end;
 $$;
-comment on function private.price_cart(jsonb) is
-  'Today''s cart from [{ sku, quantity }], as of price_lines(). SHSKU with the list: unknown or inactive '
-  'SKUs (the two look alike on purpose). SHINV, SHCUR.';
+comment on function private.price_cart(jsonb, text, text) is
+  'Today''s cart from [{ sku, quantity }], as of price_lines(), with asked_currency and asked_country: in '
+  'the currency that is asked for, else that of the country (setting country_currencies), else that of the '
+  'articles. SHSKU with the list: unknown or inactive SKUs (the two look alike on purpose). SHINV, SHCUR, '
+  'SHNIC.';
 
 create function private.hash_lines(p_lines jsonb, p_currency text) returns text
 language plpgsql
@@ -247,6 +313,7 @@ create table public.shipping_rates (
   countries text[],
   delivery_days_min integer,
   delivery_days_max integer,
+  tax_code text,
   sort_order integer not null default 100,
   active boolean not null default true,
   created_at timestamptz not null default now(),
@@ -254,6 +321,7 @@ create table public.shipping_rates (
   constraint shipping_rates_name_visible check (private.one_line(name) is not null),
   constraint shipping_rates_currency_format check (currency ~ '^[a-z]{3}$'),
   constraint shipping_rates_amount_at_stripe check (private.amount_problem(amount, currency) is null),
+  constraint shipping_rates_tax_code_format check (tax_code ~ '^txcd_[0-9]{8}$'),
   constraint shipping_rates_countries_format
     check (array_to_string(countries, ',') ~ '^[A-Z]{2}(,[A-Z]{2})*$'),
   constraint shipping_rates_delivery_days_ordered check (
@@ -264,8 +332,12 @@ comment on table public.shipping_rates is
   'Delivery prices offered at checkout, cheapest sort_order first, five at most (Stripe''s limit). amount '
   'is in minor units. Without an active rate delivery is free.';
 comment on column public.shipping_rates.countries is
-  'Null: for every country. Otherwise the rate is offered only when it covers all of SHIPPING_COUNTRIES: '
-  'Stripe''s hosted page cannot tie a rate to the address that is entered there.';
+  'Null: for every country. Stripe''s page cannot tie a rate to the address that is entered there, so a page '
+  'offers only rates that hold for every country that it delivers to: the one that was asked for, else all '
+  'of SHIPPING_COUNTRIES, else those of the first rate.';
+comment on column public.shipping_rates.tax_code is
+  'What delivery is for taxes, of https://docs.stripe.com/tax/tax-codes, say txcd_92010001; null: the '
+  'account''s default at Stripe.';
 comment on constraint shipping_rates_amount_at_stripe on public.shipping_rates is
   'An amount that Stripe takes in this currency: private.amount_problem() says why it is not.';
 create index shipping_rates_offer_idx on public.shipping_rates (currency, sort_order) where active;
@@ -276,24 +348,34 @@ create policy shipping_rates_read on public.shipping_rates for select to anon, a
 revoke all on public.shipping_rates from public, anon, authenticated, service_role;
 grant select on public.shipping_rates to anon, authenticated, service_role;
 
-create function private.offered_shipping_rates(p_currency text) returns jsonb
+create function private.offered_shipping_rates(p_currency text, p_country text) returns jsonb
 language plpgsql
 stable
 set search_path = ''
 as $$
+declare
+  v_rates jsonb;
 begin
-  return (
-    select coalesce(jsonb_agg(jsonb_build_object(
-      'id', r.id, 'name', r.name, 'amount', r.amount, 'countries', r.countries,
-      'delivery_days_min', r.delivery_days_min, 'delivery_days_max', r.delivery_days_max
-    ) order by r.sort_order, r.amount, r.id), '[]')
-    from public.shipping_rates r
-    where r.active and r.currency = p_currency
-  );
+  select jsonb_agg(jsonb_build_object(
+    'id', r.id, 'name', r.name, 'amount', r.amount, 'countries', r.countries,
+    'delivery_days_min', r.delivery_days_min, 'delivery_days_max', r.delivery_days_max,
+    'tax_code', r.tax_code
+  ) order by r.sort_order, r.amount, r.id)
+  into v_rates
+  from public.shipping_rates r
+  where r.active and r.currency = p_currency
+    and (p_country is null or r.countries is null or p_country = any (r.countries));
+  if v_rates is null and exists (select 1 from public.shipping_rates r where r.active) then
+    raise exception 'no delivery price holds'
+      using errcode = 'SHSHP',
+        detail = jsonb_build_object('currency', p_currency, 'country', p_country)::text;
+  end if;
+  return coalesce(v_rates, '[]');
 end;
 $$;
-comment on function private.offered_shipping_rates(text) is
-  'The active rates of a currency in the order in which a shopper sees them.';
+comment on function private.offered_shipping_rates(text, text) is
+  'The active rates of a currency, and of a country where one is known, in the order in which a shopper '
+  'sees them. None where the shop has none at all. SHSHP: it has some, and none of them holds.';
 
 -- The payment page of an order that exists: what it shows, and the one way to it.
 
@@ -329,12 +411,13 @@ begin
     'cart_hash', o.cart_hash,
     'three_d_secure', (private.risk_of(o.id)).three_d_secure,
     'prices_include_tax', o.prices_include_tax,
+    'country', o.asked_country,
     'shipping_rates', o.shipping_rates,
     'items', (
       select jsonb_agg(jsonb_build_object(
         'sku', i.sku, 'name', i.name, 'description', p.description,
         'image_url', coalesce(v.image_url, p.image_url),
-        'quantity', i.quantity, 'unit_amount', i.unit_amount
+        'quantity', i.quantity, 'unit_amount', i.unit_amount, 'tax_code', i.tax_code
       ) order by i.sku collate "C")
       from public.order_items i
       join public.product_variants v on v.id = i.variant_id
@@ -367,18 +450,19 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  v_currency text;
+  o public.orders;
   v_gone jsonb;
   v_cart jsonb;
 begin
-  select currency into v_currency from public.orders where id = p_order_id;
+  select * into o from public.orders where id = p_order_id;
   select jsonb_agg(
     jsonb_build_object('sku', i.sku, 'requested', i.quantity, 'available', 0) order by i.sku collate "C"
   ) into v_gone
   from public.order_items i
   join public.product_variants v on v.id = i.variant_id
   join public.products p on p.id = v.product_id
-  where i.order_id = p_order_id and (not v.active or not p.active or v.currency <> v_currency);
+  where i.order_id = p_order_id
+    and (not v.active or not p.active or private.price_in(v, o.currency) is null);
   if v_gone is not null then
     raise exception 'no longer sold' using errcode = 'SHSTK', detail = v_gone::text;
   end if;
@@ -387,20 +471,23 @@ begin
   -- Today's prices and names: the shopper sees them on the new payment page, and an old order is no way to an
   -- old price. The lines stay its own: their goods are known by variant, and their SKU is the one that was
   -- asked for.
-  select private.price_lines(jsonb_agg(
-    jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)
-  ))
+  select private.price_lines(
+    jsonb_agg(jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)),
+    o.currency
+  )
   into v_cart
   from public.order_items i where i.order_id = p_order_id;
-  update public.order_items i set unit_amount = l.unit_amount, name = l.name
-  from jsonb_to_recordset(v_cart -> 'lines') as l (variant_id uuid, name text, unit_amount bigint)
+  update public.order_items i set unit_amount = l.unit_amount, name = l.name, tax_code = l.tax_code
+  from jsonb_to_recordset(v_cart -> 'lines') as l (
+    variant_id uuid, name text, unit_amount bigint, tax_code text
+  )
   where i.order_id = p_order_id and i.variant_id = l.variant_id
-    and (i.unit_amount, i.name) is distinct from (l.unit_amount, l.name);
+    and (i.unit_amount, i.name, i.tax_code) is distinct from (l.unit_amount, l.name, l.tax_code);
   update public.orders set
     attempt = attempt + 1,
     session_expires_at = now() + make_interval(secs => p_session_seconds),
     prices_include_tax = coalesce((private.setting('prices_include_tax'))::boolean, false),
-    shipping_rates = private.offered_shipping_rates(currency),
+    shipping_rates = private.offered_shipping_rates(currency, asked_country),
     abandoned_at = null,
     cart_hash = v_cart ->> 'hash',
     amount_subtotal = (v_cart ->> 'amount')::bigint,
@@ -413,8 +500,9 @@ begin
 end;
 $$;
 comment on function private.reopen_checkout(uuid, integer, integer) is
-  'A new attempt of an unpaid order at today''s prices: holds stock again (SHSTK when it is gone or no '
-  'longer sold) and counts up the attempt. The caller has locked the order.';
+  'A new attempt of an unpaid order at today''s prices in its currency: holds stock again (SHSTK when it is '
+  'gone or no longer sold) and counts up the attempt. SHSHP: no delivery price holds any more. The caller '
+  'has locked the order.';
 
 create function private.find_checkout(
   p_idempotency_key text,
@@ -422,7 +510,9 @@ create function private.find_checkout(
   p_email text,
   p_superseded jsonb,
   p_client_ip inet,
-  p_ui_mode text
+  p_ui_mode text,
+  p_currency text,
+  p_country text
 ) returns jsonb
 language plpgsql
 set search_path = ''
@@ -440,6 +530,7 @@ begin
   -- part of it (none, too), and of a key that can be guessed the network: a key that two guests happen to
   -- share, or that somebody tries, does not show one the other's payment page.
   if p_lines is distinct from private.order_lines(o.id) or o.ui_mode <> p_ui_mode
+    or (p_currency, p_country) is distinct from (o.asked_currency, o.asked_country)
     or (p_idempotency_key like 'guest:%' and o.session_id is null
       and lower(o.email) is distinct from lower(p_email))
     or (p_idempotency_key like 'guest:%' and length(p_idempotency_key) < c_guessable
@@ -457,7 +548,7 @@ begin
   return private.checkout_snapshot(o.id, 'existing');
 end;
 $$;
-comment on function private.find_checkout(text, jsonb, text, jsonb, inet, text) is
+comment on function private.find_checkout(text, jsonb, text, jsonb, inet, text, text, text) is
   'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be '
   'opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as '
   'of asked_lines(). SHIDC: the key belongs to another cart or kind of page. SHSTA: staff have cancelled '
@@ -670,7 +761,7 @@ begin
   insert into public.orders (
     customer_id, account_id, email, mail_to_account, locale, accepts_marketing, currency, amount_subtotal,
     amount_total, livemode, cart_hash, idempotency_key, ui_mode, session_expires_at, purchase_ip,
-    user_agent, prices_include_tax, shipping_rates
+    user_agent, prices_include_tax, shipping_rates, asked_currency, asked_country
   ) values (
     v_customer_id, case when v_customer_id is not null then p_user_id end, p_email,
     coalesce((select lower(u.email) = lower(p_email) from auth.users u where u.id = p_user_id), false),
@@ -678,12 +769,13 @@ begin
     (p_cart ->> 'amount')::bigint, p_livemode,
     p_cart ->> 'hash', p_key, p_ui_mode, now() + make_interval(secs => p_session_seconds), p_client_ip,
     left(p_user_agent, 500), coalesce((private.setting('prices_include_tax'))::boolean, false),
-    private.offered_shipping_rates(p_cart ->> 'currency')
+    private.offered_shipping_rates(p_cart ->> 'currency', p_cart ->> 'asked_country'),
+    p_cart ->> 'asked_currency', p_cart ->> 'asked_country'
   ) returning id into v_order_id;
-  insert into public.order_items (order_id, variant_id, sku, name, quantity, unit_amount)
-  select v_order_id, l.variant_id, l.sku, l.name, l.quantity, l.unit_amount
+  insert into public.order_items (order_id, variant_id, sku, name, quantity, unit_amount, tax_code)
+  select v_order_id, l.variant_id, l.sku, l.name, l.quantity, l.unit_amount, l.tax_code
   from jsonb_to_recordset(p_cart -> 'lines') as l (
-    variant_id uuid, sku text, name text, quantity integer, unit_amount bigint
+    variant_id uuid, sku text, name text, quantity integer, unit_amount bigint, tax_code text
   );
   update public.order_risk set velocity_mode = p_velocity_mode, three_d_secure = p_risk ->> 'three_d_secure'
   where order_id = v_order_id;
@@ -724,7 +816,7 @@ create function private.same_checkout_again(
   p_user_id uuid,
   p_session_id text,
   p_livemode boolean,
-  p_cart_hash text,
+  p_cart jsonb,
   p_ui_mode text
 ) returns uuid
 language plpgsql
@@ -738,26 +830,25 @@ begin
   return (
     select o.id
     from private.open_checkouts(p_user_id, p_session_id, p_livemode) o
-    where o.created_at > now() - c_repeat_window and o.cart_hash = p_cart_hash
-      and o.ui_mode = p_ui_mode
+    where o.created_at > now() - c_repeat_window and o.cart_hash = p_cart ->> 'hash'
+      and o.asked_country is not distinct from p_cart ->> 'asked_country' and o.ui_mode = p_ui_mode
     order by o.created_at desc limit 1
   );
 end;
 $$;
-comment on function private.same_checkout_again(uuid, text, boolean, text, text) is
+comment on function private.same_checkout_again(uuid, text, boolean, jsonb, text) is
   'The open order that a request without an Idempotency-Key repeats, or null: same shopper, same cart, '
   'same kind of page, seconds ago.';
 
 create function public.begin_checkout(
   p_items jsonb,
-  p_idempotency_key text,
-  p_user_id uuid, p_email text,
+  p_idempotency_key text, p_user_id uuid, p_email text,
   p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean,
   p_session_seconds integer, p_hold_seconds integer,
   p_velocity_mode text default 'off',
   p_previous_session_id text default null, p_supersede boolean default true,
-  p_accepts_marketing boolean default null,
-  p_ui_mode text default 'hosted_page'
+  p_accepts_marketing boolean default null, p_ui_mode text default 'hosted_page',
+  p_currency text default null, p_country text default null
 ) returns jsonb
 language plpgsql
 security definer
@@ -777,7 +868,8 @@ begin
   end if;
   if v_key is not null then
     v_found := private.find_checkout(
-      v_key, private.asked_lines(p_items), p_email, v_superseded, p_client_ip::inet, p_ui_mode
+      v_key, private.asked_lines(p_items), p_email, v_superseded, p_client_ip::inet, p_ui_mode, p_currency,
+      p_country
     );
     if v_found ->> 'outcome' in ('ended', 'existing') then
       return private.enter_checkout(
@@ -788,11 +880,11 @@ begin
       return v_found;
     end if;
   end if;
-  v_cart := private.price_cart(p_items);
+  v_cart := private.price_cart(p_items, p_currency, p_country);
 
   if p_idempotency_key is null then
     v_order_id := private.same_checkout_again(
-      p_user_id, p_previous_session_id, p_livemode, v_cart ->> 'hash', p_ui_mode
+      p_user_id, p_previous_session_id, p_livemode, v_cart, p_ui_mode
     );
     if v_order_id is not null then
       return private.enter_checkout(
@@ -819,15 +911,18 @@ begin
 end;
 $$;
 comment on function public.begin_checkout(
-  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean, boolean, text
+  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean, boolean, text,
+  text, text
 ) is
   'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one '
   'this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the '
   'snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede '
-  'false), velocity_exceeded. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, '
-  'SHCUR mixed currencies, SHINV invalid.';
+  'false), velocity_exceeded. p_currency, p_country: what the shopper wants to pay in, and where the parcel '
+  'goes; null: not said. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, SHCUR '
+  'mixed currencies, SHNIC currency_unavailable, SHSHP shipping_unavailable, SHINV invalid.';
 grant execute on function public.begin_checkout(
-  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean, boolean, text
+  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean, boolean, text,
+  text, text
 ) to service_role;
 
 -- The life of an attempt after the order exists: its session, a new attempt, or none at all.

@@ -281,6 +281,10 @@ select o.number, o.status, o.fulfillment_status,
   o.amount_paid, private.money_text(o.amount_paid, o.currency) as amount_paid_text,
   o.amount_refunded, private.money_text(o.amount_refunded, o.currency) as amount_refunded_text, o.currency,
   (
+    select private.money_text((x.charged ->> 'amount')::bigint, x.charged ->> 'currency')
+    from (select private.presentment(o) as charged) x
+  ) as charged_as,
+  (
     select concat_ws(' ', coalesce(p.card_brand, p.payment_method_type), p.card_last4)
     from public.payments p where p.id = o.payment_id
   ) as paid_with,
@@ -326,6 +330,8 @@ comment on column reporting.order_overview.amount_paid_text is 'The same as text
 comment on column reporting.order_overview.amount_refunded is 'What was given back, in minor units.';
 comment on column reporting.order_overview.amount_refunded_text is 'The same as text.';
 comment on column reporting.order_overview.currency is 'ISO code in lower case.';
+comment on column reporting.order_overview.charged_as is
+  'What the customer was charged in a currency of their own, as text; null: amount_paid_text.';
 comment on column reporting.order_overview.paid_with is
   'Brand and last four digits of the card, or how else.';
 comment on column reporting.order_overview.tracking is
@@ -542,7 +548,14 @@ select (b.booked_at at time zone (select private.report_setting('shop_time_zone'
   b.discount as amount_discount, b.shipping as amount_shipping, b.tax as amount_tax,
   b.gross as amount_gross, b.gross - b.tax as amount_net,
   private.money_text(b.gross, b.currency) as amount_gross_text,
-  private.money_text(b.gross - b.tax, b.currency) as amount_net_text, b.booked_at, b.livemode
+  private.money_text(b.gross - b.tax, b.currency) as amount_net_text,
+  case when b.kind = 'sale' then (
+    select string_agg(t ->> 'value', ', ' order by t ->> 'value')
+    from public.orders o
+    join public.checkout_sessions s on s.id = o.session_id
+    cross join lateral jsonb_array_elements(s.business -> 'tax_ids') t
+    where o.number = b.number
+  ) end as tax_ids, b.booked_at, b.livemode
 from booked b
 where (select private.sees_reports());
 comment on view reporting.accounting_export is
@@ -569,6 +582,8 @@ comment on column reporting.accounting_export.amount_gross is 'What was paid or 
 comment on column reporting.accounting_export.amount_net is 'Gross less tax, in minor units.';
 comment on column reporting.accounting_export.amount_gross_text is 'Gross as text.';
 comment on column reporting.accounting_export.amount_net_text is 'Net as text.';
+comment on column reporting.accounting_export.tax_ids is
+  'Tax ids that a business buyer has given; sales only. Null: none, or the buyer was erased.';
 comment on column reporting.accounting_export.booked_at is
   'The moment: payment, success or failure of the refund, opening of the dispute; of dispute_returned, what '
   'Stripe said last of it.';

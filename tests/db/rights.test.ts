@@ -32,7 +32,9 @@ async function fill(): Promise<void> {
     await tx`update public.customers set user_id = ${shopperId}`;
     await tx`update public.orders set customer_id = (select id from public.customers)`;
     await tx`update public.product_variants set product_id = (select id from public.products)`;
-    await tx`update public.inventory_levels set variant_id = (select id from public.product_variants)`;
+    for (const table of ["inventory_levels", "variant_prices"]) {
+      await tx`update public.${tx(table)} set variant_id = (select id from public.product_variants)`;
+    }
     await tx`update public.shipment_lines set shipment_id = (select id from public.shipments)`;
     const linked =
       await tx`select c.oid::regclass::text as name from pg_attribute a join pg_class c on c.oid = a.attrelid

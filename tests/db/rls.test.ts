@@ -5,7 +5,7 @@ import { fillTables, type Relation, relations } from "./rls_fixture.ts";
 import { nonEmpty } from "../support/non_empty.ts";
 
 /** What anybody may read, signed in or not: the catalogue and what delivery costs. */
-const forEverybody = ["products", "product_variants", "shipping_rates"];
+const forEverybody = ["products", "product_variants", "variant_prices", "shipping_rates"];
 /** What customers read of their own. Everything else in public is for staff, new tables included. */
 const ownRows = ["customers", "orders", "order_items", "refunds"];
 /** The one table that API roles may write: a row is a command, and its policy says whose. */
@@ -25,6 +25,7 @@ await sql.begin(async (tx) => {
   await tx`update public.order_items set order_id = (select id from public.orders)`;
   await tx`update public.refunds set order_id = (select id from public.orders)`;
   await tx`update public.product_variants set product_id = (select id from public.products)`;
+  await tx`update public.variant_prices set variant_id = (select id from public.product_variants)`;
   await tx`update public.inventory_levels set variant_id = (select id from public.product_variants)`;
 });
 const all = await relations(sql);
@@ -125,7 +126,7 @@ Deno.test("where a second factor is required, staff without one see no more than
 Deno.test("hidden products, their variants and their stock are hidden from all but staff", async () => {
   await sql`update public.products set active = false`;
   try {
-    for (const name of ["products", "product_variants", "availability"]) {
+    for (const name of ["products", "product_variants", "variant_prices", "availability"]) {
       const table = { schema: "public", name, kind: "r", row_security: true };
       assert.equal(await visible("anon", table), 0, name);
       assert.equal(await visible(shopper, table), 0, name);

@@ -56,6 +56,8 @@ const privateForAuthenticated = [
   "money_left",
   "dispute_holds",
   "awaits_evidence",
+  // Of an order that the caller may read: what its payment says of its currency.
+  "presentment",
   "line_positions",
   "refunded_pieces",
   "exchanged_pieces",

@@ -8,8 +8,10 @@ import type {
   Notification,
   ShopSettings,
 } from "../../supabase/functions/_shared/database/notifications.ts";
+import type { OrderStatus } from "../../supabase/functions/_shared/database/orders.ts";
 import type { MetricFamily } from "../../supabase/functions/_shared/database/health.ts";
 import type { RedrivenItem } from "../../supabase/functions/_shared/database/jobs.ts";
+import type { Money } from "../../supabase/functions/_shared/stripe/money.ts";
 import type { Address } from "../../supabase/functions/_shared/stripe_events/facts.ts";
 
 /** A shape to compare with: `set` is never null, `null` may be; an object or a list of them is looked into. */
@@ -65,6 +67,7 @@ export const checkoutShape: Shape<Checkout> = {
   cart_hash: "set",
   three_d_secure: "null",
   prices_include_tax: "set",
+  country: "null",
   shipping_rates: {
     each: {
       id: "set",
@@ -73,6 +76,7 @@ export const checkoutShape: Shape<Checkout> = {
       countries: "null",
       delivery_days_min: "null",
       delivery_days_max: "null",
+      tax_code: "null",
     },
   },
   items: {
@@ -83,11 +87,47 @@ export const checkoutShape: Shape<Checkout> = {
       image_url: "null",
       quantity: "set",
       unit_amount: "set",
+      tax_code: "null",
     },
   },
   session: { orNull: { id: "set", url: "null", status: "set", expires_at: "set" } },
 };
-export const lineShape = { sku: "set", name: "set", quantity: "set", unit_amount: "set" } as const;
+const lineShape = { sku: "set", name: "set", quantity: "set", unit_amount: "set" } as const;
+const moneyShape: Shape<Money> = { amount: "set", currency: "set" };
+const piecesShape = { sku: "set", name: "set", quantity: "set" } as const;
+export const orderStatusShape: Shape<OrderStatus> = {
+  order_number: "set",
+  status: "set",
+  fulfillment_status: "set",
+  currency: "set",
+  amount_subtotal: "set",
+  amount_discount: "set",
+  amount_shipping: "set",
+  amount_tax: "set",
+  amount_total: "set",
+  amount_refunded: "set",
+  items: { each: lineShape },
+  paid_at: "null",
+  presentment: { orNull: moneyShape },
+  shipments: {
+    each: {
+      parcel: "set",
+      carrier: "null",
+      tracking_number: "null",
+      tracking_url: "null",
+      shipped_at: "set",
+      items: { each: piecesShape },
+    },
+  },
+  returns: { each: { status: "set", items: { each: piecesShape } } },
+  refunds: {
+    each: { amount: "set", status: "set", created_at: "set", presentment: { orNull: moneyShape } },
+  },
+  live_topic: "set",
+  order_id: "set",
+  session_id: "null",
+  settled: "set",
+};
 const addressShape: Shape<Address> = {
   line1: "null",
   line2: "null",
@@ -137,6 +177,7 @@ export const disputeEvidenceShape: Shape<DisputeEvidence> = {
       currency: "set",
       amount_total: "set",
       amount_refunded: "set",
+      presentment: { orNull: moneyShape },
       created_at: "set",
       paid_at: "null",
       shipments: { each: { carrier: "null", tracking_number: "null", shipped_at: "set" } },
@@ -198,6 +239,7 @@ export const notificationShape: Shape<Notification> = {
       amount_total: "set",
       amount_refunded: "set",
       amount_paid: "set",
+      presentment: { orNull: moneyShape },
       customer_name: "null",
       shipping_name: "null",
       shipping_address: { orNull: addressShape },

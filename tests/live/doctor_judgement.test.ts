@@ -9,7 +9,7 @@ import { sortEndpoints } from "../../supabase/functions/_shared/jobs/webhook_end
 import { stripeApiVersion } from "../../supabase/functions/_shared/stripe/api_version.ts";
 import { enabledEvents } from "../../supabase/functions/_shared/stripe_events/mod.ts";
 
-Deno.test("doctor: shipping rates that leave delivery free, or that nobody sees, are named", () => {
+Deno.test("doctor: shipping rates that narrow where a page delivers, or that few see, are named", () => {
   const rate = (name: string, countries: string[] | null, currency = "usd") => ({
     name,
     currency,
@@ -21,11 +21,11 @@ Deno.test("doctor: shipping rates that leave delivery free, or that nobody sees,
   assert.match(judged(), /^ok /);
   assert.match(
     judged(rate("World", null), rate("US only", ["US"])),
-    /^warning .*nobody is offered: US only$/,
+    /^warning .*only checkouts with a country are offered: US only$/,
   );
   assert.match(
     judged(rate("US only", ["US"]), rate("CA only", ["CA"]), rate("World", null, "eur")),
-    /^warning delivery is free in usd: .*US only, CA only/,
+    /^warning a checkout in usd without a country does not deliver to all .*US only, CA only/,
   );
 });
 

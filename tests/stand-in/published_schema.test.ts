@@ -32,6 +32,7 @@ async function liveALittle(stand: StandIn): Promise<void> {
     code: "TEN",
   });
   const rich = await stripe.checkout.sessions.create(shirt({
+    adaptive_pricing: { enabled: true },
     after_expiration: { recovery: { enabled: true } },
     automatic_tax: { enabled: true },
     billing_address_collection: "required",
@@ -58,9 +59,15 @@ async function liveALittle(stand: StandIn): Promise<void> {
       },
     }],
     submit_type: "pay",
+    tax_id_collection: { enabled: true },
   }));
   await control("POST", "pay", { session: rich.id, card: "4000000000000002" });
-  await control("POST", "pay", { session: rich.id });
+  await control("POST", "pay", {
+    session: rich.id,
+    currency: "gbp",
+    business_name: "Turner Ltd",
+    tax_id: { type: "gb_vat", value: "123456789" },
+  });
   const expiring = await stripe.checkout.sessions.create(
     shirt({ after_expiration: { recovery: { enabled: true } } }),
   );

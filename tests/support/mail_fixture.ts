@@ -38,6 +38,7 @@ export const order: NotificationOrder = {
   amount_total: 1_000,
   amount_refunded: 0,
   amount_paid: 1_000,
+  presentment: null,
   customer_name: null,
   shipping_name: null,
   shipping_address: null,

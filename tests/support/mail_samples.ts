@@ -49,6 +49,7 @@ const sample: NotificationOrder = {
   amount_tax: 13_128,
   amount_total: 82_220,
   amount_paid: 82_220,
+  presentment: { amount: 71_480, currency: "gbp" },
   items: [
     {
       sku: "SUIT",
@@ -76,7 +77,11 @@ const data: Record<string, Notification["data"]> = {
     more_to_come: true,
     items: [{ name: "Oxford shirt – White, M", quantity: 1 }],
   },
-  refund_issued: { amount: 12_900, items: [{ name: "Oxford shirt – White, M", quantity: 1 }] },
+  refund_issued: {
+    amount: 12_900,
+    presentment: { amount: 11_215, currency: "gbp" },
+    items: [{ name: "Oxford shirt – White, M", quantity: 1 }],
+  },
   refund_settled: { amount: 12_900 },
   refund_failed: { amount: 12_900 },
 };

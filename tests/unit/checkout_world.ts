@@ -31,6 +31,7 @@ export function checkoutOf(changes: Partial<Checkout> = {}): Checkout {
     cart_hash: "9b1f",
     three_d_secure: null,
     prices_include_tax: false,
+    country: null,
     shipping_rates: [],
     items: [{
       sku: "SHIRT-OXF-WHT-M",
@@ -39,6 +40,7 @@ export function checkoutOf(changes: Partial<Checkout> = {}): Checkout {
       image_url: "/store/images/oxford-shirt.svg",
       quantity: 2,
       unit_amount: 12_900,
+      tax_code: null,
     }],
     session: null,
     ...changes,

@@ -26,6 +26,7 @@ const order: DisputedOrder = {
   currency: "usd",
   amount_total: 25_800,
   amount_refunded: 0,
+  presentment: null,
   created_at: "2026-11-01T10:00:00+00:00",
   paid_at: "2026-11-01T10:05:00+00:00",
   shipments: [parcel],
@@ -187,4 +188,14 @@ Deno.test("Visa Compelling Evidence 3.0: not sent with one earlier order, one th
     const evidence = evidenceParams({ ...order, earlier_orders }, null, eligibility);
     assert.equal(evidence.enhanced_evidence, undefined);
   }
+});
+
+Deno.test("evidenceParams() says what the cardholder's bank has charged where it is not the order's amount", () => {
+  const text = (presentment: DisputedOrder["presentment"]) =>
+    evidenceParams({ ...order, presentment }, null, []).uncategorized_text ?? "";
+  assert.match(
+    text({ amount: 20_100, currency: "gbp" }),
+    /: \$258\.00, charged to the cardholder as £201\.00\./,
+  );
+  assert.match(text(null), /: \$258\.00\.\n/);
 });

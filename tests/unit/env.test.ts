@@ -74,6 +74,7 @@ const malformed: Record<string, string> = {
   CHECKOUT_STATEMENT_DESCRIPTOR_SUFFIX: "value_under*test",
   CHECKOUT_RECEIPTS: "value-under-test",
   CHECKOUT_SAVED_CARDS: "value-under-test",
+  CHECKOUT_ADAPTIVE_PRICING: "value-under-test",
   CHECKOUT_TURNSTILE_SECRET: "a value-under-test",
   CHECKOUT_TURNSTILE_URL: "value-under-test",
   CHECKOUT_RATE_LIMIT: "value-under-test",

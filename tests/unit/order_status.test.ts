@@ -29,6 +29,7 @@ const pending: OrderStatus = {
   amount_refunded: 0,
   items: [],
   paid_at: null,
+  presentment: null,
   shipments: [],
   returns: [],
   refunds: [],

@@ -26,7 +26,10 @@ export async function checkShipping({ env }: Subject): Promise<Finding[]> {
   }
 }
 
-/** Rates that are never offered, since they do not cover every country; with no other, delivery is free. */
+/**
+ * Rates that a checkout without a country is never offered. A page offers those that hold for all countries; where none
+ * does, the first decides.
+ */
 export function judgeShipping(rates: ActiveRate[], countries: string[]): Finding[] {
   const currencies = [...new Set(rates.map(({ currency }) => currency))];
   const findings = currencies.flatMap((currency): Finding[] => {
@@ -40,9 +43,10 @@ export function judgeShipping(rates: ActiveRate[], countries: string[]): Finding
       warning(
         "shipping_rate_hidden",
         hidden.length < own.length
-          ? `shipping rates that nobody is offered: ${names}`
-          : `delivery is free in ${currency}: no rate covers all of SHIPPING_COUNTRIES (${names})`,
-        "widen their countries, or narrow SHIPPING_COUNTRIES: Stripe's page ties no rate to an address",
+          ? `shipping rates that only checkouts with a country are offered: ${names}`
+          : `a checkout in ${currency} without a country does not deliver to all of SHIPPING_COUNTRIES: no rate ` +
+            `covers them all (${names})`,
+        "let the storefront send the country, or widen the rates: Stripe's page ties no rate to an address",
       ),
     ];
   });

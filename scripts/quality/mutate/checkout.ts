@@ -9,6 +9,7 @@ const tests = files(
   "accounts",
   "amounts",
   "velocity_pages",
+  "currencies",
 );
 
 /** Mistakes at the till. */
@@ -16,22 +17,22 @@ export const checkoutMutants: Mutant[] = [
   {
     name: "checkout: an inactive product is sold again when an order is reopened",
     file: "supabase/schemas/checkout/checkout.sql",
-    find: "(not v.active or not p.active or v.currency <> v_currency)",
-    replace: "(not v.active or v.currency <> v_currency)",
+    find: "(not v.active or not p.active or private.price_in(v, o.currency) is null)",
+    replace: "(not v.active or private.price_in(v, o.currency) is null)",
     tests: tests,
   },
   {
     name: "checkout: an order is reopened in another currency",
     file: "supabase/schemas/checkout/checkout.sql",
-    find: "(not v.active or not p.active or v.currency <> v_currency)",
+    find: "(not v.active or not p.active or private.price_in(v, o.currency) is null)",
     replace: "(not v.active or not p.active)",
     tests: tests,
   },
   {
     name: "checkout: a reopened order keeps its old prices",
     file: "supabase/schemas/checkout/checkout.sql",
-    find: "update public.order_items i set unit_amount = l.unit_amount, name = l.name",
-    replace: "update public.order_items i set name = l.name",
+    find: "update public.order_items i set unit_amount = l.unit_amount, name = l.name, tax_code = l.tax_code",
+    replace: "update public.order_items i set name = l.name, tax_code = l.tax_code",
     tests: tests,
   },
   {

@@ -49,6 +49,16 @@ function checkMode(params: SessionCreate): void {
   if (params.customer !== undefined && params.customer_creation !== undefined) {
     throw invalidRequest("`customer_creation` can not be set when `customer` is given.", "customer_creation");
   }
+  if (
+    params.customer !== undefined && params.tax_id_collection?.enabled === true &&
+    params.customer_update?.name !== "auto"
+  ) {
+    throw invalidRequest(
+      "Tax ID collection requires updating business name on the customer. To enable tax ID collection for an " +
+        "existing customer, please set `customer_update[name]` to `auto`.",
+      "tax_id_collection",
+    );
+  }
   if (params.customer === undefined && params.customer_update !== undefined) {
     throw invalidRequest("`customer_update` can only be used with `customer`.", "customer_update");
   }
@@ -146,7 +156,7 @@ export function createSession(context: Context, params: SessionCreate): Stripe.C
   const base: Stripe.Checkout.Session = {
     id,
     object: "checkout.session",
-    adaptive_pricing: { enabled: false },
+    adaptive_pricing: { enabled: params.adaptive_pricing?.enabled ?? false },
     after_expiration: recovery === undefined ? null : {
       recovery: {
         allow_promotion_codes: recovery.allow_promotion_codes ?? false,
@@ -233,6 +243,12 @@ export function createSession(context: Context, params: SessionCreate): Stripe.C
     submit_type: params.submit_type ?? null,
     subscription: null,
     success_url: params.success_url ?? null,
+    ...(params.tax_id_collection === undefined ? {} : {
+      tax_id_collection: {
+        enabled: params.tax_id_collection.enabled,
+        required: params.tax_id_collection.required ?? "never",
+      },
+    }),
     total_details: null,
     wallet_options: null,
     ...placeOf(context, id, uiMode, params),

@@ -5,6 +5,8 @@ import { invalidRequest } from "../core/errors.ts";
 import { checkAmount } from "../core/money.ts";
 import { type Attempt, completeChallenge, confirmIntent } from "../payments/confirm.ts";
 import { createIntent, saveIntent, sessionOfIntent } from "../payments/intents.ts";
+import { presentmentOf } from "../payments/presentment.ts";
+import { type BusinessInput, collectedBusiness } from "./business.ts";
 import { redeem } from "./discounts.ts";
 import { keepMethod, withCustomer } from "./session_customer.ts";
 import type { SessionInternals } from "./session_internals.ts";
@@ -23,6 +25,9 @@ export interface ShopperDetails {
   acceptsPromotions?: boolean;
   /** Keep the payment method for the customer's next purchase. */
   savesMethod?: boolean;
+  business?: BusinessInput;
+  /** The currency to pay in, of those that the page offers; the session's own where it is left out. */
+  currency?: string;
 }
 
 /** What remains of the shopper's details between the challenge and its end. */
@@ -72,10 +77,11 @@ function writeDetails(context: Context, { session, internals }: Prepared, detail
     savesMethod: internals.offersSaving && details.savesMethod === true,
   };
   const name = details.name ?? details.shippingName ?? null;
+  const business = collectedBusiness(session, details.business ?? {});
   const changed: Stripe.Checkout.Session = {
     ...session,
     collected_information: shippingAddress === undefined ? session.collected_information : {
-      business_name: null,
+      business_name: business.business_name,
       individual_name: null,
       shipping_details: {
         address: fullAddress(shippingAddress),
@@ -90,16 +96,20 @@ function writeDetails(context: Context, { session, internals }: Prepared, detail
     },
     customer_details: {
       address,
-      business_name: null,
+      ...business,
       email,
       individual_name: null,
       name,
       phone: session.phone_number_collection?.enabled === true ? details.phone ?? null : null,
       tax_exempt: "none",
-      tax_ids: [],
     },
   };
-  return { session: withTotals(context, changed, next), internals: next };
+  const { presentment_details: _, ...total } = withTotals(context, changed, next);
+  const presented = presentmentOf(total, next.paymentIntentData.capture_method, details.currency);
+  return {
+    session: { ...total, ...(presented === undefined ? {} : { presentment_details: presented }) },
+    internals: next,
+  };
 }
 
 function save(context: Context, { session, internals }: Prepared): void {
@@ -118,9 +128,12 @@ function intentFor(context: Context, { session, internals }: Prepared): Stripe.P
     tracking_number: null,
   };
   const amount = session.amount_total ?? 0;
-  const existing = context.store.get("payment_intent", idOf(session.payment_intent) ?? "");
-  if (existing !== undefined) {
+  const presented = session.presentment_details;
+  const known = context.store.get("payment_intent", idOf(session.payment_intent) ?? "");
+  if (known !== undefined) {
+    const { presentment_details: _, ...existing } = known;
     return saveIntent(context, existing, {
+      ...(presented === undefined ? {} : { presentment_details: presented }),
       amount,
       customer: idOf(session.customer),
       shipping,
@@ -139,6 +152,7 @@ function intentFor(context: Context, { session, internals }: Prepared): Stripe.P
     description: data.description,
     metadata: data.metadata,
     methodTypes: session.payment_method_types,
+    presentment: presented ?? null,
     receiptEmail: data.receipt_email,
     requestThreeDSecure: internals.requestThreeDSecure,
     session: session.id,
@@ -197,7 +211,10 @@ export function paySession(
   // The page's choices (code, shipping, tax) may have moved the total since the session was made.
   checkAmount(prepared.session.amount_total ?? 0, prepared.session.currency ?? "usd");
   const method = makeMethod();
-  if (!prepared.session.payment_method_types.includes(method.type)) {
+  const taken = prepared.session.payment_method_types.includes(method.type) &&
+    // A bank debit is made in the currency of its bank.
+    (prepared.session.presentment_details === undefined || method.type === "card");
+  if (!taken) {
     throw invalidRequest(`This Checkout Session does not take \`${method.type}\`.`, "payment_method");
   }
   const intent = intentFor(context, prepared);

@@ -14,6 +14,7 @@ import {
   required,
   type ShapeValue,
   statementDescriptor,
+  taxCode,
   text,
   timestamp,
   truth,
@@ -29,7 +30,7 @@ export const productData = map({
   description: text(40_000),
   images: list(url, 8),
   metadata,
-  tax_code: text(),
+  tax_code: taxCode,
   unit_label: text(12),
 });
 
@@ -63,7 +64,7 @@ export const shippingRateShape = {
   }, { unsupported: ["currency_options"] }),
   metadata,
   tax_behavior: oneOf("exclusive", "inclusive", "unspecified"),
-  tax_code: text(),
+  tax_code: taxCode,
   type: oneOf("fixed_amount"),
 };
 
@@ -80,6 +81,7 @@ const methodTypes: Field<string[]> = list(oneOf(...METHOD_TYPES), 50);
 
 /** `POST /v1/checkout/sessions`, for one-off payments of goods. */
 export const sessionCreateParams = paramsOf<Stripe.Checkout.SessionCreateParams>()({
+  adaptive_pricing: map({ enabled: truth }),
   after_expiration: map({
     recovery: map({ enabled: required(truth), allow_promotion_codes: truth }),
   }),
@@ -155,6 +157,7 @@ export const sessionCreateParams = paramsOf<Stripe.Checkout.SessionCreateParams>
   shipping_options: list(map({ shipping_rate: text(), shipping_rate_data: map(shippingRateShape) }), 5),
   submit_type: oneOf("auto", "book", "donate", "pay", "subscribe"),
   success_url: url,
+  tax_id_collection: map({ enabled: required(truth), required: oneOf("if_supported", "never") }),
   ui_mode: oneOf("elements", "embedded_page", "form", "hosted_page"),
 }, {
   unsupported: [
@@ -167,10 +170,8 @@ export const sessionCreateParams = paramsOf<Stripe.Checkout.SessionCreateParams>
     "permissions",
     "setup_intent_data",
     "subscription_data",
-    "tax_id_collection",
   ],
   inert: [
-    "adaptive_pricing",
     "integration_identifier",
     "managed_payments",
     "payment_method_collection",

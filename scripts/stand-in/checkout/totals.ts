@@ -1,11 +1,16 @@
 import type Stripe from "stripe";
-import type { Context } from "../core/context.ts";
+import { type Context, idOf } from "../core/context.ts";
 import { newId } from "../core/ids.ts";
 import { currencyOf } from "../core/currencies.ts";
 import type { SessionInternals, SessionLine } from "./session_internals.ts";
 
 /** The one tax rate of the stand-in, in percent: real rates depend on place and goods. */
 export const TEST_TAX_PERCENT = 8;
+
+/** Stripe's code for what no tax is on; every other has the one rate. */
+const UNTAXED = "txcd_00000000";
+
+type TaxedLine = SessionLine & { untaxed: boolean };
 
 /** What a discount takes off a total. */
 export interface DiscountRule {
@@ -58,7 +63,7 @@ function spread(discount: number, weights: readonly number[], step: number): num
 
 /** Adds up a session. `taxed` is whether tax can be computed already (it needs an address). */
 function addUp(
-  lines: readonly SessionLine[],
+  lines: readonly TaxedLine[],
   discount: DiscountRule | null,
   shippingRate: Stripe.ShippingRate | null,
   taxed: boolean,
@@ -70,10 +75,10 @@ function addUp(
     ? 0
     : Math.min(subtotal, discount.amountOff ?? round(subtotal * (discount.percentOff ?? 0) / 100, step));
   const discounts = spread(off, subtotals, step);
-  const totals = lines.map((line, index): LineTotals => {
+  const totals = lines.map(({ untaxed, ...line }, index): LineTotals => {
     const before = subtotals[index] ?? 0;
     const less = discounts[index] ?? 0;
-    const tax = taxed ? taxOf(before - less, line.taxInclusive, step) : 0;
+    const tax = taxed && !untaxed ? taxOf(before - less, line.taxInclusive, step) : 0;
     return {
       line,
       subtotal: before,
@@ -96,7 +101,11 @@ function addUp(
 
 function shippingTotals(rate: Stripe.ShippingRate, taxed: boolean, step: number) {
   const amount = rate.fixed_amount?.amount ?? 0;
-  return { rate, amount, tax: taxed ? taxOf(amount, rate.tax_behavior === "inclusive", step) : 0 };
+  return {
+    rate,
+    amount,
+    tax: taxed && rate.tax_code !== UNTAXED ? taxOf(amount, rate.tax_behavior === "inclusive", step) : 0,
+  };
 }
 
 function shippingTotal(shipping: { rate: Stripe.ShippingRate; amount: number; tax: number }): number {
@@ -121,7 +130,11 @@ export function totalsOf(
     ? null
     : context.store.get("shipping_rate", internals.shippingRate) ?? null;
   const taxed = session.automatic_tax.enabled && internals.taxAddress !== null;
-  return addUp(internals.lines, discountOf(context, session), rate, taxed);
+  const lines = internals.lines.map((line) => ({
+    ...line,
+    untaxed: context.store.get("product", idOf(line.price.product) ?? "")?.tax_code === UNTAXED,
+  }));
+  return addUp(lines, discountOf(context, session), rate, taxed);
 }
 
 /** The session with its amounts brought up to date. */

@@ -284,6 +284,11 @@ export class ControlApi {
           shippingName: name,
           shippingAddress: place,
           acceptsTerms: true,
+          business: {
+            ...(params.business_name === undefined ? {} : { name: params.business_name }),
+            ...(params.tax_id === undefined ? {} : { taxId: params.tax_id }),
+          },
+          ...(params.currency === undefined ? {} : { currency: params.currency }),
         },
         () =>
           createPaymentMethod(context, {

@@ -1,6 +1,7 @@
 /** What `/_control/pay` takes: who pays, and with what. */
 import { address } from "../core/address_fields.ts";
-import { email, oneOf, paramsOf, required, type ShapeValue, text } from "../core/fields.ts";
+import { currency, email, oneOf, paramsOf, required, type ShapeValue, text } from "../core/fields.ts";
+import { taxIdInput } from "../page/shopper_input.ts";
 import { OTHER_METHODS, OTHER_REFUNDS } from "../payments/other_methods.ts";
 import type { MethodInput } from "../payments/payment_methods.ts";
 
@@ -8,7 +9,9 @@ export const payParams = paramsOf<
   Record<
     | "account_number"
     | "address"
+    | "business_name"
     | "card"
+    | "currency"
     | "email"
     | "iban"
     | "name"
@@ -16,16 +19,20 @@ export const payParams = paramsOf<
     | "redirect"
     | "refund"
     | "session"
+    | "tax_id"
     | "three_d_secure",
     unknown
   >
 >()({
   session: required(text()),
   card: text(23),
+  currency,
   iban: text(42),
   account_number: text(20),
   email,
   name: text(),
+  business_name: text(150),
+  tax_id: taxIdInput,
   address,
   three_d_secure: oneOf("fail", "pass"),
   payment_method: oneOf("card", "apple_pay", "google_pay", "sepa_debit", "us_bank_account", ...OTHER_METHODS),

@@ -363,3 +363,12 @@ export function readParams<S extends Shape>(
   const { expand: _expand, ...rest } = node;
   return readShape(params.shape, params.notes, rest as FormMap, context);
 }
+
+/** A code of https://docs.stripe.com/tax/tax-codes; which of them there are is not known here. */
+export const taxCode: Field<string> = {
+  read(node, context) {
+    const value = text(50).read(node, context);
+    if (/^txcd_\d{8}$/.test(value)) return value;
+    throw invalidRequest(`No such tax code: '${value}'`, context.path, "resource_missing");
+  },
+};

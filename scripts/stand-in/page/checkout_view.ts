@@ -3,11 +3,13 @@ import { type Html, html } from "../http/html.ts";
 import { type Context, idOf } from "../core/context.ts";
 import { MERCHANT } from "../core/merchant.ts";
 import type { SessionInternals } from "../checkout/session_internals.ts";
+import { TAX_ID_FORMATS } from "../checkout/business.ts";
 import { document, footer } from "./layout.ts";
 import { addressFields, field } from "./form_fields_view.ts";
 import { paymentSection } from "./payment_view.ts";
 import { summaryView } from "./summary_view.ts";
 import { formatMoney } from "../core/currencies.ts";
+import { offeredCurrencies } from "../payments/presentment.ts";
 
 function contactSection(session: Stripe.Checkout.Session): Html {
   const known = session.customer_details?.email ?? null;
@@ -96,6 +98,32 @@ ${
 </fieldset>`;
 }
 
+/** Company and tax id of a business buyer; nothing where the session does not ask. */
+function businessSection(session: Stripe.Checkout.Session): Html | null {
+  if (session.tax_id_collection?.enabled !== true) return null;
+  return html`<section aria-labelledby="business-title">
+<h2 id="business-title">Purchasing as a business</h2>
+${field({ name: "business_name", label: "Business name", autocomplete: "organization", required: false })}
+<div class="field"><label for="tax_id_type">Kind of tax ID</label>
+<select id="tax_id_type" name="tax_id_type">${
+    Object.keys(TAX_ID_FORMATS).map((type) =>
+      html`<option value="${type}">${type.replace("_", " ")}</option>`
+    )
+  }</select></div>
+${field({ name: "tax_id", label: "Tax ID", autocomplete: "off", required: false })}
+</section>`;
+}
+
+/** The currencies to pay in; nothing where there is one. */
+function currencySection(session: Stripe.Checkout.Session, internals: SessionInternals): Html | null {
+  const offered = offeredCurrencies(session, internals.paymentIntentData.capture_method);
+  if (offered.length === 1) return null;
+  return html`<div class="field"><label for="currency">Pay in</label>
+<select id="currency" name="currency">${
+    offered.map((code) => html`<option value="${code}">${code.toUpperCase()}</option>`)
+  }</select></div>`;
+}
+
 function consent(session: Stripe.Checkout.Session): Html {
   const terms = session.custom_text.terms_of_service_acceptance?.message ??
     `I agree to ${MERCHANT.name}'s Terms of Service and Privacy Policy`;
@@ -167,6 +195,8 @@ ${shippingSection(context, session, internals)}
 <div data-payment ${session.amount_total === 0 ? html`hidden` : null}>${
       paymentSection(context, session, internals)
     }</div>
+${businessSection(session)}
+${currencySection(session, internals)}
 ${consent(session)}
 <p class="message" role="alert" id="message">${cameBack(context, session)}</p>
 <button class="pay" type="submit" data-state="idle"><span class="pay-label">${payLabel(session)}</span><span

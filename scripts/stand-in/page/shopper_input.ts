@@ -1,4 +1,5 @@
 import {
+  currency,
   email,
   type Field,
   map,
@@ -25,7 +26,9 @@ const digits: Field<string> = {
 type FieldName =
   | "account_number"
   | "billing_address"
+  | "business_name"
   | "card"
+  | "currency"
   | "email"
   | "iban"
   | "method"
@@ -36,7 +39,11 @@ type FieldName =
   | "saved_method"
   | "shipping_address"
   | "shipping_name"
+  | "tax_id"
   | "terms";
+
+/** A tax id and its kind. */
+export const taxIdInput = map({ type: required(text(40)), value: required(text(40)) });
 
 const confirmParams = paramsOf<Record<FieldName, unknown>>()({
   method: required(oneOf("card", "sepa_debit", "us_bank_account", ...OTHER_METHODS)),
@@ -46,6 +53,9 @@ const confirmParams = paramsOf<Record<FieldName, unknown>>()({
   card: map({ number: required(digits), exp_month: whole(0, 99), exp_year: whole(0, 9999), cvc: text(4) }),
   iban: text(42),
   account_number: text(20),
+  business_name: text(150),
+  tax_id: taxIdInput,
+  currency,
   billing_address: address,
   shipping_name: text(200),
   shipping_address: address,
@@ -81,6 +91,11 @@ export function readConfirmation(form: FormMap): Confirmation {
     acceptsTerms: value.terms ?? false,
     acceptsPromotions: value.promotions ?? false,
     savesMethod: value.save ?? false,
+    business: {
+      ...(value.business_name === undefined ? {} : { name: value.business_name }),
+      ...(value.tax_id === undefined ? {} : { taxId: value.tax_id }),
+    },
+    ...(value.currency === undefined ? {} : { currency: value.currency }),
     ...(value.name === undefined ? {} : { name: value.name }),
     ...(value.phone === undefined ? {} : { phone: value.phone }),
     ...(billing === undefined ? {} : { billingAddress: billing }),
@@ -136,6 +151,8 @@ const FIELDS: Record<string, string> = {
   exp_year: "card_expiry",
   number: "card_number",
   "sepa_debit[iban]": "iban",
+  business_name: "business_name",
   shipping_address: "shipping_country",
+  tax_id: "tax_id",
   "us_bank_account[account_number]": "account_number",
 };

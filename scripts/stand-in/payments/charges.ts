@@ -197,6 +197,7 @@ export function createCharge(context: Context, input: ChargeInput): Stripe.Charg
     payment_intent: intent.id,
     payment_method: method.id,
     payment_method_details: methodDetails(input),
+    ...(intent.presentment_details === undefined ? {} : { presentment_details: intent.presentment_details }),
     receipt_email: intent.receipt_email,
     receipt_number: null,
     receipt_url: outcome.kind === "succeeded" ? `${context.baseUrl}/receipts/${id}` : null,

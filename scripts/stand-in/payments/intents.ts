@@ -15,6 +15,8 @@ export interface IntentInput {
   description: string | null;
   metadata: Record<string, string>;
   methodTypes: string[];
+  /** What a shopper is charged who pays in another currency. */
+  presentment: Stripe.PaymentIntent.PresentmentDetails | null;
   receiptEmail: string | null;
   requestThreeDSecure: "any" | "automatic" | "challenge";
   session: string | null;
@@ -69,6 +71,7 @@ export function createIntent(context: Context, input: IntentInput): Stripe.Payme
     },
     payment_method_types: input.methodTypes,
     payment_record: null,
+    ...(input.presentment === null ? {} : { presentment_details: input.presentment }),
     processing: null,
     receipt_email: input.receiptEmail,
     review: null,

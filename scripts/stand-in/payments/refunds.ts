@@ -9,6 +9,7 @@ import { endInquiriesOf } from "./disputes.ts";
 import { settleWarningsOf } from "./early_fraud_warnings.ts";
 import { closeReviewOf } from "./reviews.ts";
 import { formatMoney } from "../core/currencies.ts";
+import { partOf } from "./presentment.ts";
 
 export interface RefundInput {
   amount?: number;
@@ -97,6 +98,11 @@ export function createRefund(context: Context, input: RefundInput): Stripe.Refun
     ? "pending"
     : "succeeded";
   const id = newId("refund");
+  const presented = partOf(charge.presentment_details, {
+    before: charge.amount_refunded,
+    part: amount,
+    whole: charge.amount,
+  });
   const balance = recordBalance(context, {
     amount: -amount,
     currency: charge.currency,
@@ -126,6 +132,7 @@ export function createRefund(context: Context, input: RefundInput): Stripe.Refun
     payment_intent: idOf(charge.payment_intent),
     payment_method: charge.payment_method,
     ...waitingFor(context, status, charge),
+    ...(presented === undefined ? {} : { presentment_details: presented }),
     reason: input.reason,
     receipt_number: null,
     source_transfer_reversal: null,

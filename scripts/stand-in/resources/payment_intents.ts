@@ -170,6 +170,7 @@ export const paymentIntentRoutes: Route[] = [
       description: params.description ?? null,
       metadata: changedMetadata({}, params.metadata),
       methodTypes: types,
+      presentment: null,
       receiptEmail: params.receipt_email ?? null,
       requestThreeDSecure: params.payment_method_options?.card?.request_three_d_secure ?? "automatic",
       session: null,

@@ -7,6 +7,7 @@ import {
   type MetadataChange,
   paramsOf,
   required,
+  taxCode,
   text,
   truth,
   url,
@@ -71,7 +72,7 @@ const createParams = paramsOf<Stripe.ProductCreateParams>()({
   metadata,
   shippable: truth,
   statement_descriptor: text(22),
-  tax_code: text(),
+  tax_code: taxCode,
   unit_label: text(12),
   url,
 }, {
@@ -88,7 +89,7 @@ const updateParams = paramsOf<Stripe.ProductUpdateParams>()({
   metadata,
   shippable: truth,
   statement_descriptor: text(22),
-  tax_code: clearable(text()),
+  tax_code: clearable(taxCode),
   unit_label: clearable(text(12)),
   url: clearable(url),
 }, { unsupported: ["marketing_features", "package_dimensions", "tax_details"] });

@@ -60,6 +60,8 @@ export interface Env {
     taxIds: boolean;
     /** What Stripe's dynamic choice of methods is limited to, or made without; at most one is not empty. */
     paymentMethods: { allowed: string[]; excluded: string[] };
+    /** Stripe may show and take the amounts in a currency of the shopper's own. */
+    adaptivePricing: boolean;
     threeDSecure: "automatic" | "any" | "challenge";
     sessionMinutes: number;
     statementDescriptorSuffix: string | null;
@@ -169,6 +171,7 @@ const schema = z.object({
   CHECKOUT_PAYMENT_METHODS: commaList(methodsMend, (item) => paymentMethods.has(item.replace(/^-/, "")))
     .refine((items) => new Set(items.map((item) => item.startsWith("-"))).size < 2, { error: methodsMend })
     .default([]),
+  CHECKOUT_ADAPTIVE_PRICING: flag("false"),
   CHECKOUT_THREE_D_SECURE: choice(["automatic", "any", "challenge"], "automatic"),
   // Stripe accepts 30 minutes to 24 hours.
   CHECKOUT_SESSION_MINUTES: wholeNumber(30, 1440, 30),
@@ -329,6 +332,7 @@ function toEnv(values: Values): Env {
           item.startsWith("-") ? [item.slice(1)] : []
         ),
       },
+      adaptivePricing: values.CHECKOUT_ADAPTIVE_PRICING,
       threeDSecure: values.CHECKOUT_THREE_D_SECURE,
       sessionMinutes: values.CHECKOUT_SESSION_MINUTES,
       statementDescriptorSuffix: values.CHECKOUT_STATEMENT_DESCRIPTOR_SUFFIX ?? null,

@@ -15,6 +15,8 @@ const codes = {
   order_not_found: [404, "There is no order for this session."],
   method_not_allowed: [405, "This method is not supported here."],
   request_timeout: [408, "The request body took too long."],
+  currency_unavailable: [409, "One or more articles are not sold in this currency."],
+  shipping_unavailable: [409, "The shop does not deliver there, or not in this currency."],
   insufficient_stock: [409, "One or more articles are not available in this quantity."],
   idempotency_conflict: [409, "This Idempotency-Key was used with another cart."],
   conflict: [409, "The state of the order does not allow this."],
@@ -66,6 +68,8 @@ export class AppError extends Error {
 export const sqlStates: Readonly<Record<string, ErrorCode>> = {
   SHSKU: "unknown_sku",
   SHSTK: "insufficient_stock",
+  SHNIC: "currency_unavailable",
+  SHSHP: "shipping_unavailable",
   SHIDC: "idempotency_conflict",
   SHSTA: "conflict",
   SHREF: "conflict",

@@ -20,6 +20,10 @@ export interface Cart {
   turnstileToken: string | null;
   /** Whether reminders may follow; null: not asked. */
   acceptsMarketing: boolean | null;
+  /** What the shopper wants to pay in; null: not said. */
+  currency: string | null;
+  /** Where the parcel goes; null: not said. */
+  country: string | null;
 }
 
 // deno-lint-ignore no-control-regex -- control characters are what must not pass, and neither what hides or turns text
@@ -45,6 +49,8 @@ export const cartSchema = z.strictObject({
   previous_session_id: z.string().max(255).regex(/^cs_\w+$/, { error: "must be a session id" }).optional(),
   turnstile_token: z.string().min(1).max(2_048).regex(printable).optional(),
   accepts_marketing: z.boolean().optional(),
+  currency: z.string().regex(/^[A-Za-z]{3}$/, { error: "must be a currency's code" }).optional(),
+  country: z.string().regex(/^[A-Za-z]{2}$/, { error: "must be a country's code" }).optional(),
 }).superRefine((body, context) => {
   // As Stripe has it: a page of its own leads back to two places, one in the shop's page to one.
   const hosted = (body.ui_mode ?? "hosted_page") === "hosted_page";
@@ -71,6 +77,8 @@ export function parseCart(body: unknown): Cart {
     previous_session_id,
     turnstile_token,
     accepts_marketing,
+    currency,
+    country,
   } = validBody(cartSchema, normalized(body));
   return {
     items: sumBySku(items),
@@ -83,6 +91,8 @@ export function parseCart(body: unknown): Cart {
     previousSessionId: previous_session_id ?? null,
     turnstileToken: turnstile_token ?? null,
     acceptsMarketing: accepts_marketing ?? null,
+    currency: currency?.toLowerCase() ?? null,
+    country: country?.toUpperCase() ?? null,
   };
 }
 

@@ -54,6 +54,7 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
   return respond(request, endpoint, async (context) => {
     const { key, user } = await requireApiKey(request, deps.env);
     const cart = parseCart(await readJson(request, bodyLimitBytes));
+    checkCountry(cart.country, deps.env);
     const idempotencyKey = parseIdempotencyKey(request.headers, user === null);
     const page = paymentPage(cart, deps.env);
     const deadline = startDeadline(deps.now);
@@ -79,12 +80,20 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
       p_previous_session_id: cart.previousSessionId,
       p_accepts_marketing: cart.acceptsMarketing,
       p_ui_mode: cart.uiMode,
+      p_currency: cart.currency,
+      p_country: cart.country,
     };
     const checkout = await begin(wanted, bound, deadline);
     const log = context.concerns(checkout.order_id, checkout.outcome === "created");
     context.span?.set({ "checkout.outcome": checkout.outcome, "checkout.attempt": checkout.attempt });
     return await answer(checkout, page, { ...bound, log }, deadline, () => begin(wanted, bound, deadline));
   });
+}
+
+/** @throws AppError `shipping_unavailable` for a country that the shop does not deliver to. */
+function checkCountry(country: string | null, { shippingCountries }: Env): void {
+  if (country === null || shippingCountries.includes(country)) return;
+  throw new AppError("shipping_unavailable", { details: { country } });
 }
 
 function emailOf(given: string | null, user: User | null): string | null {

@@ -148,6 +148,7 @@ function publicStatus(status: OrderStatus): Omit<OrderStatus, "settled" | "sessi
     amount_refunded: status.amount_refunded,
     items: status.items,
     paid_at: status.paid_at,
+    presentment: status.presentment,
     shipments: status.shipments,
     returns: status.returns,
     refunds: status.refunds,

@@ -97,17 +97,23 @@ create table public.products (
   name text not null,
   description text,
   image_url text,
+  tax_code text,
   active boolean not null default true,
   created_at timestamptz not null default now(),
   constraint products_slug_key unique (slug),
   constraint products_slug_format check (slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'),
   constraint products_name_length check (char_length(name) between 1 and 200),
   constraint products_name_visible check (private.one_line(name) is not null),
-  constraint products_description_length check (char_length(description) <= 2000)
+  constraint products_description_length check (char_length(description) <= 2000),
+  constraint products_tax_code_format check (tax_code ~ '^txcd_[0-9]{8}$')
 );
 comment on table public.products is 'A thing on sale; its sizes and colours are product_variants.';
 comment on column public.products.image_url is
   'Absolute https URL, or a path on the site of SITE_URL; either is shown on Stripe''s page too.';
+
+comment on column public.products.tax_code is
+  'What it is for taxes, of https://docs.stripe.com/tax/tax-codes, say txcd_30011000; null: the account''s '
+  'default at Stripe.';
 
 create table public.product_variants (
   id uuid primary key default gen_random_uuid(),
@@ -137,6 +143,39 @@ comment on column public.product_variants.price_amount is
   'In Stripe''s minor units. A price that Stripe refuses (KWD 12.345) is stored and raises the alert '
   'unsellable_price; add_variant() refuses it.';
 create index product_variants_product_id_idx on public.product_variants (product_id);
+
+create table public.variant_prices (
+  variant_id uuid not null references public.product_variants (id) on delete cascade,
+  currency text not null,
+  price_amount bigint not null,
+  constraint variant_prices_pkey primary key (variant_id, currency),
+  constraint variant_prices_amount_at_stripe check (private.amount_problem(price_amount, currency) is null)
+);
+comment on table public.variant_prices is
+  'What a variant costs in further currencies, in minor units of each. In its own currency it costs '
+  'product_variants.price_amount, whatever stands here.';
+comment on column public.variant_prices.variant_id is 'The variant that is sold at this price.';
+comment on column public.variant_prices.currency is 'ISO code in lower case.';
+comment on column public.variant_prices.price_amount is 'In Stripe''s minor units of the currency.';
+comment on constraint variant_prices_amount_at_stripe on public.variant_prices is
+  'An amount that Stripe takes in this currency: private.amount_problem() says why it is not.';
+
+create function private.price_in(v public.product_variants, p_currency text) returns bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  if v.currency = p_currency then
+    return v.price_amount;
+  end if;
+  return (
+    select p.price_amount from public.variant_prices p where p.variant_id = v.id and p.currency = p_currency
+  );
+end;
+$$;
+comment on function private.price_in(public.product_variants, text) is
+  'What a variant costs today in a currency, in its minor units; null: it is not sold in it.';
 
 create function private.judge_price() returns trigger
 language plpgsql
@@ -196,6 +235,7 @@ comment on function private.variant_name(text, text, text) is
 
 alter table public.products enable row level security;
 alter table public.product_variants enable row level security;
+alter table public.variant_prices enable row level security;
 
 create policy products_read on public.products for select to anon, authenticated
   using (active or (select private.is_admin()));
@@ -205,5 +245,11 @@ create policy product_variants_read on public.product_variants for select to ano
     or (select private.is_admin())
   );
 
-revoke all on public.products, public.product_variants from public, anon, authenticated, service_role;
-grant select on public.products, public.product_variants to anon, authenticated, service_role;
+-- The subselect is under the policies of variants: who sees one sees its prices.
+create policy variant_prices_read on public.variant_prices for select to anon, authenticated
+  using (exists (select 1 from public.product_variants v where v.id = variant_id));
+
+revoke all on public.products, public.product_variants, public.variant_prices
+  from public, anon, authenticated, service_role;
+grant select on public.products, public.product_variants, public.variant_prices
+  to anon, authenticated, service_role;

@@ -96,7 +96,7 @@ begin
   insert into public.orders (
     customer_id, account_id, email, mail_to_account, locale, accepts_marketing, currency, amount_subtotal,
     amount_total, livemode, cart_hash, idempotency_key, ui_mode, session_expires_at, purchase_ip,
-    user_agent, prices_include_tax, shipping_rates
+    user_agent, prices_include_tax, shipping_rates, asked_currency, asked_country
   ) values (
     v_customer_id, case when v_customer_id is not null then p_user_id end, p_email,
     coalesce((select lower(u.email) = lower(p_email) from auth.users u where u.id = p_user_id), false),
@@ -104,12 +104,13 @@ begin
     (p_cart ->> 'amount')::bigint, p_livemode,
     p_cart ->> 'hash', p_key, p_ui_mode, now() + make_interval(secs => p_session_seconds), p_client_ip,
     left(p_user_agent, 500), coalesce((private.setting('prices_include_tax'))::boolean, false),
-    private.offered_shipping_rates(p_cart ->> 'currency')
+    private.offered_shipping_rates(p_cart ->> 'currency', p_cart ->> 'asked_country'),
+    p_cart ->> 'asked_currency', p_cart ->> 'asked_country'
   ) returning id into v_order_id;
-  insert into public.order_items (order_id, variant_id, sku, name, quantity, unit_amount)
-  select v_order_id, l.variant_id, l.sku, l.name, l.quantity, l.unit_amount
+  insert into public.order_items (order_id, variant_id, sku, name, quantity, unit_amount, tax_code)
+  select v_order_id, l.variant_id, l.sku, l.name, l.quantity, l.unit_amount, l.tax_code
   from jsonb_to_recordset(p_cart -> 'lines') as l (
-    variant_id uuid, sku text, name text, quantity integer, unit_amount bigint
+    variant_id uuid, sku text, name text, quantity integer, unit_amount bigint, tax_code text
   );
   update public.order_risk set velocity_mode = p_velocity_mode, three_d_secure = p_risk ->> 'three_d_secure'
   where order_id = v_order_id;
@@ -150,7 +151,7 @@ create function private.same_checkout_again(
   p_user_id uuid,
   p_session_id text,
   p_livemode boolean,
-  p_cart_hash text,
+  p_cart jsonb,
   p_ui_mode text
 ) returns uuid
 language plpgsql
@@ -164,26 +165,25 @@ begin
   return (
     select o.id
     from private.open_checkouts(p_user_id, p_session_id, p_livemode) o
-    where o.created_at > now() - c_repeat_window and o.cart_hash = p_cart_hash
-      and o.ui_mode = p_ui_mode
+    where o.created_at > now() - c_repeat_window and o.cart_hash = p_cart ->> 'hash'
+      and o.asked_country is not distinct from p_cart ->> 'asked_country' and o.ui_mode = p_ui_mode
     order by o.created_at desc limit 1
   );
 end;
 $$;
-comment on function private.same_checkout_again(uuid, text, boolean, text, text) is
+comment on function private.same_checkout_again(uuid, text, boolean, jsonb, text) is
   'The open order that a request without an Idempotency-Key repeats, or null: same shopper, same cart, '
   'same kind of page, seconds ago.';
 
 create function public.begin_checkout(
   p_items jsonb,
-  p_idempotency_key text,
-  p_user_id uuid, p_email text,
+  p_idempotency_key text, p_user_id uuid, p_email text,
   p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean,
   p_session_seconds integer, p_hold_seconds integer,
   p_velocity_mode text default 'off',
   p_previous_session_id text default null, p_supersede boolean default true,
-  p_accepts_marketing boolean default null,
-  p_ui_mode text default 'hosted_page'
+  p_accepts_marketing boolean default null, p_ui_mode text default 'hosted_page',
+  p_currency text default null, p_country text default null
 ) returns jsonb
 language plpgsql
 security definer
@@ -203,7 +203,8 @@ begin
   end if;
   if v_key is not null then
     v_found := private.find_checkout(
-      v_key, private.asked_lines(p_items), p_email, v_superseded, p_client_ip::inet, p_ui_mode
+      v_key, private.asked_lines(p_items), p_email, v_superseded, p_client_ip::inet, p_ui_mode, p_currency,
+      p_country
     );
     if v_found ->> 'outcome' in ('ended', 'existing') then
       return private.enter_checkout(
@@ -214,11 +215,11 @@ begin
       return v_found;
     end if;
   end if;
-  v_cart := private.price_cart(p_items);
+  v_cart := private.price_cart(p_items, p_currency, p_country);
 
   if p_idempotency_key is null then
     v_order_id := private.same_checkout_again(
-      p_user_id, p_previous_session_id, p_livemode, v_cart ->> 'hash', p_ui_mode
+      p_user_id, p_previous_session_id, p_livemode, v_cart, p_ui_mode
     );
     if v_order_id is not null then
       return private.enter_checkout(
@@ -245,13 +246,16 @@ begin
 end;
 $$;
 comment on function public.begin_checkout(
-  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean, boolean, text
+  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean, boolean, text,
+  text, text
 ) is
   'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one '
   'this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the '
   'snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede '
-  'false), velocity_exceeded. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, '
-  'SHCUR mixed currencies, SHINV invalid.';
+  'false), velocity_exceeded. p_currency, p_country: what the shopper wants to pay in, and where the parcel '
+  'goes; null: not said. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, SHCUR '
+  'mixed currencies, SHNIC currency_unavailable, SHSHP shipping_unavailable, SHINV invalid.';
 grant execute on function public.begin_checkout(
-  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean, boolean, text
+  jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean, boolean, text,
+  text, text
 ) to service_role;

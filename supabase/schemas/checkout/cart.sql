@@ -12,7 +12,59 @@ $$;
 comment on function private.problem_of_items(text) is
   'What an invalid request says of its lines, in the form of details.';
 
-create function private.price_lines(p_wanted jsonb) returns jsonb
+create function private.country_currencies_fit(p_value jsonb) returns boolean
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return jsonb_typeof(p_value) = 'object' and not exists (
+    select 1 from jsonb_each_text(p_value) x
+    where x.key !~ '^[A-Z]{2}$' or private.amount_problem(0, x.value) is not null
+  );
+end;
+$$;
+comment on function private.country_currencies_fit(jsonb) is
+  'Whether the setting country_currencies has a value that makes sense: countries (ISO, upper case), each '
+  'with a currency that Stripe takes.';
+
+alter table private.settings add constraint settings_country_currencies_fit
+  check (key <> 'country_currencies' or private.country_currencies_fit(value));
+
+insert into private.settings (key, value, description) values
+  (
+    'country_currencies', '{}',
+    'Currencies of countries, say {"GB": "gbp", "DE": "eur"}: what a checkout is in that names its country '
+    'and no currency; others are in the currency of their articles.'
+  );
+
+create function private.refuse_currency(p_wanted jsonb, p_currency text) returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_unsold jsonb;
+begin
+  select jsonb_agg(distinct jsonb_build_object('sku', w.sku, 'currencies', (
+    select jsonb_agg(c.currency order by c.currency)
+    from (
+      select v.currency union select p.currency from public.variant_prices p where p.variant_id = v.id
+    ) c
+  )))
+  into v_unsold
+  from jsonb_to_recordset(p_wanted) as w (variant_id uuid, sku text)
+  join public.product_variants v on v.id = w.variant_id
+  where private.price_in(v, p_currency) is null;
+  if v_unsold is not null then
+    raise exception 'not sold in this currency' using errcode = 'SHNIC', detail = v_unsold::text;
+  end if;
+end;
+$$;
+comment on function private.refuse_currency(jsonb, text) is
+  'Raises SHNIC with [{ sku, currencies }] for lines [{ variant_id, sku }] that have no price in a currency.';
+
+create function private.price_lines(p_wanted jsonb, p_currency text default null) returns jsonb
 language plpgsql
 stable
 set search_path = ''
@@ -22,11 +74,14 @@ declare
   c_quantity_max constant integer := 99;
   v_cart record;
 begin
+  if p_currency is not null then
+    perform private.refuse_currency(p_wanted, p_currency);
+  end if;
   -- One statement, so that names, prices and their sum are those of one moment.
   select
     jsonb_agg(jsonb_build_object(
       'variant_id', c.variant_id, 'sku', c.sku, 'name', c.name, 'quantity', c.quantity,
-      'unit_amount', c.unit_amount
+      'unit_amount', c.unit_amount, 'tax_code', c.tax_code
     ) order by c.sku collate "C") as lines,
     array_agg(distinct c.currency) as currencies,
     min(c.quantity_min) as quantity_min,
@@ -34,7 +89,8 @@ begin
     sum(c.unit_amount * c.quantity) as amount
   into v_cart
   from (
-    select v.id as variant_id, w.sku, v.price_amount as unit_amount, v.currency,
+    select v.id as variant_id, w.sku, p.tax_code, coalesce(p_currency, v.currency) as currency,
+      private.price_in(v, coalesce(p_currency, v.currency)) as unit_amount,
       private.variant_name(p.name, v.color, v.size) as name,
       sum(w.quantity) as quantity, min(w.quantity) as quantity_min
     from jsonb_to_recordset(p_wanted) as w (variant_id uuid, sku text, quantity integer)
@@ -62,12 +118,17 @@ begin
   );
 end;
 $$;
-comment on function private.price_lines(jsonb) is
+comment on function private.price_lines(jsonb, text) is
   'Today''s names and prices of [{ variant_id, sku, quantity }], the SKU as the caller calls it: { lines: '
-  '[{ variant_id, sku, name, quantity, unit_amount }] summed and sorted by SKU, currency, amount, hash }. '
-  'SHINV, SHCUR.';
+  '[{ variant_id, sku, name, quantity, unit_amount, tax_code }] summed and sorted by SKU, currency, amount, '
+  'hash }. '
+  'p_currency null: that of the variants, which must be one. SHINV, SHCUR, SHNIC.';
 
-create function private.price_cart(p_items jsonb) returns jsonb
+create function private.price_cart(
+  p_items jsonb,
+  p_currency text default null,
+  p_country text default null
+) returns jsonb
 language plpgsql
 stable
 set search_path = ''
@@ -87,12 +148,17 @@ begin
   if v_unknown is not null then
     raise exception 'unknown sku' using errcode = 'SHSKU', detail = v_unknown::text;
   end if;
-  return private.price_lines(coalesce(v_wanted, '[]'));
+  return jsonb_build_object('asked_currency', p_currency, 'asked_country', p_country) || private.price_lines(
+    coalesce(v_wanted, '[]'),
+    coalesce(p_currency, private.setting('country_currencies') ->> p_country)
+  );
 end;
 $$;
-comment on function private.price_cart(jsonb) is
-  'Today''s cart from [{ sku, quantity }], as of price_lines(). SHSKU with the list: unknown or inactive '
-  'SKUs (the two look alike on purpose). SHINV, SHCUR.';
+comment on function private.price_cart(jsonb, text, text) is
+  'Today''s cart from [{ sku, quantity }], as of price_lines(), with asked_currency and asked_country: in '
+  'the currency that is asked for, else that of the country (setting country_currencies), else that of the '
+  'articles. SHSKU with the list: unknown or inactive SKUs (the two look alike on purpose). SHINV, SHCUR, '
+  'SHNIC.';
 
 create function private.hash_lines(p_lines jsonb, p_currency text) returns text
 language plpgsql

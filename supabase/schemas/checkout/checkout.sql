@@ -32,12 +32,13 @@ begin
     'cart_hash', o.cart_hash,
     'three_d_secure', (private.risk_of(o.id)).three_d_secure,
     'prices_include_tax', o.prices_include_tax,
+    'country', o.asked_country,
     'shipping_rates', o.shipping_rates,
     'items', (
       select jsonb_agg(jsonb_build_object(
         'sku', i.sku, 'name', i.name, 'description', p.description,
         'image_url', coalesce(v.image_url, p.image_url),
-        'quantity', i.quantity, 'unit_amount', i.unit_amount
+        'quantity', i.quantity, 'unit_amount', i.unit_amount, 'tax_code', i.tax_code
       ) order by i.sku collate "C")
       from public.order_items i
       join public.product_variants v on v.id = i.variant_id
@@ -70,18 +71,19 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  v_currency text;
+  o public.orders;
   v_gone jsonb;
   v_cart jsonb;
 begin
-  select currency into v_currency from public.orders where id = p_order_id;
+  select * into o from public.orders where id = p_order_id;
   select jsonb_agg(
     jsonb_build_object('sku', i.sku, 'requested', i.quantity, 'available', 0) order by i.sku collate "C"
   ) into v_gone
   from public.order_items i
   join public.product_variants v on v.id = i.variant_id
   join public.products p on p.id = v.product_id
-  where i.order_id = p_order_id and (not v.active or not p.active or v.currency <> v_currency);
+  where i.order_id = p_order_id
+    and (not v.active or not p.active or private.price_in(v, o.currency) is null);
   if v_gone is not null then
     raise exception 'no longer sold' using errcode = 'SHSTK', detail = v_gone::text;
   end if;
@@ -90,20 +92,23 @@ begin
   -- Today's prices and names: the shopper sees them on the new payment page, and an old order is no way to an
   -- old price. The lines stay its own: their goods are known by variant, and their SKU is the one that was
   -- asked for.
-  select private.price_lines(jsonb_agg(
-    jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)
-  ))
+  select private.price_lines(
+    jsonb_agg(jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)),
+    o.currency
+  )
   into v_cart
   from public.order_items i where i.order_id = p_order_id;
-  update public.order_items i set unit_amount = l.unit_amount, name = l.name
-  from jsonb_to_recordset(v_cart -> 'lines') as l (variant_id uuid, name text, unit_amount bigint)
+  update public.order_items i set unit_amount = l.unit_amount, name = l.name, tax_code = l.tax_code
+  from jsonb_to_recordset(v_cart -> 'lines') as l (
+    variant_id uuid, name text, unit_amount bigint, tax_code text
+  )
   where i.order_id = p_order_id and i.variant_id = l.variant_id
-    and (i.unit_amount, i.name) is distinct from (l.unit_amount, l.name);
+    and (i.unit_amount, i.name, i.tax_code) is distinct from (l.unit_amount, l.name, l.tax_code);
   update public.orders set
     attempt = attempt + 1,
     session_expires_at = now() + make_interval(secs => p_session_seconds),
     prices_include_tax = coalesce((private.setting('prices_include_tax'))::boolean, false),
-    shipping_rates = private.offered_shipping_rates(currency),
+    shipping_rates = private.offered_shipping_rates(currency, asked_country),
     abandoned_at = null,
     cart_hash = v_cart ->> 'hash',
     amount_subtotal = (v_cart ->> 'amount')::bigint,
@@ -116,8 +121,9 @@ begin
 end;
 $$;
 comment on function private.reopen_checkout(uuid, integer, integer) is
-  'A new attempt of an unpaid order at today''s prices: holds stock again (SHSTK when it is gone or no '
-  'longer sold) and counts up the attempt. The caller has locked the order.';
+  'A new attempt of an unpaid order at today''s prices in its currency: holds stock again (SHSTK when it is '
+  'gone or no longer sold) and counts up the attempt. SHSHP: no delivery price holds any more. The caller '
+  'has locked the order.';
 
 create function private.find_checkout(
   p_idempotency_key text,
@@ -125,7 +131,9 @@ create function private.find_checkout(
   p_email text,
   p_superseded jsonb,
   p_client_ip inet,
-  p_ui_mode text
+  p_ui_mode text,
+  p_currency text,
+  p_country text
 ) returns jsonb
 language plpgsql
 set search_path = ''
@@ -143,6 +151,7 @@ begin
   -- part of it (none, too), and of a key that can be guessed the network: a key that two guests happen to
   -- share, or that somebody tries, does not show one the other's payment page.
   if p_lines is distinct from private.order_lines(o.id) or o.ui_mode <> p_ui_mode
+    or (p_currency, p_country) is distinct from (o.asked_currency, o.asked_country)
     or (p_idempotency_key like 'guest:%' and o.session_id is null
       and lower(o.email) is distinct from lower(p_email))
     or (p_idempotency_key like 'guest:%' and length(p_idempotency_key) < c_guessable
@@ -160,7 +169,7 @@ begin
   return private.checkout_snapshot(o.id, 'existing');
 end;
 $$;
-comment on function private.find_checkout(text, jsonb, text, jsonb, inet, text) is
+comment on function private.find_checkout(text, jsonb, text, jsonb, inet, text, text, text) is
   'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be '
   'opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as '
   'of asked_lines(). SHIDC: the key belongs to another cart or kind of page. SHSTA: staff have cancelled '

@@ -9,6 +9,7 @@ create table public.shipping_rates (
   countries text[],
   delivery_days_min integer,
   delivery_days_max integer,
+  tax_code text,
   sort_order integer not null default 100,
   active boolean not null default true,
   created_at timestamptz not null default now(),
@@ -16,6 +17,7 @@ create table public.shipping_rates (
   constraint shipping_rates_name_visible check (private.one_line(name) is not null),
   constraint shipping_rates_currency_format check (currency ~ '^[a-z]{3}$'),
   constraint shipping_rates_amount_at_stripe check (private.amount_problem(amount, currency) is null),
+  constraint shipping_rates_tax_code_format check (tax_code ~ '^txcd_[0-9]{8}$'),
   constraint shipping_rates_countries_format
     check (array_to_string(countries, ',') ~ '^[A-Z]{2}(,[A-Z]{2})*$'),
   constraint shipping_rates_delivery_days_ordered check (
@@ -26,8 +28,12 @@ comment on table public.shipping_rates is
   'Delivery prices offered at checkout, cheapest sort_order first, five at most (Stripe''s limit). amount '
   'is in minor units. Without an active rate delivery is free.';
 comment on column public.shipping_rates.countries is
-  'Null: for every country. Otherwise the rate is offered only when it covers all of SHIPPING_COUNTRIES: '
-  'Stripe''s hosted page cannot tie a rate to the address that is entered there.';
+  'Null: for every country. Stripe''s page cannot tie a rate to the address that is entered there, so a page '
+  'offers only rates that hold for every country that it delivers to: the one that was asked for, else all '
+  'of SHIPPING_COUNTRIES, else those of the first rate.';
+comment on column public.shipping_rates.tax_code is
+  'What delivery is for taxes, of https://docs.stripe.com/tax/tax-codes, say txcd_92010001; null: the '
+  'account''s default at Stripe.';
 comment on constraint shipping_rates_amount_at_stripe on public.shipping_rates is
   'An amount that Stripe takes in this currency: private.amount_problem() says why it is not.';
 create index shipping_rates_offer_idx on public.shipping_rates (currency, sort_order) where active;
@@ -38,21 +44,31 @@ create policy shipping_rates_read on public.shipping_rates for select to anon, a
 revoke all on public.shipping_rates from public, anon, authenticated, service_role;
 grant select on public.shipping_rates to anon, authenticated, service_role;
 
-create function private.offered_shipping_rates(p_currency text) returns jsonb
+create function private.offered_shipping_rates(p_currency text, p_country text) returns jsonb
 language plpgsql
 stable
 set search_path = ''
 as $$
+declare
+  v_rates jsonb;
 begin
-  return (
-    select coalesce(jsonb_agg(jsonb_build_object(
-      'id', r.id, 'name', r.name, 'amount', r.amount, 'countries', r.countries,
-      'delivery_days_min', r.delivery_days_min, 'delivery_days_max', r.delivery_days_max
-    ) order by r.sort_order, r.amount, r.id), '[]')
-    from public.shipping_rates r
-    where r.active and r.currency = p_currency
-  );
+  select jsonb_agg(jsonb_build_object(
+    'id', r.id, 'name', r.name, 'amount', r.amount, 'countries', r.countries,
+    'delivery_days_min', r.delivery_days_min, 'delivery_days_max', r.delivery_days_max,
+    'tax_code', r.tax_code
+  ) order by r.sort_order, r.amount, r.id)
+  into v_rates
+  from public.shipping_rates r
+  where r.active and r.currency = p_currency
+    and (p_country is null or r.countries is null or p_country = any (r.countries));
+  if v_rates is null and exists (select 1 from public.shipping_rates r where r.active) then
+    raise exception 'no delivery price holds'
+      using errcode = 'SHSHP',
+        detail = jsonb_build_object('currency', p_currency, 'country', p_country)::text;
+  end if;
+  return coalesce(v_rates, '[]');
 end;
 $$;
-comment on function private.offered_shipping_rates(text) is
-  'The active rates of a currency in the order in which a shopper sees them.';
+comment on function private.offered_shipping_rates(text, text) is
+  'The active rates of a currency, and of a country where one is known, in the order in which a shopper '
+  'sees them. None where the shop has none at all. SHSHP: it has some, and none of them holds.';

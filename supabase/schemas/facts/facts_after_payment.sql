@@ -20,16 +20,17 @@ declare
 begin
   insert into public.refunds as r (
     id, order_id, payment_id, charge_id, amount, currency, status, reason, failure_reason, request_id,
-    was_pending, succeeded_at, failed_at, version, created_at
+    presentment_amount, presentment_currency, was_pending, succeeded_at, failed_at, version, created_at
   )
   select f.id, p_order_id, f.payment_id, f.charge_id, f.amount, f.currency, f.status,
-    nullif(f.reason, 'fraudulent'), f.failure_reason, f.request_id,
-    f.status in ('pending', 'requires_action'),
+    nullif(f.reason, 'fraudulent'), f.failure_reason, f.request_id, f.presentment_amount,
+    f.presentment_currency, f.status in ('pending', 'requires_action'),
     case f.status when 'succeeded' then p_at end, case when f.status in ('failed', 'canceled') then p_at end,
     v_version, to_timestamp(f.created)
   from jsonb_to_record(p_fact) as f (
     id text, payment_id text, charge_id text, amount bigint, currency text, status text, reason text,
-    failure_reason text, request_id text, created bigint
+    failure_reason text, request_id text, created bigint, presentment_amount bigint,
+    presentment_currency text
   )
   on conflict (id) do update set
     order_id = coalesce(r.order_id, excluded.order_id),
@@ -39,8 +40,10 @@ begin
     was_pending = r.was_pending or excluded.was_pending,
     succeeded_at = least(r.succeeded_at, excluded.succeeded_at),
     failed_at = least(r.failed_at, excluded.failed_at),
-        (amount, currency, status, reason, failure_reason, version) = (
-      select (n.r).amount, (n.r).currency, (n.r).status, (n.r).reason, (n.r).failure_reason, (n.r).version
+        (amount, currency, status, reason, failure_reason, presentment_amount, presentment_currency,
+      version) = (
+      select (n.r).amount, (n.r).currency, (n.r).status, (n.r).reason, (n.r).failure_reason,
+        (n.r).presentment_amount, (n.r).presentment_currency, (n.r).version
       from (select case when r.version <= excluded.version then excluded else r end as r offset 0) n
     )
   returning * into v_after;

@@ -44,7 +44,7 @@ begin
     'amount_subtotal', o.amount_subtotal, 'amount_discount', o.amount_discount,
     'amount_shipping', o.amount_shipping,
     'amount_tax', o.amount_tax, 'amount_total', o.amount_total, 'amount_refunded', o.amount_refunded,
-    'amount_paid', o.amount_paid,
+    'amount_paid', o.amount_paid, 'presentment', private.presentment(o),
     'customer_name', o.customer_name, 'shipping_name', o.shipping_name,
     'shipping_address', o.shipping_address, 'billing_address', o.billing_address,
     'shipping_method', private.chosen_shipping(o),
@@ -126,6 +126,9 @@ as $$
         'details_needed', exists (
           select 1 from public.refunds f
           where f.id = n.data ->> 'refund_id' and f.status = 'requires_action'
+        ),
+        'presentment', (
+          select private.refund_presentment(r) from public.refunds r where r.id = n.data ->> 'refund_id'
         )
       )
       else n.data
@@ -145,6 +148,7 @@ $$;
 comment on function public.get_notification(uuid) is
   'A mail with all that its template shows, or null. recipient null: no address is known yet; suppression: '
   'why it must not go there, or null. A mail about a refund names its pieces in data.items, as they are '
-  'known when it is sent: a refund of the dashboard may have been assigned to lines since. '
-  'data.details_needed: Stripe is asking the customer where its money should go.';
+  'known when it is sent (a refund of the dashboard may have been assigned to lines since), in '
+  'data.presentment what the customer gets where they paid in another currency, and in data.details_needed '
+  'whether Stripe is asking the customer where its money should go.';
 grant execute on function public.get_notification(uuid) to service_role;

@@ -71,7 +71,8 @@ as $$
   select p.created_at, 'payment', p.status, jsonb_build_object(
     'id', p.id, 'amount', p.amount, 'amount_received', p.amount_received, 'currency', p.currency,
     'charge_id', p.charge_id, 'method', p.payment_method_type, 'failure_code', p.failure_code,
-    'decline_code', p.decline_code, 'risk_level', p.risk_level, 'succeeded_at', p.succeeded_at
+    'decline_code', p.decline_code, 'risk_level', p.risk_level, 'succeeded_at', p.succeeded_at,
+    'presentment_amount', p.presentment_amount, 'presentment_currency', p.presentment_currency
   ) from public.payments p where p.order_id = p_order_id
   union all
   select a.created_at, 'attempt', a.outcome, jsonb_build_object(
@@ -88,6 +89,7 @@ as $$
   select r.created_at, 'refund', 'refund_' || r.status, jsonb_build_object(
     'id', r.id, 'request_id', r.request_id, 'payment_id', r.payment_id, 'amount', r.amount,
     'currency', r.currency, 'succeeded_at', r.succeeded_at, 'failed_at', r.failed_at,
+    'presentment_amount', r.presentment_amount, 'presentment_currency', r.presentment_currency,
     'error', r.failure_reason
   ) from public.refunds r where r.order_id = p_order_id
   union all

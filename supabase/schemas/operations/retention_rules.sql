@@ -34,7 +34,7 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   (
     'public.orders',
     '{number,locale,status,fulfillment_status,currency,cart_hash,ui_mode,shipping_rates,session_id,'
-    'payment_id,decided_payment_id}',
+    'payment_id,decided_payment_id,asked_currency,asked_country}',
     'nothing', 'for good', ''
   ),
   ('public.order_risk', '{velocity_mode,three_d_secure,review_reasons}', 'nothing', 'with the order', ''),
@@ -48,7 +48,7 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   (
     'public.checkout_sessions',
     '{id,status,payment_status,payment_id,stripe_customer_id,currency,cart_hash,recovered_from,'
-    'terms_consent}',
+    'terms_consent,presentment_currency}',
     'nothing',
     'for good', ''
   ),
@@ -60,7 +60,8 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   (
     'public.payments',
     '{id,status,currency,stripe_customer_id,charge_id,failure_code,decline_code,payment_method_type,'
-    'card_brand,card_last4,card_country,risk_level,three_d_secure_result,version}', 'nothing', 'for good', ''
+    'card_brand,card_last4,card_country,risk_level,three_d_secure_result,presentment_currency,version}',
+    'nothing', 'for good', ''
   ),
   (
     'public.payment_attempts', '{card_fingerprint,receipt_url,version}', 'person', 'with the order',
@@ -70,7 +71,8 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   (
     'public.payment_attempts',
     '{id,payment_id,outcome,currency,failure_code,decline_code,advice_code,payment_method_type,card_brand,'
-    'card_last4,card_funding,card_country,three_d_secure_result,risk_level}', 'nothing', 'for good', ''
+    'card_last4,card_funding,card_country,three_d_secure_result,risk_level,presentment_currency}',
+    'nothing', 'for good', ''
   ),
   ('public.notifications', '{recipient}', 'person', 'with the order', 'erase_orders()'),
   ('public.notifications', '{last_error,data}', 'text', 'with the order', 'erase_person()'),
@@ -115,7 +117,8 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('public.refund_requests', '{problem}', 'text', 'with the order', 'erase_person()'),
   ('public.refund_requests', '{id,payment_id,cause,status}', 'nothing', 'for good', ''),
   (
-    'public.refunds', '{id,payment_id,charge_id,currency,status,reason,failure_reason,request_id,version}',
+    'public.refunds',
+    '{id,payment_id,charge_id,currency,presentment_currency,status,reason,failure_reason,request_id,version}',
     'nothing', 'for good', ''
   ),
   ('public.refund_reasons', '{refund_id,reason}', 'nothing', 'for good', ''),
@@ -126,14 +129,15 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ),
   ('public.reconciliation_drift', '{before,after}', 'text', 'retention_alert_days', 'purge_old_data()'),
   ('public.reconciliation_drift', '{kind,object_id}', 'nothing', 'retention_alert_days', 'purge_old_data()'),
-  ('public.order_items', '{sku,name}', 'nothing', 'for good', ''),
-  ('public.products', '{slug,name,description,image_url}', 'nothing', 'for good', ''),
+  ('public.order_items', '{sku,name,tax_code}', 'nothing', 'for good', ''),
+  ('public.products', '{slug,name,description,image_url,tax_code}', 'nothing', 'for good', ''),
   (
     'public.product_variants', '{sku,size,color,currency,stripe_price_id,image_url}', 'nothing', 'for good',
     ''
   ),
+  ('public.variant_prices', '{currency}', 'nothing', 'for good', ''),
   ('public.inventory_reservations', '{status}', 'nothing', 'for good', ''),
-  ('public.shipping_rates', '{name,currency,countries}', 'nothing', 'for good', ''),
+  ('public.shipping_rates', '{name,currency,countries,tax_code}', 'nothing', 'for good', ''),
   ('public.stripe_webhook_ips', '{address}', 'nothing', 'as Stripe publishes them', ''),
   (
     'private.jobs', '{payload,last_error}', 'text', 'the retention of its kind',

@@ -18,6 +18,8 @@ create table public.checkout_sessions (
   amount_discount bigint,
   amount_shipping bigint,
   amount_tax bigint,
+  presentment_amount bigint,
+  presentment_currency text,
   livemode boolean not null,
   metadata_order_id uuid,
   cart_hash text,
@@ -73,6 +75,8 @@ create table public.payments (
   amount bigint not null,
   amount_received bigint not null default 0,
   currency text not null,
+  presentment_amount bigint,
+  presentment_currency text,
   livemode boolean not null,
   metadata_order_id uuid,
   stripe_customer_id text,
@@ -93,6 +97,11 @@ create table public.payments (
 comment on table public.payments is
   'PaymentIntents. Card columns are those of the successful (else the latest) attempt; brand and last4 are '
   'all that is kept of a card number.';
+comment on column public.payments.presentment_amount is
+  'What the customer was charged where they paid in a currency of their own (Adaptive Pricing), in minor '
+  'units of presentment_currency; null: amount in currency.';
+comment on column public.payments.presentment_currency is
+  'The currency that the customer paid in; null: the payment''s own.';
 comment on column public.payments.order_id is
   'The order of the session that it pays for; until that is known, the one its metadata names.';
 create index payments_order_id_idx on public.payments (order_id);
@@ -105,6 +114,8 @@ create table public.payment_attempts (
   outcome text not null,
   amount bigint,
   currency text,
+  presentment_amount bigint,
+  presentment_currency text,
   livemode boolean not null,
   failure_code text,
   decline_code text,
@@ -136,6 +147,8 @@ create table public.refunds (
   charge_id text,
   amount bigint not null,
   currency text not null,
+  presentment_amount bigint,
+  presentment_currency text,
   status text not null,
   reason text,
   failure_reason text,
@@ -148,6 +161,11 @@ create table public.refunds (
   created_at timestamptz not null,
   seen_at timestamptz not null default clock_timestamp()
 );
+comment on column public.refunds.presentment_amount is
+  'What the customer gets back in the currency that they paid in (Adaptive Pricing), in minor units of '
+  'presentment_currency; null: amount in currency.';
+comment on column public.refunds.presentment_currency is
+  'The currency that the customer gets it in; null: the refund''s own.';
 comment on column public.refunds.seen_at is
   'When we first heard of it: staff who ask for a refund do not know of one that was made and not heard '
   'of.';

@@ -36,6 +36,47 @@ comment on view private.refunded_amounts is
 -- The views of reporting read them with the rights of staff.
 grant select on private.refund_states, private.refunded_amounts to authenticated, service_role;
 
+create function private.presentment(o public.orders) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select jsonb_build_object('amount', x.amount, 'currency', x.currency)
+    from (
+      select 1 as place, p.presentment_amount as amount, p.presentment_currency as currency
+      from public.payments p where p.id = o.payment_id
+      union all
+      -- Older API versions tell it of the session alone.
+      select 2, s.presentment_amount, s.presentment_currency
+      from public.checkout_sessions s where s.id = o.session_id
+    ) x
+    where o.paid_at is not null and x.currency is not null
+    order by x.place limit 1
+  );
+end;
+$$;
+comment on function private.presentment(public.orders) is
+  'What the customer was charged for a paid order where they paid in a currency of their own: { amount, '
+  'currency }, in its minor units. Null: amount_paid in the order''s currency.';
+grant execute on function private.presentment(public.orders) to authenticated, service_role;
+
+create function private.refund_presentment(r public.refunds) returns jsonb
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return case when r.presentment_currency is not null then jsonb_build_object(
+    'amount', r.presentment_amount, 'currency', r.presentment_currency
+  ) end;
+end;
+$$;
+comment on function private.refund_presentment(public.refunds) is
+  'What the customer gets back by a refund in the currency that they paid in: { amount, currency }. Null: '
+  'its amount in its own currency.';
+
 create function private.dispute_holds(d public.disputes, p_payment_id text) returns boolean
 language plpgsql
 immutable

@@ -189,6 +189,10 @@ select o.number, o.status, o.fulfillment_status,
   o.amount_paid, private.money_text(o.amount_paid, o.currency) as amount_paid_text,
   o.amount_refunded, private.money_text(o.amount_refunded, o.currency) as amount_refunded_text, o.currency,
   (
+    select private.money_text((x.charged ->> 'amount')::bigint, x.charged ->> 'currency')
+    from (select private.presentment(o) as charged) x
+  ) as charged_as,
+  (
     select concat_ws(' ', coalesce(p.card_brand, p.payment_method_type), p.card_last4)
     from public.payments p where p.id = o.payment_id
   ) as paid_with,
@@ -234,6 +238,8 @@ comment on column reporting.order_overview.amount_paid_text is 'The same as text
 comment on column reporting.order_overview.amount_refunded is 'What was given back, in minor units.';
 comment on column reporting.order_overview.amount_refunded_text is 'The same as text.';
 comment on column reporting.order_overview.currency is 'ISO code in lower case.';
+comment on column reporting.order_overview.charged_as is
+  'What the customer was charged in a currency of their own, as text; null: amount_paid_text.';
 comment on column reporting.order_overview.paid_with is
   'Brand and last four digits of the card, or how else.';
 comment on column reporting.order_overview.tracking is

@@ -54,6 +54,7 @@ as $$
       'billing_address', o.billing_address, 'shipping_name', o.shipping_name,
       'shipping_address', o.shipping_address,
       'currency', o.currency, 'amount_total', o.amount_total, 'amount_refunded', o.amount_refunded,
+      'presentment', private.presentment(o),
       'created_at', o.created_at, 'paid_at', o.paid_at,
       'shipments', (
         select coalesce(

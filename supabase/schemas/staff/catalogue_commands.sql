@@ -87,6 +87,8 @@ set search_path = ''
 as $$
 declare
   v public.product_variants;
+  v_currency text;
+  v_was bigint;
   v_amount bigint;
 begin
   select * into v from public.product_variants x where x.sku = p_args ->> 'sku' for no key update;
@@ -94,16 +96,22 @@ begin
     raise exception 'unknown sku %', p_args ->> 'sku'
       using errcode = 'SHSKU', detail = jsonb_build_array(p_args ->> 'sku')::text;
   end if;
-  v_amount := private.read_price(p_args, v.currency);
-  update public.product_variants set price_amount = v_amount where id = v.id and price_amount <> v_amount;
-  return jsonb_build_object(
-    'sku', v.sku, 'currency', v.currency, 'was', v.price_amount, 'price_amount', v_amount
-  );
+  v_currency := coalesce(lower(p_args ->> 'currency'), v.currency);
+  v_was := private.price_in(v, v_currency);
+  v_amount := private.read_price(p_args, v_currency);
+  if v_currency = v.currency then
+    update public.product_variants set price_amount = v_amount where id = v.id and price_amount <> v_amount;
+  else
+    insert into public.variant_prices (variant_id, currency, price_amount) values (v.id, v_currency, v_amount)
+    on conflict (variant_id, currency) do update set price_amount = excluded.price_amount;
+  end if;
+  return jsonb_build_object('sku', v.sku, 'currency', v_currency, 'was', v_was, 'price_amount', v_amount);
 end;
 $$;
 comment on function private.run_set_price(jsonb) is
-  'Carries out set_price, and answers { sku, currency, was, price_amount }; orders that exist keep their '
-  'price. SHSKU; SHINV: a price that Stripe refuses; SHREF: one that looks like major units.';
+  'Carries out set_price, and answers { sku, currency, was, price_amount } (was null: it had no price in '
+  'this currency); orders that exist keep their price. SHSKU; SHINV: a price that Stripe refuses; SHREF: '
+  'one that looks like major units.';
 
 create function public.add_product(
   p_slug text,
@@ -169,6 +177,7 @@ create function public.set_price(
   p_sku text,
   p_price_amount numeric,
   p_confirm boolean default false,
+  p_currency text default null,
   p_dry_run boolean default false,
   p_command_id uuid default null
 ) returns jsonb
@@ -177,13 +186,16 @@ set search_path = ''
 as $$
   select private.submit_command(
     'set_price',
-    jsonb_build_object('sku', p_sku, 'price_amount', p_price_amount, 'confirm', nullif(p_confirm, false)),
+    jsonb_build_object(
+      'sku', p_sku, 'price_amount', p_price_amount, 'confirm', nullif(p_confirm, false),
+      'currency', p_currency
+    ),
     p_dry_run, p_command_id
   )
 $$;
-comment on function public.set_price(text, numeric, boolean, boolean, uuid) is
-  'Gives a SKU another price, in minor units of its currency, for checkouts from now on. Less than one unit '
-  'of the currency needs p_confirm. Staff only.';
+comment on function public.set_price(text, numeric, boolean, text, boolean, uuid) is
+  'Gives a SKU another price, in minor units of its currency, or of p_currency: a price in a further '
+  'currency. For checkouts from now on. Less than one unit of the currency needs p_confirm. Staff only.';
 grant execute on function public.set_price(
-  text, numeric, boolean, boolean, uuid
+  text, numeric, boolean, text, boolean, uuid
 ) to authenticated, service_role;

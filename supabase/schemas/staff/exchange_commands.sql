@@ -39,10 +39,9 @@ begin
     -- Prices that have gone up together are still equal.
     (
       select i.unit_amount from public.product_variants w
-      where w.id = i.variant_id and (w.price_amount, w.currency) = (v.price_amount, v.currency)
-        and v.currency = o.currency
+      where w.id = i.variant_id and private.price_in(w, o.currency) = private.price_in(v, o.currency)
     ),
-    case when v.currency = o.currency then v.price_amount end
+    private.price_in(v, o.currency)
   );
 end;
 $$;

@@ -93,7 +93,7 @@ as $$
     ('add_product', 'description', 'text', false, 2000), ('add_product', 'image_url', 'text', false, 2000),
     ('add_product', 'active', 'boolean', false, null),
     ('set_price', 'sku', 'text', true, 64), ('set_price', 'price_amount', 'amount', true, 999999999999),
-    ('set_price', 'confirm', 'boolean', false, null),
+    ('set_price', 'confirm', 'boolean', false, null), ('set_price', 'currency', 'text', false, 3),
     ('acknowledge_alert', 'alert_id', 'text', true, 64),
     ('resolve_alert', 'alert_id', 'text', true, 64), ('resolve_alert', 'note', 'text', false, 2000),
     ('set_alert_rule', 'kind', 'text', true, 64), ('set_alert_rule', 'threshold', 'amount', false, 99999999),

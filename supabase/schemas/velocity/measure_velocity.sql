@@ -31,7 +31,7 @@ begin
       where lower(split_part(p_key, '@', 2)) = d.domain
         or lower(split_part(p_key, '@', 2)) like '%.' || d.domain;
     when 'amount' then
-      if p_currency is not distinct from coalesce(p_rule.currency, p_currency) then
+      if p_currency = p_rule.currency then
         select coalesce(max(s.amount), 0) + p_amount,
           max(s.at) filter (where s.amount + p_amount >= v_threshold and p_amount < v_threshold)
         into v_value, v_oldest

@@ -31,6 +31,8 @@ create table private.velocity_rules (
   constraint velocity_rules_min_pieces_positive check (min_pieces > 0),
   constraint velocity_rules_window_range check (window_seconds between 1 and 31 * 86400),
   constraint velocity_rules_threshold_positive check (threshold > 0),
+  -- A sum is in one currency, and so is its limit.
+  constraint velocity_rules_amount_has_currency check (measure <> 'amount' or currency is not null),
   constraint velocity_rules_baseline_share_range check (baseline_share > 0 and baseline_share < 1)
 );
 comment on table private.velocity_rules is

@@ -18,6 +18,8 @@ export interface CheckoutCall {
   supersede?: boolean;
   acceptsMarketing?: boolean | null;
   uiMode?: "hosted_page" | "embedded_page" | "elements";
+  currency?: string | null;
+  country?: string | null;
 }
 
 /** The answer of begin_checkout(), as far as tests look at it. */
@@ -27,6 +29,9 @@ export interface Begun {
   order_number: string;
   account_id: string | null;
   attempt: number;
+  currency: string;
+  country: string | null;
+  shipping_rates: { name: string }[];
   amount_subtotal: number;
   session_expires_at: number;
   cart_hash: string;
@@ -64,7 +69,8 @@ export async function beginCheckout(sql: postgres.Sql, call: CheckoutCall): Prom
       p_session_seconds => ${sessionSeconds}, p_hold_seconds => ${holdSeconds},
       p_velocity_mode => ${call.velocityMode ?? "off"},
       p_previous_session_id => ${call.previousSessionId ?? null}, p_supersede => ${call.supersede ?? true},
-      p_accepts_marketing => ${call.acceptsMarketing ?? null}, p_ui_mode => ${call.uiMode ?? "hosted_page"}
+      p_accepts_marketing => ${call.acceptsMarketing ?? null}, p_ui_mode => ${call.uiMode ?? "hosted_page"},
+      p_currency => ${call.currency ?? null}, p_country => ${call.country ?? null}
     ) as answer`;
   if (row === undefined) throw new Error("begin_checkout() returned nothing");
   return row.answer;

@@ -39,7 +39,7 @@ const commands: Record<string, Record<string, unknown>> = {
   count_inventory: { counts: [], note: "x" },
   import_inventory: { csv: "NONE,1", note: "x" },
   add_product: { slug: "x", name: "x", description: "x", image_url: "x", active: true },
-  set_price: { sku: "COAT-GRY-L", price_amount: 100, confirm: true },
+  set_price: { sku: "COAT-GRY-L", price_amount: 100, confirm: true, currency: "eur" },
   acknowledge_alert: { alert_id: "x" },
   resolve_alert: { alert_id: "x", note: "x" },
   set_alert_rule: {

@@ -50,7 +50,7 @@ Deno.test("amounts that look like major units are caught, and the refusal says w
     assert.match(
       await refusal(
         tx,
-        `select public.set_price('${SKU}', 129, true, false) union all
+        `select public.set_price('${SKU}', 129, p_confirm => true) union all
       select public.set_price('${SKU}', 12.5)`,
       ),
       /12\.5 USD is 1250/,
@@ -210,6 +210,12 @@ Deno.test("add_product(), add_variant() and set_price() keep a catalogue; orders
     await tx`select public.add_variant('silk-scarf', 'SCARF-RED', 4900, 'usd', p_color => 'Red', p_on_hand => 5)`;
     await tx`select public.set_price('SCARF-RED', 5200)`;
     await tx`select public.set_price(${SKU}, 15000)`;
+    for (const amount of [11_900, 12_900]) {
+      await tx`select public.set_price(${SKU}, ${amount}, p_currency => 'EUR')`;
+    }
+    const further = await tx`select currency, price_amount::int from public.variant_prices`;
+    assert.deepEqual(further.map((row) => ({ ...row })), [{ currency: "eur", price_amount: 12_900 }]);
+    assert.match(await refusal(tx, `select public.set_price('${SKU}', 100, p_currency => 'xxx')`), /^SHINV/);
     const prices = await tx`select sku, price_amount::int from public.product_variants order by sku`;
     assert.deepEqual(prices.map((row) => ({ ...row })), [
       { sku: SKU, price_amount: 15_000 },

@@ -27,6 +27,7 @@ const settingValues: Record<string, [unknown, unknown]> = {
   retention_signal_days: [365, 1],
   retention_unpaid_days: [90, 1],
   stock_shown_max: [20, 0],
+  country_currencies: [{}, { DE: "eur" }],
   terms_version: [null, "2026-03"],
   shop_name: ["Our shop", "Another shop"],
   shop_sender_name: [null, "Orders"],
@@ -53,10 +54,10 @@ const settingValues: Record<string, [unknown, unknown]> = {
 /** Changes of the tables that are settings too, each to rows that are valid. */
 const changes: Record<string, string> = {
   "velocity rules that hit everything": `update private.velocity_rules
-    set enabled = true, threshold = 1, baseline_share = null, currency = null, window_seconds = 31 * 86400, action = 'review'`,
+    set enabled = true, threshold = 1, baseline_share = null, window_seconds = 31 * 86400, action = 'review'`,
   "new velocity rules on card and delivery address": `insert into private.velocity_rules
-    (name, subject, measure, window_seconds, threshold, action, description)
-    select 'new_' || s || '_' || m, s, m, 31 * 86400, 1, 'review', 'new'
+    (name, subject, measure, window_seconds, threshold, currency, action, description)
+    select 'new_' || s || '_' || m, s, m, 31 * 86400, 1, 'usd', 'review', 'new'
     from unnest(array['card', 'shipping_address']) s, unnest(array['cards', 'emails', 'amount', 'unpaid_checkouts']) m`,
   "no velocity rules left": "delete from private.velocity_rules",
   "throw-away domains": "insert into private.disposable_email_domains values ('example.com')",

@@ -21,6 +21,7 @@ const rate: ShippingRate = {
   countries: null,
   delivery_days_min: 2,
   delivery_days_max: 5,
+  tax_code: "txcd_92010001",
 };
 
 const order: Checkout = {
@@ -41,6 +42,7 @@ const order: Checkout = {
   cart_hash: "9b1f",
   three_d_secure: null,
   prices_include_tax: false,
+  country: null,
   shipping_rates: [],
   items: [{
     sku: "SHIRT-OXF-WHT-M",
@@ -49,11 +51,19 @@ const order: Checkout = {
     image_url: "https://cdn.example/oxford.png",
     quantity: 2,
     unit_amount: 12_900,
+    tax_code: "txcd_30011000",
   }],
   session: null,
 };
 
 const item = order.items[0] as Checkout["items"][number];
+
+Deno.test("sessionParams() always says whether Adaptive Pricing may be used: the dashboard's switch decides nothing", () => {
+  for (const [setting, enabled] of [["", false], ["false", false], ["true", true]] as const) {
+    const params = sessionParams(order, urls, envOf({ CHECKOUT_ADAPTIVE_PRICING: setting }));
+    assert.deepEqual(params.adaptive_pricing, { enabled });
+  }
+});
 
 /** As long as a SKU may be. */
 const longSku = (at: number) => `${"S".repeat(62)}${String(at).padStart(2, "0")}`;
@@ -218,12 +228,48 @@ Deno.test("sessionParams() offers the first five shipping rates that cover every
   assert.equal(sessionParams(order, urls, env).shipping_options, undefined);
 });
 
+Deno.test("sessionParams() delivers only where all the prices that it offers hold", () => {
+  const env = envOf({ SHIPPING_COUNTRIES: "US,CA,DE" });
+  const page = (shipping_rates: ShippingRate[], country: string | null = null) => {
+    const params = sessionParams({ ...order, country, shipping_rates }, urls, env);
+    const names = params.shipping_options?.map((option) => option.shipping_rate_data?.display_name);
+    return [params.shipping_address_collection?.allowed_countries, names];
+  };
+  const [us, america, de, world] = [["US"], ["CA", "US"], ["DE"], null].map((countries) => ({
+    ...rate,
+    name: countries?.join() ?? "World",
+    countries,
+  }));
+  assert(us !== undefined && america !== undefined && de !== undefined && world !== undefined);
+  assert.deepEqual(page([]), [["US", "CA", "DE"], undefined]);
+  assert.deepEqual(page([us, world]), [["US", "CA", "DE"], ["World"]]);
+  assert.deepEqual(page([us, america, de]), [["US"], ["US", "CA,US"]]);
+  assert.deepEqual(page([america, us, de]), [["US", "CA"], ["CA,US"]]);
+  assert.deepEqual(page([us, america, world], "US"), [["US"], ["US", "CA,US", "World"]]);
+  assert.deepEqual(page([], "DE"), [["DE"], undefined]);
+  const nowhere = [{ ...rate, countries: ["FR"] }];
+  assert.throws(() => page(nowhere), { code: "shipping_unavailable" });
+  // The shop has stopped to deliver there since the order was made.
+  assert.throws(() => page([world], "GB"), { code: "shipping_unavailable" });
+});
+
 Deno.test("sessionParams() says of every amount whether tax is inside, once tax is computed", () => {
   const env = envOf({ CHECKOUT_AUTOMATIC_TAX: "true" });
   for (const [prices_include_tax, behavior] of [[true, "inclusive"], [false, "exclusive"]] as const) {
     const params = sessionParams({ ...order, prices_include_tax, shipping_rates: [rate] }, urls, env);
     assert.equal(params.line_items?.[0]?.price_data?.tax_behavior, behavior);
     assert.equal(params.shipping_options?.[0]?.shipping_rate_data?.tax_behavior, behavior);
+    assert.equal(params.line_items?.[0]?.price_data?.product_data?.tax_code, "txcd_30011000");
+    assert.equal(params.shipping_options?.[0]?.shipping_rate_data?.tax_code, "txcd_92010001");
+  }
+  // Of what nobody has said, the account's default at Stripe holds; and without tax there is nothing to say.
+  const plain = {
+    ...order,
+    items: [{ ...item, tax_code: null }],
+    shipping_rates: [{ ...rate, tax_code: null }],
+  };
+  for (const params of [sessionParams(plain, urls, env), sessionParams(order, urls, envOf({}))]) {
+    assert.doesNotMatch(JSON.stringify(params), /tax_code/);
   }
 });
 

@@ -24,6 +24,8 @@ const CODES = [
   "origin_not_allowed",
   "unknown_sku",
   "insufficient_stock",
+  "currency_unavailable",
+  "shipping_unavailable",
   "idempotency_conflict",
   "conflict",
   "checkout_refused",

@@ -181,6 +181,7 @@ Deno.test("a session told in the shopper's currency is read in the shop's own, o
   const [plain] = factsOf(await converted(25_800, {}));
   assert(plain?.fact === "checkout_session");
   assert.deepEqual([plain.currency, plain.amount_subtotal, plain.amount_total], ["usd", 25_800, 25_800]);
+  assert.deepEqual([plain.presentment_amount, plain.presentment_currency], [24_400, "eur"]);
   const [shipped] = factsOf(await converted(26_795, { amount_shipping: 900 }));
   assert(shipped?.fact === "checkout_session");
   assert.deepEqual([shipped.amount_discount, shipped.amount_shipping, shipped.amount_tax], [0, 995, 0]);

@@ -20,6 +20,17 @@ const MESSAGES = {
     text: stockText(error.details, nameOf) || "A piece in your bag is no longer available in this quantity.",
     retry: false,
   }),
+  currency_unavailable: (error, nameOf) => ({
+    title: "A piece is not sold in this currency",
+    text: (Array.isArray(error.details) ? error.details : []).map(({ sku }) => `${nameOf(sku)}.`).join(" ") ||
+      "Please choose another currency.",
+    retry: false,
+  }),
+  shipping_unavailable: () => ({
+    title: "We do not deliver there",
+    text: "Please choose another country or currency, or write to us.",
+    retry: false,
+  }),
   unknown_sku: () => ({
     title: "A piece is no longer for sale",
     text: "Please remove it from your bag and try again.",

@@ -99,7 +99,11 @@ function confirmation() {
     method,
     email: valueOf("email"),
     ...filled({ name, phone: valueOf("phone"), shipping_name: valueOf("shipping_name") }),
-    ...filled({ saved_method: savedOf() }),
+    ...filled({ saved_method: savedOf(), currency: valueOf("currency") }),
+    ...filled({ business_name: valueOf("business_name") }),
+    ...(valueOf("tax_id") === ""
+      ? {}
+      : { tax_id: { type: valueOf("tax_id_type"), value: valueOf("tax_id") } }),
     ...(method === "card" && !free && savedOf() === ""
       ? {
         card: {

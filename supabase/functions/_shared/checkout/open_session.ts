@@ -179,6 +179,9 @@ async function attach(
 /** What to ask instead after this failure; throws when there is nothing better. */
 async function remedy(error: unknown, current: Checkout, deps: OpenSessionDeps): Promise<Checkout> {
   const failure = stripeErrorOf(error);
+  if (error instanceof AppError && error.code === "shipping_unavailable") {
+    await giveUp(current, deps, noDelivery);
+  }
   if (failure === null) throw error;
   // Stripe repeats the outcome of a key, failures included: only another attempt gets another answer.
   if (isReplayedFailure(error)) return await restart(current, deps);
@@ -199,7 +202,7 @@ async function remedy(error: unknown, current: Checkout, deps: OpenSessionDeps):
   const refusesAddress = isAboutAddress(failure);
   if (refusesAddress && isAccount(current) && hasAddress(current)) return withoutAddress(current);
   if (!isRefusal(failure.statusCode)) throw error;
-  await giveUp(current, deps, refusesAddress ? null : failure);
+  await giveUp(current, deps, refusesAddress ? null : told(failure));
   throw refusal(error, failure);
 }
 
@@ -249,20 +252,28 @@ function isRefusal(status: number | undefined): boolean {
 }
 
 /**
- * Frees the stock of an attempt that Stripe refused, and tells staff of the refusal unless it is the shopper's to fix
+ * Frees the stock of an attempt that cannot be sold, and tells staff of the refusal unless it is the shopper's to fix
  * (null). If that fails, the sweep frees the stock.
  */
 async function giveUp(
   { order_id, attempt }: Checkout,
   { rpc, log }: OpenSessionDeps,
-  failure: StripeFailure | null,
+  told: CheckoutRefusal | null,
 ): Promise<void> {
   try {
-    await rpc.abandonCheckout(order_id, attempt, failure === null ? null : told(failure));
+    await rpc.abandonCheckout(order_id, attempt, told);
   } catch (error) {
     log.warn("checkout_not_abandoned", { order_id, attempt, error });
   }
 }
+
+/** What staff are told of delivery prices that hold for no country that the shop delivers to. */
+const noDelivery: CheckoutRefusal = {
+  code: "shipping_unavailable",
+  param: "shipping_rates",
+  status: null,
+  message: "no delivery price holds for any country of SHIPPING_COUNTRIES",
+};
 
 /** What staff are told of a refusal: no address in it, and of bounded length. */
 function told({ type, rawType, code, param, statusCode, message }: StripeFailure): CheckoutRefusal {

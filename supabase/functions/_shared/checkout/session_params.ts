@@ -8,6 +8,8 @@ import type { Env } from "../env.ts";
 import { bestLocale } from "../text/locale.ts";
 import { webAddress } from "../text/web_address.ts";
 import type { Checkout, CheckoutItem, ShippingRate } from "../database/checkout.ts";
+import { AppError } from "../errors.ts";
+import { type Delivery, deliveryOf } from "./delivery.ts";
 
 /**
  * Where the shopper pays, as Stripe's parameters: on Stripe's page, or on the shop's own, which holds Stripe's page or
@@ -36,19 +38,30 @@ export const locales: readonly string[] = [
   ..."pt pt-BR ro ru sk sl sv th tr vi zh zh-HK zh-TW".split(" "),
 ];
 
-/** Parameters of the session that pays for a checkout's current attempt. */
+/**
+ * Parameters of the session that pays for a checkout's current attempt.
+ * @throws AppError `shipping_unavailable` when no delivery price holds for any country that the shop delivers to.
+ */
 export function sessionParams(checkout: Checkout, page: PaymentPage, env: SessionEnv): Params {
   const metadata = sessionMetadata(checkout);
+  const delivery = deliveryOf(checkout, env.shippingCountries);
+  if (delivery === null) {
+    throw new AppError("shipping_unavailable", { details: { country: checkout.country } });
+  }
   const { automaticTax, promotionCodes, termsConsent, taxIds } = env.checkout;
   return {
     mode: "payment",
+    // Always said: left out, the switch of Stripe's dashboard would decide.
+    adaptive_pricing: { enabled: env.checkout.adaptivePricing },
     line_items: checkout.items.map((item) => lineItem(item, checkout, env)),
     client_reference_id: checkout.order_id,
     metadata,
     payment_intent_data: paymentIntentData(checkout, metadata, env),
     ...customerParams(checkout, env),
-    shipping_address_collection: { allowed_countries: env.shippingCountries },
-    ...shippingOptions(checkout, env),
+    shipping_address_collection: {
+      allowed_countries: delivery.countries,
+    },
+    ...shippingOptions(delivery, checkout, env),
     billing_address_collection: "required",
     phone_number_collection: { enabled: true },
     expires_at: checkout.session_expires_at,
@@ -129,6 +142,7 @@ function lineItem(item: CheckoutItem, checkout: Checkout, env: SessionEnv): Line
           ? {}
           : { description: item.description }),
         ...(image === null ? {} : { images: [image] }),
+        ...taxCode(item, env),
       },
     },
   };
@@ -136,6 +150,11 @@ function lineItem(item: CheckoutItem, checkout: Checkout, env: SessionEnv): Line
 
 function taxBehavior(checkout: Checkout): "inclusive" | "exclusive" {
   return checkout.prices_include_tax ? "inclusive" : "exclusive";
+}
+
+/** What goods or delivery are for taxes; said where tax is computed, and left to the account where nobody has said. */
+function taxCode({ tax_code }: { tax_code: string | null }, env: SessionEnv): { tax_code?: string } {
+  return env.checkout.automaticTax && tax_code !== null ? { tax_code } : {};
 }
 
 function paymentIntentData(
@@ -166,12 +185,8 @@ function customerParams(checkout: Checkout, env: SessionEnv): Partial<Params> {
   };
 }
 
-function shippingOptions(checkout: Checkout, env: SessionEnv): Partial<Params> {
-  const rates = checkout.shipping_rates
-    .filter(({ countries }) =>
-      countries === null || env.shippingCountries.every((country) => countries.includes(country))
-    )
-    .slice(0, shippingRatesMax);
+function shippingOptions(delivery: Delivery, checkout: Checkout, env: SessionEnv): Partial<Params> {
+  const rates = delivery.rates.slice(0, shippingRatesMax);
   if (rates.length === 0) return {};
   return { shipping_options: rates.map((rate) => shippingOption(rate, checkout, env)) };
 }
@@ -192,6 +207,7 @@ function shippingOption(rate: ShippingRate, checkout: Checkout, env: SessionEnv)
         },
       }),
       ...(env.checkout.automaticTax ? { tax_behavior: taxBehavior(checkout) } : {}),
+      ...taxCode(rate, env),
     },
   };
 }

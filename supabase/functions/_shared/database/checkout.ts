@@ -37,6 +37,8 @@ export type CheckoutItem = {
   image_url: string | null;
   quantity: number;
   unit_amount: number;
+  /** Stripe's code of what it is for taxes; null: the account's default. */
+  tax_code: string | null;
 };
 
 /** A delivery price, in minor units of the order's currency; `countries` null: for all. */
@@ -47,6 +49,7 @@ export type ShippingRate = {
   countries: string[] | null;
   delivery_days_min: number | null;
   delivery_days_max: number | null;
+  tax_code: string | null;
 };
 
 /** An order that waits for its payment, as the Stripe session is made from it. */
@@ -74,6 +77,8 @@ export type Checkout = {
   /** What the velocity rules ask of the card; null: Stripe decides. */
   three_d_secure: "any" | "challenge" | null;
   prices_include_tax: boolean;
+  /** Where the parcel goes, as far as the shopper has said beforehand. */
+  country: string | null;
   shipping_rates: ShippingRate[];
   items: CheckoutItem[];
   session: { id: string; url: string | null; status: string; expires_at: number } | null;
@@ -101,7 +106,8 @@ export type FoundCheckout =
   | EndedCheckout;
 
 export const checkoutCalls = (call: Call) => ({
-  /** @throws AppError `unknown_sku`, `insufficient_stock`, `idempotency_conflict`, `invalid_request`. */
+  /** @throws AppError `unknown_sku`, `insufficient_stock`, `currency_unavailable`, `shipping_unavailable`,
+   * `idempotency_conflict`, `invalid_request`. */
   beginCheckout: (request: CheckoutRequest) => call("begin_checkout", request) as Promise<BegunCheckout>,
 
   /** A further attempt for an order whose session can no longer be created as it was first asked for. */
@@ -131,7 +137,7 @@ export const checkoutCalls = (call: Call) => ({
   findOpenCheckout: (orderId: string) =>
     call("find_open_checkout", { p_order_id: orderId }) as Promise<FoundCheckout>,
 
-  /** @throws AppError `order_not_found`, `insufficient_stock`. */
+  /** @throws AppError `order_not_found`, `insufficient_stock`, `shipping_unavailable`. */
   resumeCheckout: (request: ResumeRequest) => call("resume_checkout", request) as Promise<ResumedCheckout>,
 
   /** Stripe says that this customer is gone; answers the order's checkout without it. */

@@ -21,14 +21,14 @@ export type Database = {
                   ]
                 },"checkout_sessions": {
                   Row: {
-                    "amount_discount": number | null,"amount_shipping": number | null,"amount_subtotal": number | null,"amount_tax": number | null,"amount_total": number | null,"async_payment_failed": boolean,"attempt": number | null,"awaited_payment": boolean,"billing_address": Json | null,"business": Json | null,"cart_hash": string | null,"closing_at": string | null,"completed_at": string | null,"contact_version": string,"created_at": string,"currency": string | null,"email": string | null,"expires_at": string,"id": string,"livemode": boolean,"metadata_order_id": string | null,"name": string | null,"order_id": string,"payment_id": string | null,"payment_status": string,"phone": string | null,"promotions_consent": string | null,"recovered_from": string | null,"shipping_address": Json | null,"shipping_name": string | null,"status": string,"stripe_customer_id": string | null,"terms_consent": string | null,"url": string | null,"version": string
+                    "amount_discount": number | null,"amount_shipping": number | null,"amount_subtotal": number | null,"amount_tax": number | null,"amount_total": number | null,"async_payment_failed": boolean,"attempt": number | null,"awaited_payment": boolean,"billing_address": Json | null,"business": Json | null,"cart_hash": string | null,"closing_at": string | null,"completed_at": string | null,"contact_version": string,"created_at": string,"currency": string | null,"email": string | null,"expires_at": string,"id": string,"livemode": boolean,"metadata_order_id": string | null,"name": string | null,"order_id": string,"payment_id": string | null,"payment_status": string,"phone": string | null,"presentment_amount": number | null,"presentment_currency": string | null,"promotions_consent": string | null,"recovered_from": string | null,"shipping_address": Json | null,"shipping_name": string | null,"status": string,"stripe_customer_id": string | null,"terms_consent": string | null,"url": string | null,"version": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "amount_discount"?: number | null,"amount_shipping"?: number | null,"amount_subtotal"?: number | null,"amount_tax"?: number | null,"amount_total"?: number | null,"async_payment_failed"?: boolean,"attempt"?: number | null,"awaited_payment"?: boolean,"billing_address"?: Json | null,"business"?: Json | null,"cart_hash"?: string | null,"closing_at"?: string | null,"completed_at"?: string | null,"contact_version": string,"created_at"?: string,"currency"?: string | null,"email"?: string | null,"expires_at": string,"id": string,"livemode": boolean,"metadata_order_id"?: string | null,"name"?: string | null,"order_id": string,"payment_id"?: string | null,"payment_status": string,"phone"?: string | null,"promotions_consent"?: string | null,"recovered_from"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status": string,"stripe_customer_id"?: string | null,"terms_consent"?: string | null,"url"?: string | null,"version": string
+                    "amount_discount"?: number | null,"amount_shipping"?: number | null,"amount_subtotal"?: number | null,"amount_tax"?: number | null,"amount_total"?: number | null,"async_payment_failed"?: boolean,"attempt"?: number | null,"awaited_payment"?: boolean,"billing_address"?: Json | null,"business"?: Json | null,"cart_hash"?: string | null,"closing_at"?: string | null,"completed_at"?: string | null,"contact_version": string,"created_at"?: string,"currency"?: string | null,"email"?: string | null,"expires_at": string,"id": string,"livemode": boolean,"metadata_order_id"?: string | null,"name"?: string | null,"order_id": string,"payment_id"?: string | null,"payment_status": string,"phone"?: string | null,"presentment_amount"?: number | null,"presentment_currency"?: string | null,"promotions_consent"?: string | null,"recovered_from"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status": string,"stripe_customer_id"?: string | null,"terms_consent"?: string | null,"url"?: string | null,"version": string
                   }
                   Update: {
-                    "amount_discount"?: number | null,"amount_shipping"?: number | null,"amount_subtotal"?: number | null,"amount_tax"?: number | null,"amount_total"?: number | null,"async_payment_failed"?: boolean,"attempt"?: number | null,"awaited_payment"?: boolean,"billing_address"?: Json | null,"business"?: Json | null,"cart_hash"?: string | null,"closing_at"?: string | null,"completed_at"?: string | null,"contact_version"?: string,"created_at"?: string,"currency"?: string | null,"email"?: string | null,"expires_at"?: string,"id"?: string,"livemode"?: boolean,"metadata_order_id"?: string | null,"name"?: string | null,"order_id"?: string,"payment_id"?: string | null,"payment_status"?: string,"phone"?: string | null,"promotions_consent"?: string | null,"recovered_from"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status"?: string,"stripe_customer_id"?: string | null,"terms_consent"?: string | null,"url"?: string | null,"version"?: string
+                    "amount_discount"?: number | null,"amount_shipping"?: number | null,"amount_subtotal"?: number | null,"amount_tax"?: number | null,"amount_total"?: number | null,"async_payment_failed"?: boolean,"attempt"?: number | null,"awaited_payment"?: boolean,"billing_address"?: Json | null,"business"?: Json | null,"cart_hash"?: string | null,"closing_at"?: string | null,"completed_at"?: string | null,"contact_version"?: string,"created_at"?: string,"currency"?: string | null,"email"?: string | null,"expires_at"?: string,"id"?: string,"livemode"?: boolean,"metadata_order_id"?: string | null,"name"?: string | null,"order_id"?: string,"payment_id"?: string | null,"payment_status"?: string,"phone"?: string | null,"presentment_amount"?: number | null,"presentment_currency"?: string | null,"promotions_consent"?: string | null,"recovered_from"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"status"?: string,"stripe_customer_id"?: string | null,"terms_consent"?: string | null,"url"?: string | null,"version"?: string
                   }
                   Relationships: [
                     {
@@ -227,14 +227,14 @@ isOneToOne: false
                   ]
                 },"order_items": {
                   Row: {
-                    "id": string,"name": string,"order_id": string,"quantity": number,"sku": string,"unit_amount": number,"variant_id": string
+                    "id": string,"name": string,"order_id": string,"quantity": number,"sku": string,"tax_code": string | null,"unit_amount": number,"variant_id": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "id"?: string,"name": string,"order_id": string,"quantity": number,"sku": string,"unit_amount": number,"variant_id": string
+                    "id"?: string,"name": string,"order_id": string,"quantity": number,"sku": string,"tax_code"?: string | null,"unit_amount": number,"variant_id": string
                   }
                   Update: {
-                    "id"?: string,"name"?: string,"order_id"?: string,"quantity"?: number,"sku"?: string,"unit_amount"?: number,"variant_id"?: string
+                    "id"?: string,"name"?: string,"order_id"?: string,"quantity"?: number,"sku"?: string,"tax_code"?: string | null,"unit_amount"?: number,"variant_id"?: string
                   }
                   Relationships: [
                     {
@@ -299,14 +299,14 @@ isOneToOne: false
                   ]
                 },"orders": {
                   Row: {
-                    "abandoned_at": string | null,"accepts_marketing": boolean | null,"account_id": string | null,"amount_discount": number,"amount_paid": number,"amount_refunded": number,"amount_shipping": number,"amount_subtotal": number,"amount_tax": number,"amount_total": number,"attempt": number,"billing_address": Json | null,"cancelled_at": string | null,"cart_hash": string,"created_at": string,"currency": string,"customer_id": string | null,"customer_name": string | null,"decided_payment_id": string | null,"email": string | null,"erased_at": string | null,"fulfilled_at": string | null,"fulfillment_status": string,"id": string,"idempotency_key": string | null,"livemode": boolean,"locale": string | null,"mail_to_account": boolean,"number": string,"oversold_at": string | null,"paid_at": string | null,"payment_id": string | null,"phone": string | null,"prices_include_tax": boolean,"purchase_ip": unknown,"restocked_at": string | null,"session_expires_at": string,"session_id": string | null,"shipping_address": Json | null,"shipping_name": string | null,"shipping_rates": NonNullable<Json>,"status": string,"ui_mode": string,"updated_at": string,"user_agent": string | null
+                    "abandoned_at": string | null,"accepts_marketing": boolean | null,"account_id": string | null,"amount_discount": number,"amount_paid": number,"amount_refunded": number,"amount_shipping": number,"amount_subtotal": number,"amount_tax": number,"amount_total": number,"asked_country": string | null,"asked_currency": string | null,"attempt": number,"billing_address": Json | null,"cancelled_at": string | null,"cart_hash": string,"created_at": string,"currency": string,"customer_id": string | null,"customer_name": string | null,"decided_payment_id": string | null,"email": string | null,"erased_at": string | null,"fulfilled_at": string | null,"fulfillment_status": string,"id": string,"idempotency_key": string | null,"livemode": boolean,"locale": string | null,"mail_to_account": boolean,"number": string,"oversold_at": string | null,"paid_at": string | null,"payment_id": string | null,"phone": string | null,"prices_include_tax": boolean,"purchase_ip": unknown,"restocked_at": string | null,"session_expires_at": string,"session_id": string | null,"shipping_address": Json | null,"shipping_name": string | null,"shipping_rates": NonNullable<Json>,"status": string,"ui_mode": string,"updated_at": string,"user_agent": string | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "abandoned_at"?: string | null,"accepts_marketing"?: boolean | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal": number,"amount_tax"?: number,"amount_total": number,"attempt"?: number,"billing_address"?: Json | null,"cancelled_at"?: string | null,"cart_hash": string,"created_at"?: string,"currency": string,"customer_id"?: string | null,"customer_name"?: string | null,"decided_payment_id"?: string | null,"email"?: string | null,"erased_at"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode": boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"session_expires_at": string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"ui_mode"?: string,"updated_at"?: string,"user_agent"?: string | null
+                    "abandoned_at"?: string | null,"accepts_marketing"?: boolean | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal": number,"amount_tax"?: number,"amount_total": number,"asked_country"?: string | null,"asked_currency"?: string | null,"attempt"?: number,"billing_address"?: Json | null,"cancelled_at"?: string | null,"cart_hash": string,"created_at"?: string,"currency": string,"customer_id"?: string | null,"customer_name"?: string | null,"decided_payment_id"?: string | null,"email"?: string | null,"erased_at"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode": boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"session_expires_at": string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"ui_mode"?: string,"updated_at"?: string,"user_agent"?: string | null
                   }
                   Update: {
-                    "abandoned_at"?: string | null,"accepts_marketing"?: boolean | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal"?: number,"amount_tax"?: number,"amount_total"?: number,"attempt"?: number,"billing_address"?: Json | null,"cancelled_at"?: string | null,"cart_hash"?: string,"created_at"?: string,"currency"?: string,"customer_id"?: string | null,"customer_name"?: string | null,"decided_payment_id"?: string | null,"email"?: string | null,"erased_at"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode"?: boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"session_expires_at"?: string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"ui_mode"?: string,"updated_at"?: string,"user_agent"?: string | null
+                    "abandoned_at"?: string | null,"accepts_marketing"?: boolean | null,"account_id"?: string | null,"amount_discount"?: number,"amount_paid"?: number,"amount_refunded"?: number,"amount_shipping"?: number,"amount_subtotal"?: number,"amount_tax"?: number,"amount_total"?: number,"asked_country"?: string | null,"asked_currency"?: string | null,"attempt"?: number,"billing_address"?: Json | null,"cancelled_at"?: string | null,"cart_hash"?: string,"created_at"?: string,"currency"?: string,"customer_id"?: string | null,"customer_name"?: string | null,"decided_payment_id"?: string | null,"email"?: string | null,"erased_at"?: string | null,"fulfilled_at"?: string | null,"fulfillment_status"?: string,"id"?: string,"idempotency_key"?: string | null,"livemode"?: boolean,"locale"?: string | null,"mail_to_account"?: boolean,"number"?: string,"oversold_at"?: string | null,"paid_at"?: string | null,"payment_id"?: string | null,"phone"?: string | null,"prices_include_tax"?: boolean,"purchase_ip"?: unknown,"restocked_at"?: string | null,"session_expires_at"?: string,"session_id"?: string | null,"shipping_address"?: Json | null,"shipping_name"?: string | null,"shipping_rates"?: NonNullable<Json>,"status"?: string,"ui_mode"?: string,"updated_at"?: string,"user_agent"?: string | null
                   }
                   Relationships: [
                     {
@@ -319,14 +319,14 @@ isOneToOne: false
                   ]
                 },"payment_attempts": {
                   Row: {
-                    "advice_code": string | null,"amount": number | null,"card_brand": string | null,"card_country": string | null,"card_fingerprint": string | null,"card_funding": string | null,"card_last4": string | null,"created_at": string,"currency": string | null,"decline_code": string | null,"failure_code": string | null,"id": string,"livemode": boolean,"order_id": string | null,"outcome": string,"payment_id": string,"payment_method_type": string | null,"receipt_url": string | null,"risk_level": string | null,"risk_score": number | null,"seller_message": string | null,"three_d_secure_result": string | null,"version": string
+                    "advice_code": string | null,"amount": number | null,"card_brand": string | null,"card_country": string | null,"card_fingerprint": string | null,"card_funding": string | null,"card_last4": string | null,"created_at": string,"currency": string | null,"decline_code": string | null,"failure_code": string | null,"id": string,"livemode": boolean,"order_id": string | null,"outcome": string,"payment_id": string,"payment_method_type": string | null,"presentment_amount": number | null,"presentment_currency": string | null,"receipt_url": string | null,"risk_level": string | null,"risk_score": number | null,"seller_message": string | null,"three_d_secure_result": string | null,"version": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "advice_code"?: string | null,"amount"?: number | null,"card_brand"?: string | null,"card_country"?: string | null,"card_fingerprint"?: string | null,"card_funding"?: string | null,"card_last4"?: string | null,"created_at": string,"currency"?: string | null,"decline_code"?: string | null,"failure_code"?: string | null,"id": string,"livemode": boolean,"order_id"?: string | null,"outcome": string,"payment_id": string,"payment_method_type"?: string | null,"receipt_url"?: string | null,"risk_level"?: string | null,"risk_score"?: number | null,"seller_message"?: string | null,"three_d_secure_result"?: string | null,"version": string
+                    "advice_code"?: string | null,"amount"?: number | null,"card_brand"?: string | null,"card_country"?: string | null,"card_fingerprint"?: string | null,"card_funding"?: string | null,"card_last4"?: string | null,"created_at": string,"currency"?: string | null,"decline_code"?: string | null,"failure_code"?: string | null,"id": string,"livemode": boolean,"order_id"?: string | null,"outcome": string,"payment_id": string,"payment_method_type"?: string | null,"presentment_amount"?: number | null,"presentment_currency"?: string | null,"receipt_url"?: string | null,"risk_level"?: string | null,"risk_score"?: number | null,"seller_message"?: string | null,"three_d_secure_result"?: string | null,"version": string
                   }
                   Update: {
-                    "advice_code"?: string | null,"amount"?: number | null,"card_brand"?: string | null,"card_country"?: string | null,"card_fingerprint"?: string | null,"card_funding"?: string | null,"card_last4"?: string | null,"created_at"?: string,"currency"?: string | null,"decline_code"?: string | null,"failure_code"?: string | null,"id"?: string,"livemode"?: boolean,"order_id"?: string | null,"outcome"?: string,"payment_id"?: string,"payment_method_type"?: string | null,"receipt_url"?: string | null,"risk_level"?: string | null,"risk_score"?: number | null,"seller_message"?: string | null,"three_d_secure_result"?: string | null,"version"?: string
+                    "advice_code"?: string | null,"amount"?: number | null,"card_brand"?: string | null,"card_country"?: string | null,"card_fingerprint"?: string | null,"card_funding"?: string | null,"card_last4"?: string | null,"created_at"?: string,"currency"?: string | null,"decline_code"?: string | null,"failure_code"?: string | null,"id"?: string,"livemode"?: boolean,"order_id"?: string | null,"outcome"?: string,"payment_id"?: string,"payment_method_type"?: string | null,"presentment_amount"?: number | null,"presentment_currency"?: string | null,"receipt_url"?: string | null,"risk_level"?: string | null,"risk_score"?: number | null,"seller_message"?: string | null,"three_d_secure_result"?: string | null,"version"?: string
                   }
                   Relationships: [
                     {
@@ -339,14 +339,14 @@ isOneToOne: false
                   ]
                 },"payments": {
                   Row: {
-                    "amount": number,"amount_received": number,"card_brand": string | null,"card_country": string | null,"card_last4": string | null,"charge_id": string | null,"created_at": string,"currency": string,"decline_code": string | null,"failure_code": string | null,"id": string,"livemode": boolean,"metadata_order_id": string | null,"order_id": string | null,"payment_method_type": string | null,"risk_level": string | null,"risk_score": number | null,"status": string,"stripe_customer_id": string | null,"succeeded_at": string | null,"three_d_secure_result": string | null,"version": string
+                    "amount": number,"amount_received": number,"card_brand": string | null,"card_country": string | null,"card_last4": string | null,"charge_id": string | null,"created_at": string,"currency": string,"decline_code": string | null,"failure_code": string | null,"id": string,"livemode": boolean,"metadata_order_id": string | null,"order_id": string | null,"payment_method_type": string | null,"presentment_amount": number | null,"presentment_currency": string | null,"risk_level": string | null,"risk_score": number | null,"status": string,"stripe_customer_id": string | null,"succeeded_at": string | null,"three_d_secure_result": string | null,"version": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "amount": number,"amount_received"?: number,"card_brand"?: string | null,"card_country"?: string | null,"card_last4"?: string | null,"charge_id"?: string | null,"created_at"?: string,"currency": string,"decline_code"?: string | null,"failure_code"?: string | null,"id": string,"livemode": boolean,"metadata_order_id"?: string | null,"order_id"?: string | null,"payment_method_type"?: string | null,"risk_level"?: string | null,"risk_score"?: number | null,"status": string,"stripe_customer_id"?: string | null,"succeeded_at"?: string | null,"three_d_secure_result"?: string | null,"version": string
+                    "amount": number,"amount_received"?: number,"card_brand"?: string | null,"card_country"?: string | null,"card_last4"?: string | null,"charge_id"?: string | null,"created_at"?: string,"currency": string,"decline_code"?: string | null,"failure_code"?: string | null,"id": string,"livemode": boolean,"metadata_order_id"?: string | null,"order_id"?: string | null,"payment_method_type"?: string | null,"presentment_amount"?: number | null,"presentment_currency"?: string | null,"risk_level"?: string | null,"risk_score"?: number | null,"status": string,"stripe_customer_id"?: string | null,"succeeded_at"?: string | null,"three_d_secure_result"?: string | null,"version": string
                   }
                   Update: {
-                    "amount"?: number,"amount_received"?: number,"card_brand"?: string | null,"card_country"?: string | null,"card_last4"?: string | null,"charge_id"?: string | null,"created_at"?: string,"currency"?: string,"decline_code"?: string | null,"failure_code"?: string | null,"id"?: string,"livemode"?: boolean,"metadata_order_id"?: string | null,"order_id"?: string | null,"payment_method_type"?: string | null,"risk_level"?: string | null,"risk_score"?: number | null,"status"?: string,"stripe_customer_id"?: string | null,"succeeded_at"?: string | null,"three_d_secure_result"?: string | null,"version"?: string
+                    "amount"?: number,"amount_received"?: number,"card_brand"?: string | null,"card_country"?: string | null,"card_last4"?: string | null,"charge_id"?: string | null,"created_at"?: string,"currency"?: string,"decline_code"?: string | null,"failure_code"?: string | null,"id"?: string,"livemode"?: boolean,"metadata_order_id"?: string | null,"order_id"?: string | null,"payment_method_type"?: string | null,"presentment_amount"?: number | null,"presentment_currency"?: string | null,"risk_level"?: string | null,"risk_score"?: number | null,"status"?: string,"stripe_customer_id"?: string | null,"succeeded_at"?: string | null,"three_d_secure_result"?: string | null,"version"?: string
                   }
                   Relationships: [
                     {
@@ -379,14 +379,14 @@ isOneToOne: false
                   ]
                 },"products": {
                   Row: {
-                    "active": boolean,"created_at": string,"description": string | null,"id": string,"image_url": string | null,"name": string,"slug": string
+                    "active": boolean,"created_at": string,"description": string | null,"id": string,"image_url": string | null,"name": string,"slug": string,"tax_code": string | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "active"?: boolean,"created_at"?: string,"description"?: string | null,"id"?: string,"image_url"?: string | null,"name": string,"slug": string
+                    "active"?: boolean,"created_at"?: string,"description"?: string | null,"id"?: string,"image_url"?: string | null,"name": string,"slug": string,"tax_code"?: string | null
                   }
                   Update: {
-                    "active"?: boolean,"created_at"?: string,"description"?: string | null,"id"?: string,"image_url"?: string | null,"name"?: string,"slug"?: string
+                    "active"?: boolean,"created_at"?: string,"description"?: string | null,"id"?: string,"image_url"?: string | null,"name"?: string,"slug"?: string,"tax_code"?: string | null
                   }
                   Relationships: [
                     
@@ -485,14 +485,14 @@ isOneToOne: false
                   ]
                 },"refunds": {
                   Row: {
-                    "amount": number,"charge_id": string | null,"created_at": string,"currency": string,"failed_at": string | null,"failure_reason": string | null,"id": string,"order_id": string | null,"payment_id": string | null,"reason": string | null,"released_at": string | null,"request_id": string | null,"seen_at": string,"status": string,"succeeded_at": string | null,"version": string,"was_pending": boolean
+                    "amount": number,"charge_id": string | null,"created_at": string,"currency": string,"failed_at": string | null,"failure_reason": string | null,"id": string,"order_id": string | null,"payment_id": string | null,"presentment_amount": number | null,"presentment_currency": string | null,"reason": string | null,"released_at": string | null,"request_id": string | null,"seen_at": string,"status": string,"succeeded_at": string | null,"version": string,"was_pending": boolean
                   }
                   ComputedFields: never
                   Insert: {
-                    "amount": number,"charge_id"?: string | null,"created_at": string,"currency": string,"failed_at"?: string | null,"failure_reason"?: string | null,"id": string,"order_id"?: string | null,"payment_id"?: string | null,"reason"?: string | null,"released_at"?: string | null,"request_id"?: string | null,"seen_at"?: string,"status": string,"succeeded_at"?: string | null,"version": string,"was_pending"?: boolean
+                    "amount": number,"charge_id"?: string | null,"created_at": string,"currency": string,"failed_at"?: string | null,"failure_reason"?: string | null,"id": string,"order_id"?: string | null,"payment_id"?: string | null,"presentment_amount"?: number | null,"presentment_currency"?: string | null,"reason"?: string | null,"released_at"?: string | null,"request_id"?: string | null,"seen_at"?: string,"status": string,"succeeded_at"?: string | null,"version": string,"was_pending"?: boolean
                   }
                   Update: {
-                    "amount"?: number,"charge_id"?: string | null,"created_at"?: string,"currency"?: string,"failed_at"?: string | null,"failure_reason"?: string | null,"id"?: string,"order_id"?: string | null,"payment_id"?: string | null,"reason"?: string | null,"released_at"?: string | null,"request_id"?: string | null,"seen_at"?: string,"status"?: string,"succeeded_at"?: string | null,"version"?: string,"was_pending"?: boolean
+                    "amount"?: number,"charge_id"?: string | null,"created_at"?: string,"currency"?: string,"failed_at"?: string | null,"failure_reason"?: string | null,"id"?: string,"order_id"?: string | null,"payment_id"?: string | null,"presentment_amount"?: number | null,"presentment_currency"?: string | null,"reason"?: string | null,"released_at"?: string | null,"request_id"?: string | null,"seen_at"?: string,"status"?: string,"succeeded_at"?: string | null,"version"?: string,"was_pending"?: boolean
                   }
                   Relationships: [
                     {
@@ -603,14 +603,14 @@ isOneToOne: false
                   ]
                 },"shipping_rates": {
                   Row: {
-                    "active": boolean,"amount": number,"countries": (string)[] | null,"created_at": string,"currency": string,"delivery_days_max": number | null,"delivery_days_min": number | null,"id": string,"name": string,"sort_order": number
+                    "active": boolean,"amount": number,"countries": (string)[] | null,"created_at": string,"currency": string,"delivery_days_max": number | null,"delivery_days_min": number | null,"id": string,"name": string,"sort_order": number,"tax_code": string | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "active"?: boolean,"amount": number,"countries"?: (string)[] | null,"created_at"?: string,"currency": string,"delivery_days_max"?: number | null,"delivery_days_min"?: number | null,"id"?: string,"name": string,"sort_order"?: number
+                    "active"?: boolean,"amount": number,"countries"?: (string)[] | null,"created_at"?: string,"currency": string,"delivery_days_max"?: number | null,"delivery_days_min"?: number | null,"id"?: string,"name": string,"sort_order"?: number,"tax_code"?: string | null
                   }
                   Update: {
-                    "active"?: boolean,"amount"?: number,"countries"?: (string)[] | null,"created_at"?: string,"currency"?: string,"delivery_days_max"?: number | null,"delivery_days_min"?: number | null,"id"?: string,"name"?: string,"sort_order"?: number
+                    "active"?: boolean,"amount"?: number,"countries"?: (string)[] | null,"created_at"?: string,"currency"?: string,"delivery_days_max"?: number | null,"delivery_days_min"?: number | null,"id"?: string,"name"?: string,"sort_order"?: number,"tax_code"?: string | null
                   }
                   Relationships: [
                     
@@ -648,6 +648,32 @@ isOneToOne: false
                   }
                   Relationships: [
                     
+                  ]
+                },"variant_prices": {
+                  Row: {
+                    "currency": string,"price_amount": number,"variant_id": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "currency": string,"price_amount": number,"variant_id": string
+                  }
+                  Update: {
+                    "currency"?: string,"price_amount"?: number,"variant_id"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "variant_prices_variant_id_fkey"
+      columns: ["variant_id"]
+isOneToOne: false
+      referencedRelation: "availability"
+      referencedColumns: ["variant_id"]
+    },{
+      foreignKeyName: "variant_prices_variant_id_fkey"
+      columns: ["variant_id"]
+isOneToOne: false
+      referencedRelation: "product_variants"
+      referencedColumns: ["id"]
+    }
                   ]
                 },"webhook_events": {
                   Row: {
@@ -745,7 +771,7 @@ isOneToOne: false
 { Args: { "p_attempt": number,"p_email_change"?: number,"p_fact": Json,"p_order_id": string }; Returns: undefined
                            },
 "begin_checkout":
-{ Args: { "p_accepts_marketing"?: boolean,"p_client_ip": string,"p_email": string,"p_hold_seconds": number,"p_idempotency_key": string,"p_items": Json,"p_livemode": boolean,"p_locale": string,"p_previous_session_id"?: string,"p_session_seconds": number,"p_supersede"?: boolean,"p_ui_mode"?: string,"p_user_agent": string,"p_user_id": string,"p_velocity_mode"?: string }; Returns: Json
+{ Args: { "p_accepts_marketing"?: boolean,"p_client_ip": string,"p_country"?: string,"p_currency"?: string,"p_email": string,"p_hold_seconds": number,"p_idempotency_key": string,"p_items": Json,"p_livemode": boolean,"p_locale": string,"p_previous_session_id"?: string,"p_session_seconds": number,"p_supersede"?: boolean,"p_ui_mode"?: string,"p_user_agent": string,"p_user_id": string,"p_velocity_mode"?: string }; Returns: Json
                            },
 "cancel_order":
 { Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_order_number": string,"p_reason"?: string }; Returns: Json
@@ -1027,7 +1053,7 @@ isOneToOne: false
 { Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_enabled"?: boolean,"p_kind": string,"p_minimum"?: number,"p_quiet_hours"?: string,"p_severity"?: string,"p_threshold"?: number,"p_window_seconds"?: number }; Returns: Json
                            },
 "set_price":
-{ Args: { "p_command_id"?: string,"p_confirm"?: boolean,"p_dry_run"?: boolean,"p_price_amount": number,"p_sku": string }; Returns: Json
+{ Args: { "p_command_id"?: string,"p_confirm"?: boolean,"p_currency"?: string,"p_dry_run"?: boolean,"p_price_amount": number,"p_sku": string }; Returns: Json
                            },
 "submit_dispute_evidence":
 { Args: { "p_command_id"?: string,"p_dispute_id": string,"p_dry_run"?: boolean,"p_note"?: string }; Returns: Json

@@ -1,5 +1,6 @@
 /** Disputes: what they can be answered with, and when. */
 import type { Address } from "../stripe_events/facts.ts";
+import type { Money } from "../stripe/money.ts";
 import type { Call, Known, Returned } from "./client.ts";
 import type { OrderLine } from "./orders.ts";
 
@@ -42,6 +43,8 @@ export type DisputedOrder = {
   currency: string;
   amount_total: number;
   amount_refunded: number;
+  /** What the cardholder was charged in a currency of their own; null: the total. */
+  presentment: Money | null;
   created_at: string;
   paid_at: string | null;
   shipments: Parcel[];

@@ -1,5 +1,6 @@
 /** Mails to customers, and alerts to staff. */
 import type { Address, Business } from "../stripe_events/facts.ts";
+import type { Money } from "../stripe/money.ts";
 import type { Call, Json, Known, Returned } from "./client.ts";
 import { maskedOrNull } from "./storable.ts";
 
@@ -69,6 +70,8 @@ export type NotificationOrder = {
   amount_total: number;
   amount_refunded: number;
   amount_paid: number;
+  /** What was charged where the customer paid in a currency of their own; null: amount_paid. */
+  presentment: Money | null;
   customer_name: string | null;
   shipping_name: string | null;
   shipping_address: Address | null;

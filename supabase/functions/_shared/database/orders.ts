@@ -1,4 +1,5 @@
 /** An order as its buyer sees it. */
+import type { Money } from "../stripe/money.ts";
 import type { Call } from "./client.ts";
 
 export type OrderCalls = ReturnType<typeof orderCalls>;
@@ -23,6 +24,8 @@ export type OrderStatus = {
   amount_refunded: number;
   items: OrderLine[];
   paid_at: string | null;
+  /** What was charged where the customer paid in a currency of their own; null: the total in the order's. */
+  presentment: Money | null;
   shipments: {
     parcel: number;
     carrier: string | null;
@@ -36,6 +39,7 @@ export type OrderStatus = {
     amount: number;
     status: "on_its_way" | "details_needed" | "done" | "failed";
     created_at: string;
+    presentment: Money | null;
   }[];
   /** The Realtime topic that says when to ask again. */
   live_topic: string;

@@ -7,6 +7,10 @@ import { z } from "zod";
 const currency = z.string().regex(/^[a-z]{3}$/).describe("ISO 4217, lower case.");
 const minorUnits = z.int().min(0).describe("Minor units of the currency.");
 
+const presentment = z.strictObject({ amount: minorUnits, currency }).nullable().describe(
+  "The same money where the customer paid in a currency of their own (Adaptive Pricing); null: as it stands.",
+);
+
 export const checkoutAnswer = z.strictObject({
   order_id: z.uuid(),
   order_number: z.string(),
@@ -54,6 +58,7 @@ export const orderStatusAnswer = z.strictObject({
   amount_refunded: minorUnits.describe("Minor units of the total that the customer has back."),
   items: z.array(pieces.extend({ unit_amount: minorUnits })),
   paid_at: z.string().nullable().describe("ISO 8601, or null."),
+  presentment,
   shipments: z.array(z.strictObject({
     parcel: z.int().min(1),
     carrier: z.string().nullable(),
@@ -69,6 +74,7 @@ export const orderStatusAnswer = z.strictObject({
       "details_needed: Stripe has asked the customer by mail where to; failed: the customer has not got it.",
     ),
     created_at: z.string().describe("ISO 8601."),
+    presentment,
   })),
   live_topic: z.string().describe("Public Realtime topic; a broadcast `changed` there means: ask again."),
 });

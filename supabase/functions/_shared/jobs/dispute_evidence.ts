@@ -63,7 +63,7 @@ function narrative(order: DisputedOrder, note: string | null): string {
   const lines = [
     note,
     `Order ${order.number} was placed on ${day(order.created_at)} and paid on ${day(order.paid_at)}: ` +
-    `${formatMoney(order.amount_total, order.currency)}.`,
+    `${formatMoney(order.amount_total, order.currency)}${chargedAs(order)}.`,
     order.payment?.three_d_secure_result === "authenticated"
       ? "The cardholder authenticated the payment with 3-D Secure."
       : null,
@@ -76,6 +76,12 @@ function narrative(order: DisputedOrder, note: string | null): string {
     ...list("Earlier orders of this customer, none of them disputed:", order.earlier_orders.map(earlierText)),
   ];
   return lines.filter((line) => line !== null && line !== "").join("\n");
+}
+
+/** A bank knows the amount that it has charged, which is not the order's where the buyer paid in another currency. */
+function chargedAs({ presentment }: DisputedOrder): string {
+  if (presentment === null) return "";
+  return `, charged to the cardholder as ${formatMoney(presentment.amount, presentment.currency)}`;
 }
 
 function shipped({ carrier, tracking_number, shipped_at }: Parcel, index: number, count: number): string {

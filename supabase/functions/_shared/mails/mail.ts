@@ -1,6 +1,6 @@
 /** What every template works with: the order and the shop in the reader's language, and the parts many mails share. */
 import type { Notification, NotificationOrder, ShopSettings } from "../database/notifications.ts";
-import { billLines, formatMoney } from "../stripe/money.ts";
+import { billLines, formatMoney, type Money } from "../stripe/money.ts";
 import { withoutLinks } from "../text/outside_text.ts";
 import { webAddress } from "../text/web_address.ts";
 import { addressLines } from "./address.ts";
@@ -18,6 +18,8 @@ export interface Mail {
   texts: Texts;
   /** An amount of the order in minor units, as its buyer writes it. */
   money(amount: number): string;
+  /** An amount in a currency of its customer's own; null where there is none. */
+  presented(money: Money | null): string | null;
   /** An ISO 8601 time as a date in the shop's time zone. */
   date(at: string): string;
 }
@@ -37,6 +39,7 @@ export function mailOf({ order, data, shop }: Notification, links: Links): Mail 
     language,
     texts: languages[language],
     money: (amount) => formatMoney(amount, order.currency, locale),
+    presented: (money) => money === null ? null : formatMoney(money.amount, money.currency, locale),
     date: (at) => formatDate(at, locale, shop),
   };
 }
@@ -104,6 +107,22 @@ function capitalized(name: string): string {
 /** A fact, or none where there is nothing to say. */
 export function factOf(name: string, value: string | null): Fact[] {
   return value === null || value === "" ? [] : [{ name, value }];
+}
+
+/** "$129.00", or "$129.00 (£98.00)" where the customer gets it in another currency; null where it is not known. */
+export function refundAmount({ data, money, presented }: Mail): string | null {
+  const { amount, presentment } = data;
+  if (typeof amount !== "number") return null;
+  const other = presented(moneyOf(presentment));
+  return other === null ? money(amount) : `${money(amount)} (${other})`;
+}
+
+function moneyOf(value: Mail["data"][string]): Money | null {
+  if (typeof value !== "object" || value === null || !("amount" in value) || !("currency" in value)) {
+    return null;
+  }
+  const { amount, currency } = value;
+  return typeof amount === "number" && typeof currency === "string" ? { amount, currency } : null;
 }
 
 /** "2 × Shirt – White, M, 1 × Tie"; empty where no pieces are known. */

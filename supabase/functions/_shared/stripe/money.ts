@@ -103,6 +103,12 @@ function numberFormat(currency: string, locale: string, digits: number): Intl.Nu
   }
 }
 
+/** An amount in minor units of its currency. */
+export interface Money {
+  amount: number;
+  currency: string;
+}
+
 /** The amounts of an order, in minor units. */
 export interface OrderAmounts {
   amount_discount: number;

@@ -2,7 +2,13 @@
 import type Stripe from "stripe";
 import type { Fact, PaymentAttemptFact, Translation, UnreadFact } from "./facts.ts";
 import { unknownValues } from "./known_values.ts";
-import { type AnyCharge, type CardFacts, cardOfSource, threeDSecureOf } from "./older_shapes.ts";
+import {
+  type AnyCharge,
+  type CardFacts,
+  cardOfSource,
+  presentmentOf,
+  threeDSecureOf,
+} from "./older_shapes.ts";
 import { idOf, orderIdOf } from "./references.ts";
 import { refundFacts } from "./refund.ts";
 
@@ -69,6 +75,7 @@ function paymentAttemptFact(charge: Stripe.Charge): PaymentAttemptFact | null {
     outcome: outcome?.type === "blocked" ? "blocked" : charge.status,
     amount: charge.amount,
     currency: charge.currency.toLowerCase(),
+    ...presentmentOf(charge),
     failure_code: charge.failure_code ?? null,
     // For card declines Stripe puts the decline code into the outcome's reason.
     decline_code: charge.status === "failed" ? outcome?.reason ?? null : null,

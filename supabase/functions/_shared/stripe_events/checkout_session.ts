@@ -2,7 +2,7 @@
 import type Stripe from "stripe";
 import type { Address, Business, CheckoutSessionFact, Fact, Translation, UnreadFact } from "./facts.ts";
 import { unknownValues } from "./known_values.ts";
-import { type AnySession, deliveryOf, isOtherVersion, moneyOf } from "./older_shapes.ts";
+import { type AnySession, deliveryOf, isOtherVersion, moneyOf, presentmentOf } from "./older_shapes.ts";
 import { paymentIntentFacts } from "./payment_intent.ts";
 import { expandedOf, idOf, orderIdOf } from "./references.ts";
 
@@ -110,6 +110,7 @@ export function checkoutSessionFact(
     amount_discount: money.discount,
     amount_shipping: money.shipping,
     amount_tax: money.tax,
+    ...presentmentOf(session),
     email: customer?.email ?? session.customer_email ?? null,
     name: customer?.name ?? null,
     phone: customer?.phone ?? null,

@@ -23,8 +23,17 @@ export interface Business {
   tax_ids: { type: string; value: string }[];
 }
 
+/**
+ * What the customer was shown and charged where Adaptive Pricing let them pay in a currency of their own, in minor
+ * units of it; null: in the currency of the object itself. The two go together.
+ */
+export interface Presentment {
+  presentment_amount: number | null;
+  presentment_currency: string | null;
+}
+
 /** State of a Checkout Session. `order_id`, `attempt` and `cart_hash` come from its metadata. */
-export interface CheckoutSessionFact {
+export interface CheckoutSessionFact extends Presentment {
   fact: "checkout_session";
   id: string;
   order_id: string | null;
@@ -63,7 +72,7 @@ export interface CheckoutSessionFact {
 }
 
 /** State of a PaymentIntent. */
-export interface PaymentFact {
+export interface PaymentFact extends Presentment {
   fact: "payment";
   id: string;
   order_id: string | null;
@@ -80,7 +89,7 @@ export interface PaymentFact {
 }
 
 /** One attempt to collect money: a Charge, or a failed confirmation that never became one. */
-export interface PaymentAttemptFact {
+export interface PaymentAttemptFact extends Presentment {
   fact: "payment_attempt";
   /** `ch_…` (or `py_…`); for an attempt without a charge, the PaymentIntent id and the event time. */
   id: string;
@@ -110,7 +119,7 @@ export interface PaymentAttemptFact {
 }
 
 /** State of a Refund. */
-export interface RefundFact {
+export interface RefundFact extends Presentment {
   fact: "refund";
   id: string;
   payment_id: string | null;

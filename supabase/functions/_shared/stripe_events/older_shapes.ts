@@ -5,6 +5,7 @@
  * (https://docs.stripe.com/changelog).
  */
 import type Stripe from "stripe";
+import type { Presentment } from "./facts.ts";
 import { stripeApiVersion } from "../stripe/api_version.ts";
 
 /** Name and address of a delivery. */
@@ -106,6 +107,30 @@ export function moneyOf(session: AnySession): SessionMoney {
     total,
     ...(plain && total !== null ? { discount: 0, shipping: 0, tax: 0 } : parts),
   };
+}
+
+/** An object that may have been shown to its customer in another currency. */
+interface Presented {
+  currency?: string | null;
+  presentment_details?: { presentment_amount: number; presentment_currency: string } | null;
+  amount_total?: number | null;
+  currency_conversion?: { source_currency: string } | null;
+}
+
+/**
+ * What the customer was charged in a currency of their own. Before 2025-03-31 a session told its own amounts in it,
+ * and the shop's beside them. (https://docs.stripe.com/changelog/basil/2025-03-31/add_presentment_details)
+ */
+export function presentmentOf(object: Presented): Presentment {
+  const { presentment_details: details, currency_conversion: conversion } = object;
+  const [amount, currency, own] = (conversion ?? null) === null
+    ? [details?.presentment_amount, details?.presentment_currency, object.currency]
+    : [object.amount_total, object.currency, conversion?.source_currency];
+  const told = currency?.toLowerCase() ?? null;
+  if (typeof amount !== "number" || told === null || told === own?.toLowerCase()) {
+    return { presentment_amount: null, presentment_currency: null };
+  }
+  return { presentment_amount: amount, presentment_currency: told };
 }
 
 type Parts = Pick<SessionMoney, "discount" | "shipping" | "tax">;

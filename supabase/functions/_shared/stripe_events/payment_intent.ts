@@ -3,7 +3,7 @@ import type Stripe from "stripe";
 import { chargeFacts } from "./charge.ts";
 import type { Fact, PaymentAttemptFact, PaymentFact, Translation, UnreadFact } from "./facts.ts";
 import { unknownValues } from "./known_values.ts";
-import { type AnyIntent, cardOfSource, chargesOf, intentStatusOf } from "./older_shapes.ts";
+import { type AnyIntent, cardOfSource, chargesOf, intentStatusOf, presentmentOf } from "./older_shapes.ts";
 import { idOf, orderIdOf } from "./references.ts";
 
 type PaymentIntentEvent =
@@ -63,6 +63,7 @@ function paymentFact(intent: AnyIntent): PaymentFact {
     amount: intent.amount,
     amount_received: intent.amount_received ?? 0,
     currency: intent.currency.toLowerCase(),
+    ...presentmentOf(intent),
     customer_id: idOf(intent.customer),
     charge_id: latestChargeOf(intent),
     failure_code: intent.last_payment_error?.code ?? null,
@@ -85,6 +86,8 @@ function chargelessAttempt(intent: AnyIntent, at: number): PaymentAttemptFact[] 
     outcome: "failed",
     amount: null,
     currency: null,
+    presentment_amount: null,
+    presentment_currency: null,
     failure_code: error.code ?? null,
     decline_code: error.decline_code ?? null,
     advice_code: error.advice_code ?? null,

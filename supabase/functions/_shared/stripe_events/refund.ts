@@ -2,6 +2,7 @@
 import type Stripe from "stripe";
 import type { Fact, Translation } from "./facts.ts";
 import { unknownValues } from "./known_values.ts";
+import { presentmentOf } from "./older_shapes.ts";
 import { idOf } from "./references.ts";
 
 type RefundEvent =
@@ -26,6 +27,7 @@ export function refundFacts(refund: Stripe.Refund): Fact[] {
     charge_id: idOf(refund.charge),
     amount: refund.amount,
     currency: refund.currency.toLowerCase(),
+    ...presentmentOf(refund),
     status,
     reason: refund.reason ?? null,
     failure_reason: refund.failure_reason ?? null,

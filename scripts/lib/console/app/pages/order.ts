@@ -60,12 +60,24 @@ const amount = (name: string, currency: string, title = "Amount"): Column<Row> =
   numeric: true,
 });
 
+/** What the customer paid or got back in a currency of their own; nothing where there is none. */
+const presented: Column<Row> = {
+  title: "Charged as",
+  cell: (row) => {
+    const currency = textOf(row, "presentment_currency");
+    return currency === null ? null : money(Number(row["presentment_amount"]), currency);
+  },
+  numeric: true,
+};
+
 /** What is read by the order's id: the table, its columns, and by what they are in order. */
 const LISTS: readonly { name: string; select: string; order: string }[] = [
   { name: "order_items", select: "id, sku, name, quantity, unit_amount", order: "sku" },
   {
     name: "payments",
-    select: "id, status, amount, card_brand, card_last4, risk_level, succeeded_at",
+    select:
+      "id, status, amount, presentment_amount, presentment_currency, card_brand, card_last4, risk_level, " +
+      "succeeded_at",
     order: "created_at",
   },
   {
@@ -73,7 +85,12 @@ const LISTS: readonly { name: string; select: string; order: string }[] = [
     select: "id, outcome, amount, decline_code, failure_code, created_at",
     order: "created_at",
   },
-  { name: "refunds", select: "id, status, amount, reason, failure_reason, created_at", order: "created_at" },
+  {
+    name: "refunds",
+    select:
+      "id, status, amount, presentment_amount, presentment_currency, reason, failure_reason, created_at",
+    order: "created_at",
+  },
   { name: "refund_requests", select: "id, status, amount, cause, problem, created_at", order: "created_at" },
   { name: "disputes", select: "id, status, amount, reason, evidence_due_by", order: "created_at" },
   { name: "shipments", select: "id, parcel, carrier, tracking_number, shipped_at", order: "parcel" },
@@ -209,6 +226,7 @@ function Order({ order: { overview, advice, bill, lists, jobs } }: { order: Whol
       codes("Payment", "id"),
       states("Status", "status"),
       amount("amount", currency),
+      presented,
       {
         title: "Card",
         cell: (row) => [row["card_brand"], row["card_last4"]].filter(Boolean).join(" ") || "–",
@@ -226,6 +244,7 @@ function Order({ order: { overview, advice, bill, lists, jobs } }: { order: Whol
       codes("Refund", "id"),
       states("Status", "status"),
       amount("amount", currency),
+      { ...presented, title: "Given as" },
       texts("Reason", "reason"),
       texts("Problem", "failure_reason"),
       times("Made", "created_at"),

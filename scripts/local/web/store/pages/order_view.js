@@ -36,6 +36,12 @@ const HEADLINES = {
   partially_refunded: ["Thank you", "A part of this order was refunded."],
 };
 
+/** "€129.00", and beside it what it was in the currency that the shopper paid in. */
+function moneyText(amount, currency, presentment) {
+  const other = presentment ? ` (${formatMoney(presentment.amount, presentment.currency)})` : "";
+  return formatMoney(amount, currency) + other;
+}
+
 function row(name, amount, currency, kind) {
   return el(
     "li",
@@ -68,7 +74,7 @@ function bill(order) {
       "li",
       { class: "row total" },
       el("b", {}, "Total"),
-      el("b", { id: "total" }, formatMoney(order.amount_total, currency)),
+      el("b", { id: "total" }, moneyText(order.amount_total, currency, order.presentment)),
     ),
     ...lines.filter(({ included }) => included).map(line),
     order.amount_refunded > 0 ? row("Paid back", -order.amount_refunded, currency, "refunded") : null,
@@ -136,12 +142,12 @@ function refunds({ refunds, currency }) {
   return section(
     "Refunds",
     "refunds",
-    refunds.map(({ amount, status }) =>
+    refunds.map(({ amount, status, presentment }) =>
       el(
         "li",
         { class: "row", "data-refund": status },
         el("span", {}, REFUND_WORDS[status] ?? status),
-        el("b", {}, formatMoney(amount, currency)),
+        el("b", {}, moneyText(amount, currency, presentment)),
       )
     ),
   );
@@ -163,8 +169,8 @@ function wayOn(order) {
 function newsOf({ shipments, refunds, currency }) {
   return [
     ...shipments.map(({ parcel }) => `Parcel ${parcel} has been sent.`),
-    ...refunds.map(({ amount, status }) =>
-      `${formatMoney(amount, currency)}: ${REFUND_WORDS[status] ?? status}.`
+    ...refunds.map(({ amount, status, presentment }) =>
+      `${moneyText(amount, currency, presentment)}: ${REFUND_WORDS[status] ?? status}.`
     ),
   ];
 }

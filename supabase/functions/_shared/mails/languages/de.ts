@@ -27,6 +27,7 @@ export const de: Texts = {
   refundFor: "Erstattung für",
   tracking: "Sendungsnummer",
   payment: "Zahlung",
+  chargedAs: "Belastet in Ihrer Währung",
   onStatement: "Auf Ihrem Kontoauszug",
   shippingMethod: "Versandart",
   company: "Firma",

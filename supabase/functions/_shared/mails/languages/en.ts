@@ -29,6 +29,7 @@ export const en = {
   refundFor: "Refund for",
   tracking: "Tracking",
   payment: "Payment",
+  chargedAs: "Charged in your currency",
   onStatement: "On your statement",
   shippingMethod: "Shipping method",
   company: "Company",

@@ -4,7 +4,7 @@ import { addressesOf, billOf, cardName, factOf, type Mail, orderButton } from ".
 
 /** The money is here and the order stands: the shopper's receipt. */
 export function orderConfirmation(mail: Mail): Content {
-  const { order, shop, texts } = mail;
+  const { order, shop, texts, presented } = mail;
   const t = texts.order_confirmation;
   const paid = order.amount_paid > 0;
   const card = paid ? cardName(mail) : null;
@@ -19,6 +19,7 @@ export function orderConfirmation(mail: Mail): Content {
       ...factOf(texts.order, order.number),
       ...factOf(texts.orderDate, mail.date(order.paid_at ?? order.created_at)),
       ...factOf(texts.payment, card),
+      ...factOf(texts.chargedAs, presented(order.presentment)),
       ...factOf(texts.onStatement, card === null ? null : shop.statement_descriptor),
       ...factOf(texts.shippingMethod, order.shipping_method),
       ...factOf(texts.company, withoutLinks(order.business?.name ?? "")),

@@ -1,12 +1,11 @@
 import type { Content } from "../content.ts";
-import { factOf, type Mail, orderButton, piecesOf } from "../mail.ts";
+import { factOf, type Mail, orderButton, piecesOf, refundAmount } from "../mail.ts";
 
 /** A refund that took its time has reached the bank. */
 export function refundSettled(mail: Mail): Content {
   const { order, data, texts, money } = mail;
   const t = texts.refund_settled;
-  const amount = typeof data["amount"] === "number" ? data["amount"] : order.amount_refunded;
-  const told = t.told(money(amount), order.number);
+  const told = t.told(refundAmount(mail) ?? money(order.amount_refunded), order.number);
   return {
     subject: t.subject(order.number),
     preheader: told,
