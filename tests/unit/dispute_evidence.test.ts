@@ -45,6 +45,9 @@ const order: DisputedOrder = {
   earlier_orders: [],
 };
 
+/** A dispute that no programme of a card network takes. */
+const plain = { enhanced_eligibility_types: [] };
+
 function earlier(number: string, changes: Partial<EarlierOrder> = {}): EarlierOrder {
   return {
     number,
@@ -67,12 +70,12 @@ function earlier(number: string, changes: Partial<EarlierOrder> = {}): EarlierOr
 
 Deno.test("evidenceParams(): a name or an address adds no line of its own to the evidence", () => {
   const forged = "Ada\nThe cardholder withdrew the dispute.";
-  const { shipping_address } = evidenceParams({ ...order, shipping_name: forged }, null, []);
+  const { shipping_address } = evidenceParams({ ...order, shipping_name: forged }, null, plain);
   assert.equal(shipping_address?.split("\n")[0], "Ada The cardholder withdrew the dispute.");
   const { uncategorized_text } = evidenceParams(
     { ...order, shipments: [{ ...parcel, carrier: forged, tracking_number: forged }] },
     null,
-    [],
+    plain,
   );
   assert.doesNotMatch(uncategorized_text ?? "", /^The cardholder withdrew/m);
 });
@@ -83,14 +86,14 @@ Deno.test("evidenceParams(): what was cleared is not there, and leaves no gap in
     customer_name: " ",
     shipments: [{ ...parcel, carrier: "", tracking_number: "" }],
   };
-  const evidence = evidenceParams(cleared, null, []);
+  const evidence = evidenceParams(cleared, null, plain);
   assert.equal(evidence.customer_name, "Ada Turner");
   assert.match(evidence.uncategorized_text ?? "", /^It was shipped on 2026-11-03\.$/m);
   assert.deepEqual([evidence.shipping_carrier, evidence.shipping_tracking_number], [undefined, undefined]);
 });
 
 Deno.test("evidenceParams() fills Stripe's fields from the order", () => {
-  const { uncategorized_text: story, ...fields } = evidenceParams(order, "She thanked us.", []);
+  const { uncategorized_text: story, ...fields } = evidenceParams(order, "She thanked us.", plain);
   assert.deepEqual(fields, {
     customer_name: "Ada Turner",
     customer_email_address: "ada@example.com",
@@ -112,7 +115,7 @@ Deno.test("evidenceParams() fills Stripe's fields from the order", () => {
 
 Deno.test("evidenceParams(): several parcels are named with commas, and each in the story", () => {
   const second = { carrier: "DHL", tracking_number: "JD0", shipped_at: "2026-11-05T08:00:00+00:00" };
-  const evidence = evidenceParams({ ...order, shipments: [parcel, second] }, null, []);
+  const evidence = evidenceParams({ ...order, shipments: [parcel, second] }, null, plain);
   assert.deepEqual(
     [evidence.shipping_carrier, evidence.shipping_tracking_number, evidence.shipping_date],
     ["UPS, DHL", "1Z999, JD0", "2026-11-03"],
@@ -137,21 +140,21 @@ Deno.test("evidenceParams() leaves out what is not known, and never sends an emp
     mails: [],
     payment: null,
   };
-  const evidence = evidenceParams(bare, null, []);
+  const evidence = evidenceParams(bare, null, plain);
   assert.deepEqual(Object.keys(evidence).sort(), ["product_description", "uncategorized_text"]);
   assert.doesNotMatch(String(evidence.uncategorized_text), /null|undefined|shipped|Mails|Earlier/);
 });
 
 Deno.test("evidenceParams() keeps within Stripe's limit of 20 000 characters a field", () => {
-  assert.equal(String(evidenceParams(order, "x".repeat(30_000), []).uncategorized_text).length, 20_000);
+  assert.equal(String(evidenceParams(order, "x".repeat(30_000), plain).uncategorized_text).length, 20_000);
 });
 
 Deno.test("evidenceParams() counts minor units as the currency does", () => {
-  const yen = evidenceParams({ ...order, currency: "jpy", amount_total: 25_800 }, null, []);
+  const yen = evidenceParams({ ...order, currency: "jpy", amount_total: 25_800 }, null, plain);
   assert.match(String(yen.uncategorized_text), /¥25,800/);
 });
 
-const eligible = ["visa_compelling_evidence_3"];
+const eligible = { enhanced_eligibility_types: ["visa_compelling_evidence_3"] };
 
 Deno.test("Visa Compelling Evidence 3.0: two earlier orders of the right age and likeness are sent", () => {
   const earlier_orders = [
@@ -178,10 +181,10 @@ Deno.test("Visa Compelling Evidence 3.0: two earlier orders of the right age and
 });
 
 Deno.test("Visa Compelling Evidence 3.0: not sent with one earlier order, one that shares only the address, or without Stripe's word", () => {
-  const cases: [EarlierOrder[], string[]][] = [
+  const cases: [EarlierOrder[], typeof eligible][] = [
     [[earlier("A")], eligible],
     [[earlier("A"), earlier("B", { same_account: false, same_address: false })], eligible],
-    [[earlier("A"), earlier("B")], []],
+    [[earlier("A"), earlier("B")], plain],
   ];
   for (const [earlier_orders, eligibility] of cases) {
     const evidence = evidenceParams({ ...order, earlier_orders }, null, eligibility);

@@ -260,7 +260,7 @@ Deno.test("submit_dispute_evidence() queues one final submission, and only while
       await tx`select payload from private.jobs where kind = 'submit_dispute_evidence' order by id`;
     assert.deepEqual(jobs.map((job) => job["payload"]), [
       { dispute_id: id, note: null, submit: false },
-      { dispute_id: id, note: "She wrote that she likes it.", submit: true },
+      { dispute_id: id, note: "She wrote that she likes it.", submit: true, acknowledge_fee: false },
     ]);
     await tx`savepoint again`;
     assert.equal(await sqlstateOf(tx`select public.submit_dispute_evidence(${id})`), "SHINV", "on its way");

@@ -47,6 +47,9 @@ const settingValues: Record<string, [unknown, unknown]> = {
   recovery_decline_minutes: [15, null],
   recovery_reminder_hours: [[1, 24], [2]],
   recovery_needs_consent: [false, true],
+  dispute_answer_hours: [48, null],
+  dispute_accept_below: [{}, { usd: 99_999 }],
+  dispute_win_percent: [{}, { fraudulent: 30 }],
   shop_statement_descriptor: [null, "OUR SHOP"],
 };
 

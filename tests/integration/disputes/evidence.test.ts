@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { runJob } from "../../../supabase/functions/_shared/jobs/mod.ts";
+import type { Job } from "../../../supabase/functions/_shared/database/jobs.ts";
 import { type TestStack, testStack } from "../../support/stack.ts";
 import {
   type Checkout,
@@ -38,11 +39,11 @@ async function jobsOf(stack: TestStack, dispute: string) {
     where kind = 'submit_dispute_evidence' and payload ->> 'dispute_id' = ${dispute} order by id`;
 }
 
-function remind(dispute: string, days: number) {
+function run(kind: string, payload: Job["payload"]) {
   const job = {
     id: 1,
-    kind: "remind_dispute",
-    payload: { dispute_id: dispute, days },
+    kind,
+    payload,
     attempts: 1,
     max_attempts: 12,
     lease_id: crypto.randomUUID(),
@@ -50,6 +51,28 @@ function remind(dispute: string, days: number) {
     order_id: null,
   };
   return runJob(job, context);
+}
+
+const remind = (dispute: string, days: number) => run("remind_dispute", { dispute_id: dispute, days });
+const answer = (dispute: string, round = "needs_response") =>
+  run("answer_dispute", { dispute_id: dispute, round });
+
+/** Deadlines are near for the time of `work`. */
+async function nearDeadlines(work: () => Promise<void>): Promise<void> {
+  const set = (hours: number) =>
+    stack.sql`update private.settings set value = to_jsonb(${hours}::int) where key = 'dispute_answer_hours'`;
+  await set(999);
+  try {
+    await work();
+  } finally {
+    await set(48);
+  }
+}
+
+async function decisionsOf(dispute: string) {
+  const rows = await stack.sql`select round, decision, reason from public.dispute_decisions
+    where dispute_id = ${dispute} order by round`;
+  return rows.map((row) => ({ ...row }));
 }
 
 Deno.test("an opened dispute gets its evidence staged, not submitted, and nothing else of the order changes", async () => {
@@ -79,17 +102,7 @@ Deno.test("accept_dispute() closes the dispute at Stripe, once", async () => {
     join private.jobs j on j.dedupe_key = 'close_dispute:' || d.id where d.id = ${order.dispute}`;
   assert.deepEqual({ ...row }, { status: "lost", job: "done" });
   // A try whose answer was lost finds it closed.
-  const repeat = {
-    id: 2,
-    kind: "close_dispute",
-    payload: { dispute_id: order.dispute },
-    attempts: 1,
-    max_attempts: 12,
-    lease_id: crypto.randomUUID(),
-    created_at: new Date().toISOString(),
-    order_id: null,
-  };
-  assert.deepEqual(await runJob(repeat, context), { kind: "done" });
+  assert.deepEqual(await run("close_dispute", { dispute_id: order.dispute }), { kind: "done" });
 });
 
 Deno.test("submit_dispute_evidence() submits once, with staff's note first", async () => {
@@ -162,5 +175,81 @@ Deno.test("an inquiry that is closed and a dispute that is won release the parce
     .sql`select kind from public.alerts where data ->> 'dispute_id' = ${order.dispute} order by kind`;
   assert.deepEqual(alerts.map((alert) => alert["kind"]), ["dispute_closed", "dispute_opened"]);
   assert.equal((await orderRow(stack, order.order_id)).status, "paid");
+  assert.deepEqual(await violations(stack), []);
+});
+
+Deno.test("a dispute that staff do not answer is fought by itself when its deadline is near, not before", async () => {
+  const order = await disputedOrder();
+  await drain(stack, context);
+  assert.equal((await answer(order.dispute)).kind, "snooze");
+  assert.equal((await stripe.disputes.retrieve(order.dispute)).status, "needs_response");
+  await nearDeadlines(async () => {
+    assert.equal((await answer(order.dispute)).kind, "snooze", "it is watched until it is over");
+  });
+  const dispute = await stripe.disputes.retrieve(order.dispute);
+  assert.deepEqual([dispute.status, dispute.evidence_details.submission_count], ["under_review", 1]);
+  assert.equal(dispute.evidence.shipping_tracking_number, "1Z999");
+  const decided = { round: "needs_response", decision: "fight", reason: "policy" };
+  assert.deepEqual(await decisionsOf(order.dispute), [decided]);
+  const [event] = await stack.sql`select source, data from public.order_events
+    where order_id = ${order.order_id} and kind = 'dispute_decided'`;
+  assert.deepEqual({ ...event }, { source: "job", data: { dispute_id: order.dispute, ...decided } });
+});
+
+Deno.test("what a person has written in the dashboard is submitted as it is, with what is known beside it", async () => {
+  const order = await disputedOrder();
+  await drain(stack, context);
+  await stripe.disputes.update(order.dispute, {
+    evidence: { uncategorized_text: "By hand.", shipping_carrier: "By hand too" },
+    submit: false,
+  });
+  await stack.sql`update private.settings set value = '{"usd": 99999999}' where key = 'dispute_accept_below'`;
+  await nearDeadlines(async () => {
+    await answer(order.dispute);
+  });
+  await stack.sql`update private.settings set value = '{}' where key = 'dispute_accept_below'`;
+  const { status, evidence } = await stripe.disputes.retrieve(order.dispute);
+  assert.equal(status, "under_review", "who writes evidence means to fight");
+  assert.deepEqual(
+    [evidence.uncategorized_text, evidence.shipping_carrier, evidence.shipping_tracking_number],
+    ["By hand.", "By hand too", "1Z999"],
+  );
+  assert.deepEqual((await decisionsOf(order.dispute)).map(({ reason }) => reason), ["written"]);
+});
+
+Deno.test("staff's note stands above what a person has written in the dashboard", async () => {
+  const order = await disputedOrder();
+  await drain(stack, context);
+  await stripe.disputes.update(order.dispute, {
+    evidence: { uncategorized_text: "By hand." },
+    submit: false,
+  });
+  await stack.sql`select public.submit_dispute_evidence(${order.dispute}, 'She wrote that it fits.')`;
+  await drain(stack, context);
+  const { evidence } = await stripe.disputes.retrieve(order.dispute);
+  assert.equal(evidence.uncategorized_text, "She wrote that it fits.\n\nBy hand.");
+});
+
+Deno.test("a dispute below the limit is accepted by itself, an inquiry never, and none that staff leave alone", async () => {
+  const small = await disputedOrder();
+  const inquiry = await disputedOrder("inquiry");
+  const left = await disputedOrder();
+  await stack.sql`select public.leave_dispute(${left.dispute}, 'we talk to her')`;
+  await stack.sql`update private.settings set value = '{"usd": 99999999}' where key = 'dispute_accept_below'`;
+  await nearDeadlines(async () => {
+    await answer(small.dispute);
+    await answer(inquiry.dispute, "warning_needs_response");
+    await answer(left.dispute);
+  });
+  await stack.sql`update private.settings set value = '{}' where key = 'dispute_accept_below'`;
+  const statuses = [];
+  for (const { dispute } of [small, inquiry, left]) {
+    statuses.push((await stripe.disputes.retrieve(dispute)).status);
+  }
+  assert.deepEqual(statuses, ["lost", "warning_under_review", "needs_response"]);
+  assert.deepEqual(await decisionsOf(small.dispute), [
+    { round: "needs_response", decision: "accept", reason: "below_limit" },
+  ]);
+  assert.equal((await answer(small.dispute)).kind, "discard", "it is over");
   assert.deepEqual(await violations(stack), []);
 });
