@@ -22,13 +22,14 @@ Deno.test.afterAll(() => stack.stop());
 /** A paid order that has shipped, and is disputed afterwards. Returns it with the dispute's id. */
 async function disputedOrder(
   kind: "fraudulent" | "inquiry" = "fraudulent",
+  traits: Record<string, unknown> = {},
 ): Promise<Checkout & { dispute: string }> {
   const order = await checkout(stack);
   await pay(stack, order.session_id);
   await flush(stack);
   await stack.sql`select public.mark_fulfilled(${order.order_number}, 'UPS', '1Z999')`;
   const [payment] = await stack.sql`select charge_id from public.payments where order_id = ${order.order_id}`;
-  await control(stack, "dispute", { charge: payment?.["charge_id"], kind });
+  await control(stack, "dispute", { charge: payment?.["charge_id"], kind, ...traits });
   await flush(stack);
   const [dispute] = await stack.sql`select id from public.disputes where order_id = ${order.order_id}`;
   return { ...order, dispute: dispute?.["id"] };
@@ -252,4 +253,70 @@ Deno.test("a dispute below the limit is accepted by itself, an inquiry never, an
   ]);
   assert.equal((await answer(small.dispute)).kind, "discard", "it is over");
   assert.deepEqual(await violations(stack), []);
+});
+
+Deno.test("an appeal is answered in its own field, with staff's reason or by itself", async () => {
+  const [first, second] = [await disputedOrder(), await disputedOrder()];
+  for (const { dispute } of [first, second]) {
+    await stripe.disputes.close(dispute);
+    await control(stack, "appeal", { dispute });
+  }
+  await flush(stack);
+  await drain(stack, context);
+  await stack.sql`select public.submit_dispute_evidence(${first.dispute}, 'The bank read another order.')`;
+  await drain(stack, context);
+  await nearDeadlines(async () => {
+    await answer(second.dispute, "appeal_needs_response");
+  });
+  const reasons = [];
+  for (const { dispute } of [first, second]) {
+    const { status, evidence } = await stripe.disputes.retrieve(dispute);
+    assert.equal(status, "appeal_under_review");
+    reasons.push(evidence.appeal?.card?.reason_for_filing ?? "");
+  }
+  assert.match(reasons[0] ?? "", /^The bank read another order\.\nOrder KCT-/);
+  assert.match(reasons[1] ?? "", /^Order KCT-/);
+});
+
+Deno.test("a compliance case is left to staff, who acknowledge its fee", async () => {
+  const order = await disputedOrder("fraudulent", { eligible: ["visa_compliance"] });
+  await drain(stack, context);
+  await nearDeadlines(async () => {
+    await answer(order.dispute);
+  });
+  assert.deepEqual(await decisionsOf(order.dispute), [
+    { round: "needs_response", decision: "leave", reason: "fee" },
+  ]);
+  await stack.sql`select public.submit_dispute_evidence(${order.dispute})`;
+  await drain(stack, context);
+  assert.equal(
+    (await stripe.disputes.retrieve(order.dispute)).status,
+    "needs_response",
+    "not without the fee",
+  );
+  await stack.sql`select public.submit_dispute_evidence(${order.dispute}, p_acknowledge_fee => true)`;
+  await drain(stack, context);
+  const { status, evidence } = await stripe.disputes.retrieve(order.dispute);
+  assert.equal(status, "under_review");
+  assert.equal(evidence.enhanced_evidence.visa_compliance?.fee_acknowledged, true);
+});
+
+Deno.test("what is staged leaves the answer to Smart Disputes, staff's words do not", async () => {
+  const [alone, noted] = [
+    await disputedOrder("fraudulent", { packet: true }),
+    await disputedOrder("fraudulent", { packet: true }),
+  ];
+  await drain(stack, context);
+  const staged = await stripe.disputes.retrieve(alone.dispute);
+  assert.equal(staged.intended_submission_method, "prefer_smart_disputes");
+  await stack.sql`select public.submit_dispute_evidence(${noted.dispute}, 'She wrote that it fits.')`;
+  await drain(stack, context);
+  await nearDeadlines(async () => {
+    await answer(alone.dispute);
+  });
+  const methods = [];
+  for (const { dispute } of [alone, noted]) {
+    methods.push((await stripe.disputes.retrieve(dispute)).evidence_details.submission_method);
+  }
+  assert.deepEqual(methods, ["smart_disputes", "manual"]);
 });
