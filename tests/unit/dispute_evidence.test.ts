@@ -42,6 +42,7 @@ const order: DisputedOrder = {
     three_d_secure_result: "authenticated",
     risk_level: "normal",
   },
+  terms: null,
   earlier_orders: [],
 };
 
@@ -190,4 +191,14 @@ Deno.test("Visa Compelling Evidence 3.0: not sent with one earlier order, one th
     const evidence = evidenceParams({ ...order, earlier_orders }, null, eligibility);
     assert.equal(evidence.enhanced_evidence, undefined);
   }
+});
+
+Deno.test("evidenceParams(): the terms that were accepted at checkout show the policy, and nothing does without", () => {
+  const terms = { version: "2026-03", accepted_at: "2026-11-01T10:04:00+00:00" };
+  assert.equal(
+    evidenceParams({ ...order, terms }, null, plain).refund_policy_disclosure,
+    "The shop's terms, version 2026-03, were shown on the payment page, and the customer accepted them there on " +
+      "2026-11-01, before paying.",
+  );
+  assert.equal(evidenceParams(order, null, plain).refund_policy_disclosure, undefined);
 });

@@ -54,6 +54,8 @@ export type DisputedOrder = {
     three_d_secure_result: string | null;
     risk_level: string | null;
   } | null;
+  /** What was accepted on the payment page; null: nothing was asked. */
+  terms: { version: string | null; accepted_at: string } | null;
   earlier_orders: EarlierOrder[];
 };
 

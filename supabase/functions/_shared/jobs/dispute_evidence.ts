@@ -34,6 +34,7 @@ export function evidenceParams(
     ...known("shipping_tracking_number", all(order.shipments.map(({ tracking_number }) => tracking_number))),
     ...known("shipping_date", order.shipments[0]?.shipped_at.slice(0, 10) ?? null),
     ...known("product_description", description(order.items)),
+    ...known("refund_policy_disclosure", termsText(order.terms)),
     ...known("uncategorized_text", narrative(order, note)),
     ...(Object.keys(enhanced).length === 0 ? {} : { enhanced_evidence: enhanced }),
   };
@@ -124,6 +125,16 @@ function all(texts: (string | null)[]): string | null {
 function given(text: string | null): string | null {
   const line = oneLine(text ?? "");
   return line === "" ? null : line;
+}
+
+/** That the shop's terms, which have its policies, were shown and accepted before the purchase. */
+function termsText(terms: DisputedOrder["terms"]): string | null {
+  if (terms === null) return null;
+  const version = terms.version === null ? "" : `, version ${oneLine(terms.version)}`;
+  return `The shop's terms${
+    version === "" ? "" : `${version},`
+  } were shown on the payment page, and the customer accepted them there on ` +
+    `${day(terms.accepted_at)}, before paying.`;
 }
 
 function list(heading: string, lines: string[]): string[] {
