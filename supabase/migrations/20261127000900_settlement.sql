@@ -1831,7 +1831,8 @@ as $$
 $$;
 comment on function public.get_dispute_evidence(text) is
   'A dispute with what the shop knows of its order: customer, addresses, items, parcels, mails '
-  'sent, purchase address, terms accepted, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
+  'sent, purchase address, terms accepted, earlier undisputed orders. '
+  'Null: no such dispute; order null: not one of ours.';
 grant execute on function public.get_dispute_evidence(text) to service_role;
 
 create type public.dispute_reminder as (outcome text, run_at timestamptz);
@@ -1873,8 +1874,8 @@ comment on function public.remind_dispute(text, integer) is
 grant execute on function public.remind_dispute(text, integer) to service_role;
 
 -- Disputes that nobody answers are answered all the same: fought, accepted or left alone, by these settings
--- and not before the last hours, so that staff have all the time there is. A dispute can want an answer
--- up to three times (an inquiry, the chargeback, an appeal); each such round is a status of Stripe's and has one
+-- and not before the last hours, so that staff have all the time there is. A dispute can want an answer up to
+-- three times (an inquiry, the chargeback, an appeal); each such round is a status of Stripe's and has one
 -- decision. What becomes of it at Stripe is the job answer_dispute.
 
 alter table private.settings
@@ -1884,12 +1885,14 @@ alter table private.settings
         value = 'null' or (jsonb_typeof(value) = 'number' and value #>> '{}' ~ '^[1-9][0-9]{0,2}$')
       when 'dispute_accept_below' then
         jsonb_typeof(value) = 'object' and not jsonb_path_exists(
-          value, '$.keyvalue() ? (!(@.key like_regex "^[a-z]{3}$") || !(@.value >= 0))'
+          value,
+          '$.keyvalue() ? (!(@.key like_regex "^[a-z]{3}$") || @.value.type() != "number" || @.value < 0)'
         )
       when 'dispute_win_percent' then
         jsonb_typeof(value) = 'object' and not jsonb_path_exists(
           value,
-          '$.keyvalue() ? (!(@.key like_regex "^[a-z_]{1,60}$") || !(@.value >= 0 && @.value <= 100))'
+          '$.keyvalue() ? (!(@.key like_regex "^[a-z_]{1,60}$") || @.value.type() != "number"
+            || @.value < 0 || @.value > 100)'
         )
       else true
     end

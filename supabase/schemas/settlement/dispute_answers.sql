@@ -1,6 +1,6 @@
 -- Disputes that nobody answers are answered all the same: fought, accepted or left alone, by these settings
--- and not before the last hours, so that staff have all the time there is. A dispute can want an answer
--- up to three times (an inquiry, the chargeback, an appeal); each such round is a status of Stripe's and has one
+-- and not before the last hours, so that staff have all the time there is. A dispute can want an answer up to
+-- three times (an inquiry, the chargeback, an appeal); each such round is a status of Stripe's and has one
 -- decision. What becomes of it at Stripe is the job answer_dispute.
 
 alter table private.settings
@@ -10,12 +10,14 @@ alter table private.settings
         value = 'null' or (jsonb_typeof(value) = 'number' and value #>> '{}' ~ '^[1-9][0-9]{0,2}$')
       when 'dispute_accept_below' then
         jsonb_typeof(value) = 'object' and not jsonb_path_exists(
-          value, '$.keyvalue() ? (!(@.key like_regex "^[a-z]{3}$") || !(@.value >= 0))'
+          value,
+          '$.keyvalue() ? (!(@.key like_regex "^[a-z]{3}$") || @.value.type() != "number" || @.value < 0)'
         )
       when 'dispute_win_percent' then
         jsonb_typeof(value) = 'object' and not jsonb_path_exists(
           value,
-          '$.keyvalue() ? (!(@.key like_regex "^[a-z_]{1,60}$") || !(@.value >= 0 && @.value <= 100))'
+          '$.keyvalue() ? (!(@.key like_regex "^[a-z_]{1,60}$") || @.value.type() != "number"
+            || @.value < 0 || @.value > 100)'
         )
       else true
     end

@@ -105,7 +105,8 @@ as $$
 $$;
 comment on function public.get_dispute_evidence(text) is
   'A dispute with what the shop knows of its order: customer, addresses, items, parcels, mails '
-  'sent, purchase address, terms accepted, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
+  'sent, purchase address, terms accepted, earlier undisputed orders. '
+  'Null: no such dispute; order null: not one of ours.';
 grant execute on function public.get_dispute_evidence(text) to service_role;
 
 create type public.dispute_reminder as (outcome text, run_at timestamptz);

@@ -166,6 +166,26 @@ Deno.test("a setting that mails show has a value that they can show", async () =
   }
 });
 
+Deno.test("a setting of disputes has a value that the decision can read", async () => {
+  const refused: [string, unknown][] = [
+    ["dispute_answer_hours", 0],
+    ["dispute_answer_hours", "48"],
+    ["dispute_accept_below", null],
+    ["dispute_accept_below", { USD: 100 }],
+    ["dispute_accept_below", { usd: -1 }],
+    ["dispute_accept_below", { usd: "100" }],
+    ["dispute_win_percent", { fraudulent: 101 }],
+    ["dispute_win_percent", []],
+  ];
+  for (const [key, value] of refused) {
+    await assert.rejects(
+      write(sql, key, value),
+      /settings_dispute_fits/,
+      `${key} = ${JSON.stringify(value)}`,
+    );
+  }
+});
+
 /** Makes the changes, settles everything again, and says whether the rows of all orders stayed as they were. */
 async function survives(tx: Tx, base: number, names: string[], before: Record<string, string>) {
   await tx`savepoint change`;
