@@ -23,8 +23,9 @@ Deno.test.afterAll(() => stack.stop());
 async function disputedOrder(
   kind: "fraudulent" | "inquiry" = "fraudulent",
   traits: Record<string, unknown> = {},
+  email?: string,
 ): Promise<Checkout & { dispute: string }> {
-  const order = await checkout(stack);
+  const order = await checkout(stack, undefined, undefined, email);
   await pay(stack, order.session_id);
   await flush(stack);
   await stack.sql`select public.mark_fulfilled(${order.order_number}, 'UPS', '1Z999')`;
@@ -319,4 +320,30 @@ Deno.test("what is staged leaves the answer to Smart Disputes, staff's words do 
     methods.push((await stripe.disputes.retrieve(dispute)).evidence_details.submission_method);
   }
   assert.deepEqual(methods, ["smart_disputes", "manual"]);
+});
+
+Deno.test("Visa Compelling Evidence 3.0: two old orders of the same buyer qualify the dispute at Stripe", async () => {
+  const email = `shopper-${crypto.randomUUID()}@example.com`;
+  for (let n = 0; n < 2; n++) {
+    const earlier = await checkout(stack, undefined, undefined, email);
+    await pay(stack, earlier.session_id);
+    await flush(stack);
+    await stack
+      .sql`update public.orders set paid_at = paid_at - interval '200 days' where id = ${earlier.order_id}`;
+  }
+  const order = await disputedOrder("fraudulent", { eligible: ["visa_compelling_evidence_3"] }, email);
+  await drain(stack, context);
+  const staged = await stripe.disputes.retrieve(order.dispute);
+  assert.equal(staged.evidence_details.enhanced_eligibility.visa_compelling_evidence_3?.status, "qualified");
+  await nearDeadlines(async () => {
+    await answer(order.dispute);
+  });
+  const { evidence, status } = await stripe.disputes.retrieve(order.dispute);
+  assert.equal(status, "under_review");
+  assert.equal(
+    evidence.enhanced_evidence.visa_compelling_evidence_3?.prior_undisputed_transactions.length,
+    2,
+  );
+  // The two are of today again, as Stripe has them.
+  await stack.sql`select private.settle_order(id, 'reconcile') from public.orders where email = ${email}`;
 });
