@@ -557,8 +557,8 @@ table private.settings (
   constraint settings_dispute_fits CHECK (
 CASE key
     WHEN 'dispute_answer_hours'::text THEN ((value = 'null'::jsonb) OR ((jsonb_typeof(value) = 'number'::text) AND ((value #>> '{}'::text[]) ~ '^[1-9][0-9]{0,2}$'::text)))
-    WHEN 'dispute_accept_below'::text THEN ((jsonb_typeof(value) = 'object'::text) AND (NOT jsonb_path_exists(value, '$.keyvalue()?(!(@."key" like_regex "^[a-z]{3}$") || !(@."value" >= 0))'::jsonpath)))
-    WHEN 'dispute_win_percent'::text THEN ((jsonb_typeof(value) = 'object'::text) AND (NOT jsonb_path_exists(value, '$.keyvalue()?(!(@."key" like_regex "^[a-z_]{1,60}$") || !(@."value" >= 0 && @."value" <= 100))'::jsonpath)))
+    WHEN 'dispute_accept_below'::text THEN ((jsonb_typeof(value) = 'object'::text) AND (NOT jsonb_path_exists(value, '$.keyvalue()?((!(@."key" like_regex "^[a-z]{3}$") || @."value".type() != "number") || @."value" < 0)'::jsonpath)))
+    WHEN 'dispute_win_percent'::text THEN ((jsonb_typeof(value) = 'object'::text) AND (NOT jsonb_path_exists(value, '$.keyvalue()?(((!(@."key" like_regex "^[a-z_]{1,60}$") || @."value".type() != "number") || @."value" < 0) || @."value" > 100)'::jsonpath)))
     ELSE true
 END),
   constraint settings_early_fraud_warning_policy_known CHECK (((key <> 'early_fraud_warning_policy'::text) OR (value = ANY (ARRAY['"refund"'::jsonb, '"review"'::jsonb])))),
