@@ -30,6 +30,8 @@ export interface Case {
   intended: Stripe.Dispute.IntendedSubmissionMethod | null;
   /** What a person has written in the dashboard, by field. */
   written: Record<string, string>;
+  /** Whether a person has written anything in any round: it stays in its field when the next one begins. */
+  touched: boolean;
   rounds: Round[];
 }
 
@@ -51,7 +53,7 @@ export class Bank {
   open(
     given: Omit<
       Case,
-      "status" | "rounds" | "evidence" | "metadata" | "written" | "hasEvidence" | "submissions"
+      "status" | "rounds" | "evidence" | "metadata" | "written" | "hasEvidence" | "submissions" | "touched"
     >,
     status: string,
     days: number,
@@ -64,6 +66,7 @@ export class Bank {
       evidence: { customer_email_address: "ada@example.com" },
       metadata: {},
       written: {},
+      touched: false,
       hasEvidence: false,
       submissions: 0,
     };
@@ -85,6 +88,7 @@ export class Bank {
       return;
     }
     dispute.written[field] = text;
+    dispute.touched = true;
     dispute.evidence[field] = text;
     dispute.hasEvidence = true;
     if (submit) this.#end(dispute, "fight", "person");

@@ -133,10 +133,8 @@ function judge(dispute: Case, round: Case["rounds"][number]): string | null {
   const small = dispute.amount * (percent[dispute.reason] ?? 100) / 100 < limit;
   const inquiry = round.status === "warning_needs_response";
   const wanted = leave ? null : small && !inquiry ? "accept" : "fight";
-  const isLast = round === dispute.rounds.at(-1);
   // Who writes evidence means to fight.
-  if (isLast && !leave && Object.keys(dispute.written).length > 0 && round.answer === "fight") return null;
-  if (!isLast && wanted === "accept" && round.answer === "fight") return null;
+  if (wanted === "accept" && dispute.touched && round.answer === "fight") return null;
   return round.answer === wanted
     ? null
     : `${dispute.id}: ${round.status} ended as ${round.answer}, not ${wanted}`;
