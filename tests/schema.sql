@@ -44,6 +44,9 @@ type private.order_state as (stock text, review_reasons text[], status text, ful
 type private.person_scope as (order_ids uuid[], customer_ids uuid[], stripe_ids text[], event_ids text[], failed_event_ids text[]);
 
 
+type public.dispute_action as (action text, run_at timestamp with time zone);
+
+
 type public.dispute_reminder as (outcome text, run_at timestamp with time zone);
 
 
@@ -555,6 +558,13 @@ table private.settings (
   constraint settings_country_currencies_fit CHECK (((key <> 'country_currencies'::text) OR private.country_currencies_fit(value))),
   constraint settings_counts_are_counts CHECK (((key <> ALL (ARRAY['event_retry_base_seconds'::text, 'event_retry_max_seconds'::text, 'stock_shown_max'::text, 'low_stock_at'::text])) OR ((jsonb_typeof(value) = 'number'::text) AND ((value #>> '{}'::text[]) ~ '^[0-9]{1,6}$'::text)))),
   constraint settings_digest_hour_fits CHECK (((key <> 'digest_hour'::text) OR (value = 'null'::jsonb) OR ((value #>> '{}'::text[]) ~ '^([0-9]|1[0-9]|2[0-3])$'::text))),
+  constraint settings_dispute_fits CHECK (
+CASE key
+    WHEN 'dispute_answer_hours'::text THEN ((value = 'null'::jsonb) OR ((jsonb_typeof(value) = 'number'::text) AND ((value #>> '{}'::text[]) ~ '^[1-9][0-9]{0,2}$'::text)))
+    WHEN 'dispute_accept_below'::text THEN ((jsonb_typeof(value) = 'object'::text) AND (NOT jsonb_path_exists(value, '$.keyvalue()?((!(@."key" like_regex "^[a-z]{3}$") || @."value".type() != "number") || @."value" < 0)'::jsonpath)))
+    WHEN 'dispute_win_percent'::text THEN ((jsonb_typeof(value) = 'object'::text) AND (NOT jsonb_path_exists(value, '$.keyvalue()?(((!(@."key" like_regex "^[a-z_]{1,60}$") || @."value".type() != "number") || @."value" < 0) || @."value" > 100)'::jsonpath)))
+    ELSE true
+END),
   constraint settings_early_fraud_warning_policy_known CHECK (((key <> 'early_fraud_warning_policy'::text) OR (value = ANY (ARRAY['"refund"'::jsonb, '"review"'::jsonb])))),
   constraint settings_recovery_fits CHECK (private.recovery_setting_fits(key, value)),
   constraint settings_retention_fits CHECK (((key !~ '^retention_[a-z]+_days$'::text) OR ((jsonb_typeof(value) = 'number'::text) AND ((value #>> '{}'::text[]) ~ '^[1-9][0-9]{0,3}$'::text)))),
@@ -793,6 +803,31 @@ row level security on public.customers;
 policy customers_read on public.customers as permissive for select to authenticated using (((user_id = ( SELECT auth.uid() AS uid)) OR ( SELECT private.is_admin() AS is_admin)));
 grant select on table public.customers to authenticated;
 grant select on table public.customers to service_role;
+
+
+table public.dispute_decisions (
+  dispute_id text not null,
+  round text not null,
+  decision text not null,
+  reason text not null,
+  submissions integer not null,
+  created_at timestamp with time zone default now() not null,
+  constraint dispute_decisions_pkey PRIMARY KEY (dispute_id, round),
+  constraint dispute_decisions_dispute_id_fkey FOREIGN KEY (dispute_id) REFERENCES disputes(id) ON DELETE CASCADE,
+  constraint dispute_decisions_decision_known CHECK ((decision = ANY (ARRAY['fight'::text, 'accept'::text, 'leave'::text]))),
+  constraint dispute_decisions_reason_known CHECK ((reason = ANY (ARRAY['policy'::text, 'below_limit'::text, 'written'::text, 'staff'::text, 'fee'::text, 'no_field'::text])))
+);
+comment on table public.dispute_decisions is 'What was decided about a dispute that staff had not answered, once for each round. What staff submit or accept themselves is in staff_commands.';
+comment on column public.dispute_decisions.dispute_id is 'disputes.id.';
+comment on column public.dispute_decisions.round is 'The status that waited for the answer: warning_needs_response, needs_response, appeal_needs_response.';
+comment on column public.dispute_decisions.decision is 'fight: evidence is submitted; accept: the dispute is closed; leave: nothing is done.';
+comment on column public.dispute_decisions.reason is 'Why: policy (the settings), below_limit (worth less than dispute_accept_below), written (somebody has written evidence at Stripe), staff (leave_dispute()), fee (fighting costs one, which only staff acknowledge), no_field (Stripe has no field for such an appeal).';
+comment on column public.dispute_decisions.submissions is 'How often evidence had been submitted when it was decided: more means that it has been answered.';
+comment on column public.dispute_decisions.created_at is 'When it was decided.';
+row level security on public.dispute_decisions;
+policy dispute_decisions_read on public.dispute_decisions as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
+grant select on table public.dispute_decisions to authenticated;
+grant select on table public.dispute_decisions to service_role;
 
 
 table public.disputes (
@@ -1667,7 +1702,7 @@ table public.staff_commands (
   constraint staff_commands_number_key UNIQUE (number),
   constraint staff_commands_pkey PRIMARY KEY (id),
   constraint staff_commands_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE SET NULL,
-  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'correct_shipment'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'assign_refund'::text, 'announce_return'::text, 'exchange_return'::text, 'close_return'::text, 'receive_return'::text, 'adjust_inventory'::text, 'count_inventory'::text, 'import_inventory'::text, 'add_product'::text, 'add_variant'::text, 'set_price'::text, 'acknowledge_alert'::text, 'resolve_alert'::text, 'set_alert_rule'::text, 'accept_dispute'::text, 'export_person'::text, 'lift_mail_suppression'::text])))
+  constraint staff_commands_command_known CHECK ((command = ANY (ARRAY['request_refund'::text, 'cancel_order'::text, 'release_review'::text, 'mark_fulfilled'::text, 'correct_shipment'::text, 'submit_dispute_evidence'::text, 'resend_notification'::text, 'redrive_webhook_event'::text, 'redrive_job'::text, 'erase_customer'::text, 'assign_refund'::text, 'announce_return'::text, 'exchange_return'::text, 'close_return'::text, 'receive_return'::text, 'adjust_inventory'::text, 'count_inventory'::text, 'import_inventory'::text, 'add_product'::text, 'add_variant'::text, 'set_price'::text, 'acknowledge_alert'::text, 'resolve_alert'::text, 'set_alert_rule'::text, 'accept_dispute'::text, 'export_person'::text, 'lift_mail_suppression'::text, 'leave_dispute'::text])))
 );
 comment on table public.staff_commands is 'Insert-only log of what staff asked for. Inserting a row carries it out; a refused command leaves no row.';
 CREATE INDEX staff_commands_erasures_idx ON public.staff_commands USING btree (created_at) WHERE (command = 'erase_customer'::text);
@@ -2895,6 +2930,14 @@ CREATE OR REPLACE FUNCTION private.digest_orders(p_order_ids uuid[])
 comment on function private.digest_orders(p_order_ids uuid[]) is 'What matters of orders, by number, for the drift log. No personal data.';
 
 
+CREATE OR REPLACE FUNCTION private.dispute_answer_on_its_way(p_dispute_id text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.dispute_answer_on_its_way(p_dispute_id text) is 'Whether staff have submitted evidence or accepted a dispute, and the job has not done it yet.';
+
+
 CREATE OR REPLACE FUNCTION private.dispute_holds(d disputes, p_payment_id text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -2903,6 +2946,21 @@ CREATE OR REPLACE FUNCTION private.dispute_holds(d disputes, p_payment_id text)
 comment on function private.dispute_holds(d disputes, p_payment_id text) is 'Whether a dispute keeps its order from shipping: while it is open, and when the payment that the order keeps (p_payment_id) was lost to it.';
 grant execute on function private.dispute_holds(d disputes, p_payment_id text) to authenticated;
 grant execute on function private.dispute_holds(d disputes, p_payment_id text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION private.dispute_policy(d disputes, p_written boolean, p_obstacle text)
+ RETURNS TABLE(decision text, reason text)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.dispute_policy(d disputes, p_written boolean, p_obstacle text) is 'What the settings say of a dispute that staff have not answered. p_written: a person has written evidence at Stripe; p_obstacle: why it cannot be fought without a person (fee, no_field), or null.';
+
+
+CREATE OR REPLACE FUNCTION private.dispute_to_answer(p_dispute_id text)
+ RETURNS disputes
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.dispute_to_answer(p_dispute_id text) is 'A dispute that staff want to answer, locked after its order. SHINV: there is none, it does not wait for an answer, or is being answered by itself right now.';
 
 
 CREATE OR REPLACE FUNCTION private.earlier_orders(p_order_id uuid)
@@ -4222,6 +4280,13 @@ CREATE OR REPLACE FUNCTION private.queue_digest(p_now timestamp with time zone D
 comment on function private.queue_digest(p_now timestamp with time zone) is 'Queues the digest of the day before once a day, from digest_hour on. Returns whether it did.';
 
 
+CREATE OR REPLACE FUNCTION private.queue_dispute_answers(d disputes)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.queue_dispute_answers(d disputes) is 'One job for each round that a dispute was ever seen in; it waits until the deadline is near. Called by settle_order() only.';
+
+
 CREATE OR REPLACE FUNCTION private.queue_dispute_reminders(d disputes)
  RETURNS void
  LANGUAGE plpgsql
@@ -4960,6 +5025,13 @@ CREATE OR REPLACE FUNCTION private.run_exchange_return(p_args jsonb)
 comment on function private.run_exchange_return(p_args jsonb) is 'Carries out exchange_return: settling takes the new pieces from the shelf, and they are to be sent. Answers { return_id? (awaited), lines }. SHINV: nothing to exchange, or at another price; SHSKU; SHSTK: sold out.';
 
 
+CREATE OR REPLACE FUNCTION private.run_leave_dispute(p_args jsonb)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.run_leave_dispute(p_args jsonb) is 'Carries out leave_dispute: this round of the dispute is not answered by itself. SHINV: no such dispute, it does not wait for an answer, or is being answered right now.';
+
+
 CREATE OR REPLACE FUNCTION private.run_lift_mail_suppression(p_command_id uuid, p_args jsonb)
  RETURNS void
  LANGUAGE plpgsql
@@ -5049,7 +5121,7 @@ CREATE OR REPLACE FUNCTION private.run_submit_dispute_evidence(p_command_id uuid
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) is 'Carries out submit_dispute_evidence: queues the submission. SHINV: no such dispute, it does not wait for a response, or evidence is on its way.';
+comment on function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) is 'Carries out submit_dispute_evidence: queues the submission. SHINV: no such dispute, it does not wait for a response, or an answer is on its way.';
 
 
 CREATE OR REPLACE FUNCTION private.same_checkout_again(p_user_id uuid, p_session_id text, p_livemode boolean, p_cart jsonb, p_ui_mode text)
@@ -5134,7 +5206,7 @@ CREATE OR REPLACE FUNCTION private.settle_dispute_effects(o orders, p_source tex
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.settle_dispute_effects(o orders, p_source text) is 'Alerts, staged evidence and reminders for the disputes of an order. Called by settle_order() only.';
+comment on function private.settle_dispute_effects(o orders, p_source text) is 'Alerts, staged evidence, answers and reminders for the disputes of an order. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.settle_effects(o orders, p_before orders, h private.order_history, p_mismatches text[], p_source text)
@@ -5918,6 +5990,15 @@ comment on function public.count_jobs() is 'How many jobs are due or running.';
 grant execute on function public.count_jobs() to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.decide_dispute(p_dispute_id text, p_round text, p_written boolean DEFAULT false, p_obstacle text DEFAULT NULL::text)
+ RETURNS dispute_action
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.decide_dispute(p_dispute_id text, p_round text, p_written boolean, p_obstacle text) is 'Decides about a dispute whose deadline is near and which nobody has answered, once for each round (p_round: the status), and notes it. The same again for whoever asks again, except that what was to be accepted is fought once somebody has written evidence at Stripe (p_written). p_obstacle: fee or no_field, see dispute_decisions.reason.';
+grant execute on function public.decide_dispute(p_dispute_id text, p_round text, p_written boolean, p_obstacle text) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.enqueue_periodic_jobs(p_settings jsonb DEFAULT '{}'::jsonb)
  RETURNS integer
  LANGUAGE plpgsql
@@ -6004,7 +6085,7 @@ CREATE OR REPLACE FUNCTION public.get_dispute_evidence(p_dispute_id text)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.get_dispute_evidence(p_dispute_id text) is 'A dispute with what the shop knows of its order: customer, addresses, items, parcels, mails sent, purchase address, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
+comment on function public.get_dispute_evidence(p_dispute_id text) is 'A dispute with what the shop knows of its order: customer, addresses, items, parcels, mails sent, purchase address, terms accepted, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
 grant execute on function public.get_dispute_evidence(p_dispute_id text) to service_role;
 
 
@@ -6123,6 +6204,15 @@ CREATE OR REPLACE FUNCTION public.judge_refund(p_request_id text)
  SET search_path TO '';
 comment on function public.judge_refund(p_request_id text) is 'Whether a refund may be made now, with all that is known of its payment. Apply what Stripe lists first. SHINV: no such request.';
 grant execute on function public.judge_refund(p_request_id text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.leave_dispute(p_dispute_id text, p_note text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function public.leave_dispute(p_dispute_id text, p_note text, p_dry_run boolean, p_command_id uuid) is 'Nothing answers this round of a dispute by itself: staff do, in time, or nobody does. Staff only.';
+grant execute on function public.leave_dispute(p_dispute_id text, p_note text, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.leave_dispute(p_dispute_id text, p_note text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.lift_mail_suppression(p_email text, p_reason text DEFAULT 'bounced'::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
@@ -6407,13 +6497,13 @@ grant execute on function public.set_price(p_sku text, p_price_amount numeric, p
 grant execute on function public.set_price(p_sku text, p_price_amount numeric, p_confirm boolean, p_currency text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.submit_dispute_evidence(p_dispute_id text, p_note text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
+CREATE OR REPLACE FUNCTION public.submit_dispute_evidence(p_dispute_id text, p_note text DEFAULT NULL::text, p_acknowledge_fee boolean DEFAULT false, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO '';
-comment on function public.submit_dispute_evidence(p_dispute_id text, p_note text, p_dry_run boolean, p_command_id uuid) is 'Sends the evidence assembled from the order, and the note, to the bank. Final: Stripe takes evidence once. Staff only.';
-grant execute on function public.submit_dispute_evidence(p_dispute_id text, p_note text, p_dry_run boolean, p_command_id uuid) to authenticated;
-grant execute on function public.submit_dispute_evidence(p_dispute_id text, p_note text, p_dry_run boolean, p_command_id uuid) to service_role;
+comment on function public.submit_dispute_evidence(p_dispute_id text, p_note text, p_acknowledge_fee boolean, p_dry_run boolean, p_command_id uuid) is 'Sends the evidence assembled from the order, and the note, to the bank. Final: Stripe takes evidence once. p_acknowledge_fee: a compliance dispute costs 500 USD unless it is won, and is not fought without. Staff only.';
+grant execute on function public.submit_dispute_evidence(p_dispute_id text, p_note text, p_acknowledge_fee boolean, p_dry_run boolean, p_command_id uuid) to authenticated;
+grant execute on function public.submit_dispute_evidence(p_dispute_id text, p_note text, p_acknowledge_fee boolean, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.take_alert_message(p_alert_id uuid)

@@ -201,6 +201,10 @@ insert into private.job_kinds (kind, provider, max_attempts, retention, descript
     'Reads a charge and its refunds where an event did not tell all.'
   ),
   ('submit_dispute_evidence', 'stripe', 24, null, 'Stages or submits evidence.'),
+  (
+    'answer_dispute', 'stripe', 48, null,
+    'Answers a dispute shortly before its deadline, if nobody else has.'
+  ),
   ('close_dispute', 'stripe', 24, null, 'Accepts a dispute: closes it at Stripe.'),
   ('remind_dispute', null, 12, null, 'Reminds staff of a deadline.'),
   ('send_mail', 'mail', 12, '30 days', 'Mails a customer.'),

@@ -121,7 +121,7 @@ begin
     terms_consent = least(s.terms_consent, excluded.terms_consent),
     promotions_consent = least(s.promotions_consent, excluded.promotions_consent),
     completed_at = least(s.completed_at, excluded.completed_at),
-        (status, payment_status, payment_id, stripe_customer_id, currency, amount_subtotal, amount_total,
+    (status, payment_status, payment_id, stripe_customer_id, currency, amount_subtotal, amount_total,
       amount_discount, amount_shipping, amount_tax, livemode, metadata_order_id, cart_hash, expires_at,
       presentment_amount, presentment_currency, version) = (
       select (n.r).status, (n.r).payment_status, (n.r).payment_id, (n.r).stripe_customer_id, (n.r).currency,
@@ -131,7 +131,7 @@ begin
       from (select case when s.version <= excluded.version then excluded else s end as r offset 0) n
     ),
     -- Stripe never takes an address back: a snapshot without one is told by an event that cannot carry it.
-        (email, name, phone, shipping_name, shipping_address, billing_address, business, contact_version) =
+    (email, name, phone, shipping_name, shipping_address, billing_address, business, contact_version) =
       (
       select (n.r).email, (n.r).name, (n.r).phone, (n.r).shipping_name, (n.r).shipping_address,
         (n.r).billing_address, (n.r).business, (n.r).contact_version
@@ -248,7 +248,7 @@ begin
   on conflict (id) do update set
     order_id = coalesce(p.order_id, excluded.order_id),
     succeeded_at = least(p.succeeded_at, excluded.succeeded_at),
-        (status, amount, amount_received, currency, livemode, metadata_order_id, stripe_customer_id,
+    (status, amount, amount_received, currency, livemode, metadata_order_id, stripe_customer_id,
       charge_id, failure_code, decline_code, presentment_amount, presentment_currency, version) = (
       select (n.r).status, (n.r).amount, (n.r).amount_received, (n.r).currency, (n.r).livemode,
         (n.r).metadata_order_id, (n.r).stripe_customer_id, (n.r).charge_id, (n.r).failure_code,
@@ -362,7 +362,7 @@ begin
     was_pending = r.was_pending or excluded.was_pending,
     succeeded_at = least(r.succeeded_at, excluded.succeeded_at),
     failed_at = least(r.failed_at, excluded.failed_at),
-        (amount, currency, status, reason, failure_reason, presentment_amount, presentment_currency,
+    (amount, currency, status, reason, failure_reason, presentment_amount, presentment_currency,
       version) = (
       select (n.r).amount, (n.r).currency, (n.r).status, (n.r).reason, (n.r).failure_reason,
         (n.r).presentment_amount, (n.r).presentment_currency, (n.r).version
@@ -425,7 +425,7 @@ begin
     first_due_by = least(d.first_due_by, excluded.first_due_by),
     funds_withdrawn = d.funds_withdrawn or excluded.funds_withdrawn,
     funds_reinstated = d.funds_reinstated or excluded.funds_reinstated,
-        (livemode, amount, currency, reason, status, evidence_due_by, evidence_submission_count,
+    (livemode, amount, currency, reason, status, evidence_due_by, evidence_submission_count,
       has_evidence, network_reason_code, version) = (
       select (n.r).livemode, (n.r).amount, (n.r).currency, (n.r).reason, (n.r).status,
         (n.r).evidence_due_by, (n.r).evidence_submission_count, (n.r).has_evidence,
@@ -470,7 +470,7 @@ begin
     payment_id = least(s.payment_id, excluded.payment_id), charge_id = least(s.charge_id, excluded.charge_id),
     created_at = least(s.created_at, excluded.created_at),
     was_actionable = s.was_actionable or excluded.was_actionable,
-        (open, data, version) = (
+    (open, data, version) = (
       select (n.r).open, (n.r).data, (n.r).version
       from (select case when s.version <= excluded.version then excluded else s end as r offset 0) n
     )

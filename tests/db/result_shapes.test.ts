@@ -5,24 +5,14 @@
  */
 import assert from "node:assert/strict";
 import { createCall } from "../../supabase/functions/_shared/database/client.ts";
-import type {
-  BegunCheckout,
-  Checkout,
-  FoundCheckout,
-} from "../../supabase/functions/_shared/database/checkout.ts";
-import type { DisputeEvidence, DisputeReminder } from "../../supabase/functions/_shared/database/disputes.ts";
+import type * as checkouts from "../../supabase/functions/_shared/database/checkout.ts";
+import type * as disputes from "../../supabase/functions/_shared/database/disputes.ts";
 import type { EventOutcome } from "../../supabase/functions/_shared/database/events.ts";
 import { healthCalls } from "../../supabase/functions/_shared/database/health.ts";
 import type { Job } from "../../supabase/functions/_shared/database/jobs.ts";
 import { limitCalls, type LimitDecision } from "../../supabase/functions/_shared/database/limits.ts";
 import { metricCalls } from "../../supabase/functions/_shared/database/metrics.ts";
-import type {
-  AlertMessage,
-  Digest,
-  ErrorBudgets,
-  MailEventOutcome,
-  Notification,
-} from "../../supabase/functions/_shared/database/notifications.ts";
+import type * as mails from "../../supabase/functions/_shared/database/notifications.ts";
 import { orderCalls, type OrderStatus } from "../../supabase/functions/_shared/database/orders.ts";
 import { type OrderTrace, orderTraceCalls } from "../../supabase/functions/_shared/database/order_trace.ts";
 import type { RefundJudgement } from "../../supabase/functions/_shared/database/refunds.ts";
@@ -110,12 +100,12 @@ Deno.test("the shapes of a checkout and of its order", async () => {
     p_country: null,
     p_supersede: true,
   };
-  const begun: BegunCheckout = await rpc.beginCheckout(request);
+  const begun: checkouts.BegunCheckout = await rpc.beginCheckout(request);
   assert(begun.outcome === "created");
-  check<Checkout>(begun, checkoutShape, "beginCheckout()");
+  check<checkouts.Checkout>(begun, checkoutShape, "beginCheckout()");
   const restarted = await rpc.restartCheckoutAttempt(begun.order_id, begun.attempt, 1860, 3660);
   assert(restarted.outcome === "existing");
-  check<Checkout>(restarted, checkoutShape, "restartCheckoutAttempt()");
+  check<checkouts.Checkout>(restarted, checkoutShape, "restartCheckoutAttempt()");
 
   const fact = sessionFact(restarted) as unknown as Parameters<typeof rpc.attachCheckoutSession>[2];
   assert.equal(await rpc.attachCheckoutSession(begun.order_id, restarted.attempt, fact), null);
@@ -128,15 +118,15 @@ Deno.test("the shapes of a checkout and of its order", async () => {
     p_supersede: false,
   });
   assert(resumed.outcome === "existing");
-  check<Checkout>(resumed, checkoutShape, "resumeCheckout()");
-  check<Checkout>(
+  check<checkouts.Checkout>(resumed, checkoutShape, "resumeCheckout()");
+  check<checkouts.Checkout>(
     await rpc.forgetStripeCustomer(begun.order_id, "cus_gone"),
     checkoutShape,
     "forgetStripeCustomer()",
   );
   const found = await rpc.findOpenCheckout(begun.order_id);
   assert(found.outcome === "unpaid");
-  check<Extract<FoundCheckout, { outcome: "unpaid" }>>(found, {
+  check<Extract<checkouts.FoundCheckout, { outcome: "unpaid" }>>(found, {
     outcome: "set",
     session: { orNull: { id: "set", url: "set" } },
   }, "findOpenCheckout()");
@@ -180,25 +170,35 @@ Deno.test("the shapes of a disputed order, its mails and its alerts", async () =
   const dispute = story.id("du", "d");
   await sql`update public.notifications set status = 'sent', sent_at = now()
     where id = (select n.id from public.notifications n where order_id = ${orderId} limit 1)`;
-  check<DisputeEvidence>(await rpc.getDisputeEvidence(dispute), disputeEvidenceShape, "getDisputeEvidence()");
+  check<disputes.DisputeEvidence>(
+    await rpc.getDisputeEvidence(dispute),
+    disputeEvidenceShape,
+    "getDisputeEvidence()",
+  );
   assert.equal(await rpc.getDisputeEvidence("du_unknown"), null);
-  type Reminder<O> = Extract<DisputeReminder, { outcome: O }>;
+  type Reminder<O> = Extract<disputes.DisputeReminder, { outcome: O }>;
   const over = await rpc.remindDispute("du_unknown", 1);
   check<Reminder<"reminded" | "over">>(over, { outcome: "set", run_at: "null" }, "remindDispute()");
   await sql`update public.disputes set evidence_due_by = now() + interval '9 days' where id = ${dispute}`;
   const early = await rpc.remindDispute(dispute, 1);
   check<Reminder<"early">>(early, { outcome: "set", run_at: "set" }, "remindDispute()");
   assert.deepEqual([over.outcome, early.outcome], ["over", "early"]);
+  const action = await rpc.decideDispute(dispute, "needs_response", { written: false, obstacle: null });
+  check<Extract<disputes.DisputeAction, { action: "wait" }>>(
+    action,
+    { action: "set", run_at: "set" },
+    "decide",
+  );
 
   const [mail] = await sql<{ id: string }[]>`
     select id from public.notifications where order_id = ${orderId} limit 1`;
   const id = mail?.id ?? "";
-  check<Notification>(await rpc.getNotification(id), notificationShape, "getNotification()");
+  check<mails.Notification>(await rpc.getNotification(id), notificationShape, "getNotification()");
   assert.equal(await rpc.getNotification(crypto.randomUUID()), null);
   const event = { notificationId: id, providerId: "m", permanent: false, recipient: null, detail: null };
   const told = { ...event, status: "bounced", at: new Date(0).toISOString() } as const;
   const recorded = await rpc.recordMailEvent(told);
-  check<MailEventOutcome>(recorded, { outcome: "set", order_id: "null" }, "recordMailEvent()");
+  check<mails.MailEventOutcome>(recorded, { outcome: "set", order_id: "null" }, "recordMailEvent()");
   assert.deepEqual(recorded, { outcome: "recorded", order_id: orderId });
   assert.deepEqual(await rpc.recordMailEvent(told), { outcome: "unchanged", order_id: orderId });
   const unknown = await rpc.recordMailEvent({ ...told, notificationId: crypto.randomUUID() });
@@ -211,7 +211,7 @@ Deno.test("the shapes of a disputed order, its mails and its alerts", async () =
   >`select id from public.alerts where severity = 'critical' limit 1`;
   const message = await rpc.takeAlertMessage(alert?.id ?? "");
   assert(message.outcome === "tell");
-  check<AlertMessage>(message, alertMessageShape, "takeAlertMessage()");
+  check<mails.AlertMessage>(message, alertMessageShape, "takeAlertMessage()");
   assert.equal((await rpc.takeAlertMessage(alert?.id ?? "")).outcome, "wait");
   assert.equal((await rpc.takeAlertMessage(crypto.randomUUID())).outcome, "told");
   await rpc.recordAlertMessage(message.alert_ids, false);
@@ -221,7 +221,7 @@ Deno.test("the shapes of a disputed order, its mails and its alerts", async () =
     day?.day ?? null
   }::date + 3 where order_id = ${orderId}`;
   const money = { currency: "set", count: "set", amount: "set" } as const;
-  check<Omit<Digest, "refunds">>(
+  check<Omit<mails.Digest, "refunds">>(
     (({ refunds: _none, ...digest }) => digest)(await rpc.getDigest(day?.day ?? "", false)),
     {
       day: "set",
@@ -239,7 +239,7 @@ Deno.test("the shapes of a disputed order, its mails and its alerts", async () =
   );
 
   const { week, shop, objectives } = await rpc.getErrorBudgets("2026-11-23");
-  check<ErrorBudgets>({ week, shop, objectives }, {
+  check<mails.ErrorBudgets>({ week, shop, objectives }, {
     week: "set",
     shop: { is: shopShape },
     objectives: {

@@ -33,6 +33,7 @@ const staffCommands = [
   "accept_dispute",
   "export_person",
   "lift_mail_suppression",
+  "leave_dispute",
 ];
 /**
  * Functions outside the API that signed-in callers may run: policies, commands and the views of schema reporting call

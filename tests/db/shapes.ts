@@ -192,6 +192,7 @@ export const disputeEvidenceShape: Shape<DisputeEvidence> = {
           risk_level: "null",
         },
       },
+      terms: { orNull: { version: "null", accepted_at: "set" } },
       earlier_orders: {
         each: {
           number: "set",

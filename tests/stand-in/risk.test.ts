@@ -113,10 +113,15 @@ test("disputes: a lost one goes to appeal, and can be won there", async () => {
   await stand.control("POST", "appeal", { dispute: id });
   const appealed = await stand.stripe.disputes.retrieve(id);
   assert.equal(appealed.status, "appeal_needs_response");
-  const answered = await stand.stripe.disputes.update(id, {
+  const elsewhere = stand.stripe.disputes.update(id, {
     evidence: { uncategorized_text: "winning_evidence" },
   });
+  assert.match((await refusal(elsewhere)).message, /Only appeal evidence/);
+  const answered = await stand.stripe.disputes.update(id, {
+    evidence: { appeal: { card: { reason_for_filing: "winning_evidence" } } },
+  });
   assert.equal(answered.status, "appeal_under_review");
+  assert.equal(answered.evidence.appeal?.card?.reason_for_filing, "winning_evidence");
   const won = await eventually("the appeal won", async () => {
     const now = await stand.stripe.disputes.retrieve(id);
     return now.status === "won" ? now : null;

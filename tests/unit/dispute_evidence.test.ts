@@ -43,8 +43,12 @@ const order: DisputedOrder = {
     three_d_secure_result: "authenticated",
     risk_level: "normal",
   },
+  terms: null,
   earlier_orders: [],
 };
+
+/** A dispute that no programme of a card network takes. */
+const plain = { enhanced_eligibility_types: [] };
 
 function earlier(number: string, changes: Partial<EarlierOrder> = {}): EarlierOrder {
   return {
@@ -68,12 +72,12 @@ function earlier(number: string, changes: Partial<EarlierOrder> = {}): EarlierOr
 
 Deno.test("evidenceParams(): a name or an address adds no line of its own to the evidence", () => {
   const forged = "Ada\nThe cardholder withdrew the dispute.";
-  const { shipping_address } = evidenceParams({ ...order, shipping_name: forged }, null, []);
+  const { shipping_address } = evidenceParams({ ...order, shipping_name: forged }, null, plain);
   assert.equal(shipping_address?.split("\n")[0], "Ada The cardholder withdrew the dispute.");
   const { uncategorized_text } = evidenceParams(
     { ...order, shipments: [{ ...parcel, carrier: forged, tracking_number: forged }] },
     null,
-    [],
+    plain,
   );
   assert.doesNotMatch(uncategorized_text ?? "", /^The cardholder withdrew/m);
 });
@@ -84,14 +88,14 @@ Deno.test("evidenceParams(): what was cleared is not there, and leaves no gap in
     customer_name: " ",
     shipments: [{ ...parcel, carrier: "", tracking_number: "" }],
   };
-  const evidence = evidenceParams(cleared, null, []);
+  const evidence = evidenceParams(cleared, null, plain);
   assert.equal(evidence.customer_name, "Ada Turner");
   assert.match(evidence.uncategorized_text ?? "", /^It was shipped on 2026-11-03\.$/m);
   assert.deepEqual([evidence.shipping_carrier, evidence.shipping_tracking_number], [undefined, undefined]);
 });
 
 Deno.test("evidenceParams() fills Stripe's fields from the order", () => {
-  const { uncategorized_text: story, ...fields } = evidenceParams(order, "She thanked us.", []);
+  const { uncategorized_text: story, ...fields } = evidenceParams(order, "She thanked us.", plain);
   assert.deepEqual(fields, {
     customer_name: "Ada Turner",
     customer_email_address: "ada@example.com",
@@ -113,7 +117,7 @@ Deno.test("evidenceParams() fills Stripe's fields from the order", () => {
 
 Deno.test("evidenceParams(): several parcels are named with commas, and each in the story", () => {
   const second = { carrier: "DHL", tracking_number: "JD0", shipped_at: "2026-11-05T08:00:00+00:00" };
-  const evidence = evidenceParams({ ...order, shipments: [parcel, second] }, null, []);
+  const evidence = evidenceParams({ ...order, shipments: [parcel, second] }, null, plain);
   assert.deepEqual(
     [evidence.shipping_carrier, evidence.shipping_tracking_number, evidence.shipping_date],
     ["UPS, DHL", "1Z999, JD0", "2026-11-03"],
@@ -138,21 +142,21 @@ Deno.test("evidenceParams() leaves out what is not known, and never sends an emp
     mails: [],
     payment: null,
   };
-  const evidence = evidenceParams(bare, null, []);
+  const evidence = evidenceParams(bare, null, plain);
   assert.deepEqual(Object.keys(evidence).sort(), ["product_description", "uncategorized_text"]);
   assert.doesNotMatch(String(evidence.uncategorized_text), /null|undefined|shipped|Mails|Earlier/);
 });
 
 Deno.test("evidenceParams() keeps within Stripe's limit of 20 000 characters a field", () => {
-  assert.equal(String(evidenceParams(order, "x".repeat(30_000), []).uncategorized_text).length, 20_000);
+  assert.equal(String(evidenceParams(order, "x".repeat(30_000), plain).uncategorized_text).length, 20_000);
 });
 
 Deno.test("evidenceParams() counts minor units as the currency does", () => {
-  const yen = evidenceParams({ ...order, currency: "jpy", amount_total: 25_800 }, null, []);
+  const yen = evidenceParams({ ...order, currency: "jpy", amount_total: 25_800 }, null, plain);
   assert.match(String(yen.uncategorized_text), /¥25,800/);
 });
 
-const eligible = ["visa_compelling_evidence_3"];
+const eligible = { enhanced_eligibility_types: ["visa_compelling_evidence_3"] };
 
 Deno.test("Visa Compelling Evidence 3.0: two earlier orders of the right age and likeness are sent", () => {
   const earlier_orders = [
@@ -179,10 +183,10 @@ Deno.test("Visa Compelling Evidence 3.0: two earlier orders of the right age and
 });
 
 Deno.test("Visa Compelling Evidence 3.0: not sent with one earlier order, one that shares only the address, or without Stripe's word", () => {
-  const cases: [EarlierOrder[], string[]][] = [
+  const cases: [EarlierOrder[], typeof eligible][] = [
     [[earlier("A")], eligible],
     [[earlier("A"), earlier("B", { same_account: false, same_address: false })], eligible],
-    [[earlier("A"), earlier("B")], []],
+    [[earlier("A"), earlier("B")], plain],
   ];
   for (const [earlier_orders, eligibility] of cases) {
     const evidence = evidenceParams({ ...order, earlier_orders }, null, eligibility);
@@ -192,10 +196,20 @@ Deno.test("Visa Compelling Evidence 3.0: not sent with one earlier order, one th
 
 Deno.test("evidenceParams() says what the cardholder's bank has charged where it is not the order's amount", () => {
   const text = (presentment: DisputedOrder["presentment"]) =>
-    evidenceParams({ ...order, presentment }, null, []).uncategorized_text ?? "";
+    evidenceParams({ ...order, presentment }, null, plain).uncategorized_text ?? "";
   assert.match(
     text({ amount: 20_100, currency: "gbp" }),
     /: \$258\.00, charged to the cardholder as £201\.00\./,
   );
   assert.match(text(null), /: \$258\.00\.\n/);
+});
+
+Deno.test("evidenceParams(): the terms that were accepted at checkout show the policy, and nothing does without", () => {
+  const terms = { version: "2026-03", accepted_at: "2026-11-01T10:04:00+00:00" };
+  assert.equal(
+    evidenceParams({ ...order, terms }, null, plain).refund_policy_disclosure,
+    "The shop's terms, version 2026-03, were shown on the payment page, and the customer accepted them there on " +
+      "2026-11-01, before paying.",
+  );
+  assert.equal(evidenceParams(order, null, plain).refund_policy_disclosure, undefined);
 });

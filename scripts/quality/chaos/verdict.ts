@@ -15,7 +15,7 @@ export interface Violation {
 
 const drainDeadlineMs = 60_000;
 
-/** Lets time pass until nothing is left to do; a violation when that never happens. */
+/** Lets time pass until nothing is left to do before tomorrow; a violation when that never happens. */
 export async function settleDown(world: World): Promise<Violation[]> {
   const deadline = Date.now() + drainDeadlineMs;
   while (Date.now() < deadline) {
@@ -23,7 +23,7 @@ export async function settleDown(world: World): Promise<Violation[]> {
     await passTime(world);
     const answer = await runJobs(world);
     const [left] = await world.sql`
-      select (select count(*) from private.jobs where status in ('queued', 'running') and run_at < now() + interval '1 day')::integer as jobs,
+      select (select count(*) from private.jobs where status in ('queued', 'running') and run_at < now() + interval '20 hours')::integer as jobs,
         (select count(*) from public.webhook_events where status = 'failed')::integer as events,
         (select count(*) from private.lost_checkouts(1))::integer as lost,
         (select count(*) from public.checkout_sessions where status = 'open')::integer as open`;
@@ -43,7 +43,7 @@ async function passTime(world: World): Promise<void> {
   await world
     .sql`update private.jobs set leased_until = now() - interval '1 second' where status = 'running'`;
   await world
-    .sql`update private.jobs set run_at = now() where status = 'queued' and run_at < now() + interval '1 day'`;
+    .sql`update private.jobs set run_at = now() where status = 'queued' and run_at < now() + interval '20 hours'`;
   await world
     .sql`update private.alert_incidents set told_at = told_at - interval '1 day', telling_until = now() - interval '1 second'`;
   await world

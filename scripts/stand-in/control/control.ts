@@ -24,6 +24,7 @@ import type { ApiFault, Faults } from "../delivery/faults.ts";
 import type { DeliveryQueue } from "../delivery/queue.ts";
 import { concludeAsync, endChallenge, paySession } from "../checkout/pay_session.ts";
 import { settleBankDebit } from "../payments/confirm.ts";
+import { PROGRAMMES } from "../payments/dispute_evidence.ts";
 import { appealDispute, openDispute } from "../payments/disputes.ts";
 import { warnOfFraud } from "../payments/early_fraud_warnings.ts";
 import { moveRefund, REFUND_MOVES } from "../payments/refunds.ts";
@@ -181,7 +182,9 @@ export class ControlApi {
       ),
       this.#chargeCall("/_control/dispute", {
         kind: oneOf("fraudulent", "inquiry", "product_not_received"),
-      }, (context, charge, params) => openDispute(context, charge, params.kind ?? "fraudulent")),
+        eligible: list(oneOf(...PROGRAMMES)),
+        packet: truth,
+      }, (context, charge, { kind = "fraudulent", ...traits }) => openDispute(context, charge, kind, traits)),
       this.#call(
         "POST",
         "/_control/appeal",

@@ -82,7 +82,8 @@ export interface Internals {
   payment_method: Behaviour;
   price: { images: string[]; productName: string; description: string | null };
   webhook_endpoint: EndpointInternals;
-  dispute: { reason: string; inquiry: boolean };
+  /** Whether Smart Disputes has evidence of its own. */
+  dispute: { packet: boolean };
   settings: Record<string, string>;
 }
 

@@ -3,6 +3,14 @@ import { type Context, idOf, need } from "../core/context.ts";
 import { invalidRequest } from "../core/errors.ts";
 import { newId } from "../core/ids.ts";
 import { recordBalance } from "./charges.ts";
+import {
+  addEvidence,
+  eligibilityOf,
+  type EvidenceInput,
+  isAppeal,
+  type Programme,
+  refuseSubmission,
+} from "./dispute_evidence.ts";
 import { settleWarningsOf } from "./early_fraud_warnings.ts";
 import { closeReviewOf } from "./reviews.ts";
 
@@ -67,13 +75,27 @@ export const EVIDENCE_TEXTS = Object.keys(NO_EVIDENCE).filter((name) =>
 
 export type DisputeKind = "fraudulent" | "inquiry" | "product_not_received";
 
+/** What a dispute is beside its kind. */
+export interface DisputeTraits {
+  /** Programmes of the card networks; one that is named compliance makes it such a case. */
+  eligible?: Programme[];
+  /** Whether Smart Disputes has a packet; absent: the account has no Smart Disputes. */
+  packet?: boolean;
+}
+
 /** The cardholder disputes a charge; an inquiry moves no money yet. */
-export function openDispute(context: Context, charge: Stripe.Charge, kind: DisputeKind): Stripe.Dispute {
+export function openDispute(
+  context: Context,
+  charge: Stripe.Charge,
+  kind: DisputeKind,
+  { eligible = [], packet }: DisputeTraits = {},
+): Stripe.Dispute {
   const paidBy = charge.payment_method_details?.type ?? "card";
   // Of a bank debit the customer's bank has decided already: it is told as lost, and cannot be answered.
   const final = paidBy === "sepa_debit" || paidBy === "us_bank_account";
   const inquiry = kind === "inquiry" && !final;
-  const reason = final ? "debit_not_authorized" : inquiry ? "fraudulent" : kind;
+  const compliance = eligible.some((name) => name.endsWith("_compliance"));
+  const reason = final ? "debit_not_authorized" : compliance ? "noncompliant" : inquiry ? "fraudulent" : kind;
   const card = charge.payment_method_details?.card;
   const dispute: Stripe.Dispute = {
     id: newId("dispute"),
@@ -83,7 +105,7 @@ export function openDispute(context: Context, charge: Stripe.Charge, kind: Dispu
     charge: charge.id,
     created: context.now,
     currency: charge.currency,
-    enhanced_eligibility_types: [],
+    enhanced_eligibility_types: eligible,
     evidence: {
       ...NO_EVIDENCE,
       billing_address: addressText(charge.billing_details.address),
@@ -92,13 +114,13 @@ export function openDispute(context: Context, charge: Stripe.Charge, kind: Dispu
     },
     evidence_details: {
       due_by: context.now + (inquiry ? INQUIRY_RESPONSE_S : RESPONSE_S),
-      enhanced_eligibility: {},
+      enhanced_eligibility: eligibilityOf(eligible, NO_EVIDENCE),
       has_evidence: false,
       past_due: false,
       submission_count: 0,
       submission_method: "not_submitted",
     },
-    intended_submission_method: null,
+    intended_submission_method: packet === undefined ? null : "prefer_manual",
     is_charge_refundable: inquiry,
     livemode: false,
     metadata: {},
@@ -108,7 +130,7 @@ export function openDispute(context: Context, charge: Stripe.Charge, kind: Dispu
         payment_method_details: {
           card: {
             brand: card?.brand ?? "visa",
-            case_type: inquiry ? "inquiry" : "chargeback",
+            case_type: compliance ? "compliance" : inquiry ? "inquiry" : "chargeback",
             network: card?.brand ?? "visa",
             network_reason_code: NETWORK_CODES[reason] ?? null,
           },
@@ -121,6 +143,7 @@ export function openDispute(context: Context, charge: Stripe.Charge, kind: Dispu
   };
   if (!inquiry) dispute.balance_transactions = [withdraw(context, dispute)];
   context.store.put("dispute", dispute);
+  context.store.setInternals("dispute", dispute.id, { packet: packet ?? false });
   context.store.put("charge", { ...need(context, "charge", charge.id), disputed: true });
   if (!final) awaitDeadline(context, dispute);
   context.emit("charge.dispute.created", dispute);
@@ -179,8 +202,9 @@ function isInquiry(dispute: Stripe.Dispute): boolean {
 export function submitEvidence(
   context: Context,
   dispute: Stripe.Dispute,
-  evidence: Record<string, string | null>,
+  input: EvidenceInput,
   submit: boolean,
+  intended: Stripe.Dispute.IntendedSubmissionMethod | undefined,
 ): Stripe.Dispute {
   if (!OPEN.includes(dispute.status)) {
     throw invalidRequest(
@@ -188,35 +212,69 @@ export function submitEvidence(
       "evidence",
     );
   }
-  const staged = save(context, dispute, {
-    evidence: { ...dispute.evidence, ...evidence },
-    evidence_details: { ...dispute.evidence_details, has_evidence: true },
-  });
+  const evidence = addEvidence(context, dispute, input);
+  const given = Object.keys(input.texts).length > 0 || input.appeal !== undefined ||
+    input.enhanced !== undefined;
+  const changed: Stripe.Dispute = {
+    ...dispute,
+    evidence,
+    evidence_details: {
+      ...dispute.evidence_details,
+      has_evidence: dispute.evidence_details.has_evidence || given,
+      enhanced_eligibility: eligibilityOf(dispute.enhanced_eligibility_types, evidence),
+    },
+    // An account without Smart Disputes has no such method.
+    intended_submission_method: dispute.intended_submission_method === null
+      ? null
+      : intended ?? dispute.intended_submission_method,
+  };
+  if (submit) refuseSubmission(changed, hasPacket(context, dispute));
+  const staged = save(context, changed, {});
   if (!submit) {
     context.emit("charge.dispute.updated", staged, dispute);
     return staged;
   }
+  return send(context, staged, dispute);
+}
+
+function hasPacket(context: Context, dispute: Stripe.Dispute): boolean {
+  return context.store.internals("dispute", dispute.id)?.packet ?? false;
+}
+
+/** Evidence goes to the bank: Smart Disputes' packet where it is preferred and there is one. */
+function send(context: Context, staged: Stripe.Dispute, before: Stripe.Dispute): Stripe.Dispute {
+  const { status, intended_submission_method: method, evidence_details: details } = staged;
+  const smart = hasPacket(context, staged) &&
+    (method === "smart_disputes" || method === "prefer_smart_disputes" ||
+      (method === "prefer_manual" && !details.has_evidence));
   const submitted = save(context, staged, {
     evidence_details: {
-      ...staged.evidence_details,
-      submission_count: staged.evidence_details.submission_count + 1,
-      submission_method: "manual",
+      ...details,
+      submission_count: details.submission_count + 1,
+      // Of the chargeback, whatever becomes of an appeal.
+      submission_method: isAppeal(staged) ? details.submission_method : smart ? "smart_disputes" : "manual",
     },
-    status: REVIEW_OF[dispute.status] ?? "under_review",
+    status: REVIEW_OF[status] ?? "under_review",
   });
-  context.emit("charge.dispute.updated", submitted, dispute);
-  const verdict = submitted.evidence.uncategorized_text;
+  context.emit("charge.dispute.updated", submitted, before);
+  const verdict = verdictOf(submitted);
   if (verdict === WINNING || verdict === LOSING || verdict === ESCALATING) {
-    context.schedule("decide_dispute", dispute.id, context.pace.disputeMs);
+    context.schedule("decide_dispute", staged.id, context.pace.disputeMs);
   }
   return submitted;
+}
+
+/** The text that test mode reads as a decision. */
+function verdictOf({ evidence, status }: Stripe.Dispute): string | null {
+  if (!status.startsWith("appeal_")) return evidence.uncategorized_text;
+  return evidence.appeal?.card?.reason_for_filing ?? null;
 }
 
 /** The bank's decision on submitted evidence. */
 export function decideDispute(context: Context, id: string): void {
   const dispute = context.store.get("dispute", id);
   if (dispute === undefined || !UNDER_REVIEW.includes(dispute.status)) return;
-  const verdict = dispute.evidence.uncategorized_text;
+  const verdict = verdictOf(dispute);
   if (isInquiry(dispute) && verdict === ESCALATING) escalate(context, dispute);
   else closeDispute(context, dispute, verdict === WINNING ? "won" : "lost");
 }
@@ -231,11 +289,19 @@ function awaitDeadline(context: Context, dispute: Stripe.Dispute): void {
   context.schedule("lapse_dispute", alarmOf(dispute), (due - context.now) * 1000);
 }
 
-/** Nobody answered in time: a chargeback is lost, an inquiry ends as a warning. */
+/** Nobody answered in time: Smart Disputes does if it may; else a chargeback is lost, an inquiry ends as a warning. */
 export function lapseDispute(context: Context, alarm: string): void {
   const dispute = context.store.get("dispute", alarm.split(" ")[0] ?? "");
   // A deadline that was moved since (an inquiry escalated, an appeal) has an alarm of its own.
   if (dispute === undefined || !OPEN.includes(dispute.status) || alarmOf(dispute) !== alarm) return;
+  const { intended_submission_method: method, evidence_details: details } = dispute;
+  const mayAnswer = method === "prefer_manual"
+    ? !details.has_evidence
+    : method !== "manual" && method !== null;
+  if (mayAnswer && hasPacket(context, dispute)) {
+    send(context, dispute, dispute);
+    return;
+  }
   const late = { ...dispute, evidence_details: { ...dispute.evidence_details, past_due: true } };
   closeDispute(context, late, "lost");
 }
@@ -249,7 +315,7 @@ export function appealDispute(context: Context, dispute: Stripe.Dispute): Stripe
     );
   }
   const appealed = save(context, dispute, {
-    evidence: { ...dispute.evidence, uncategorized_text: null },
+    evidence: { ...dispute.evidence, appeal: null },
     evidence_details: {
       ...dispute.evidence_details,
       due_by: context.now + RESPONSE_S,

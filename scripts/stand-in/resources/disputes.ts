@@ -1,18 +1,29 @@
 import type Stripe from "stripe";
 import { need } from "../core/context.ts";
-import { clearable, type Field, map, metadata, paramsOf, text, truth } from "../core/fields.ts";
+import { address } from "../core/address_fields.ts";
+import {
+  clearable,
+  type Field,
+  list,
+  map,
+  metadata,
+  oneOf,
+  paramsOf,
+  required,
+  text,
+  truth,
+} from "../core/fields.ts";
 import { datedListParams, listRoute, type Route, route } from "../core/router.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
+import type { EvidenceInput } from "../payments/dispute_evidence.ts";
 import { closeDispute, EVIDENCE_TEXTS, submitEvidence } from "../payments/disputes.ts";
 
 const MAX_TEXT = 20_000;
 const EVIDENCE_FILES = [
-  "appeal",
   "cancellation_policy",
   "customer_communication",
   "customer_signature",
   "duplicate_charge_documentation",
-  "enhanced_evidence",
   "receipt",
   "refund_policy",
   "service_documentation",
@@ -20,10 +31,39 @@ const EVIDENCE_FILES = [
   "uncategorized_file",
 ];
 
+const buyer = {
+  customer_account_id: clearable(text()),
+  customer_device_fingerprint: clearable(text()),
+  customer_device_id: clearable(text()),
+  customer_email_address: clearable(text()),
+  customer_purchase_ip: clearable(text()),
+  product_description: clearable(text(MAX_TEXT)),
+  shipping_address: address,
+};
+const fee = map({ fee_acknowledged: truth });
+
 const evidence = map(
-  Object.fromEntries(
-    EVIDENCE_TEXTS.map((name): [string, Field<string | null>] => [name, clearable(text(MAX_TEXT))]),
-  ),
+  {
+    ...Object.fromEntries(
+      EVIDENCE_TEXTS.map((name): [string, Field<string | null>] => [name, clearable(text(MAX_TEXT))]),
+    ),
+    appeal: clearable(map({
+      card: clearable(
+        map({ reason_for_filing: clearable(text(MAX_TEXT)) }, { unsupported: ["supporting_files"] }),
+      ),
+    })),
+    enhanced_evidence: clearable(map({
+      mastercard_compliance: fee,
+      visa_compelling_evidence_3: map({
+        disputed_transaction: map({
+          ...buyer,
+          merchandise_or_services: oneOf("merchandise", "services"),
+        }),
+        prior_undisputed_transactions: list(map({ ...buyer, charge: required(text()) })),
+      }),
+      visa_compliance: fee,
+    })),
+  },
   { unsupported: EVIDENCE_FILES },
 );
 
@@ -38,8 +78,11 @@ export const disputeRoutes: Route[] = [
   route(
     "POST",
     "/v1/disputes/:id",
-    paramsOf<Stripe.DisputeUpdateParams>()({ evidence, metadata, submit: truth }, {
-      unsupported: ["intended_submission_method"],
+    paramsOf<Stripe.DisputeUpdateParams>()({
+      evidence,
+      intended_submission_method: oneOf("manual", "prefer_manual", "prefer_smart_disputes", "smart_disputes"),
+      metadata,
+      submit: truth,
     }),
     (context, params, id) => {
       const dispute = need(context, "dispute", id);
@@ -49,14 +92,19 @@ export const disputeRoutes: Route[] = [
         context.store.put("dispute", current);
         context.emit("charge.dispute.updated", current, dispute);
       }
-      const given = Object.fromEntries(
-        Object.entries(params.evidence ?? {}).filter((entry): entry is [string, string | null] =>
-          entry[1] !== undefined
+      const { appeal, enhanced_evidence: enhanced, ...rest } = params.evidence ?? {};
+      const input = {
+        texts: Object.fromEntries(
+          Object.entries(rest).filter((entry): entry is [string, string | null] => entry[1] !== undefined),
         ),
-      );
-      const submits = params.submit ?? Object.keys(given).length > 0;
-      if (Object.keys(given).length === 0 && !submits) return current;
-      return submitEvidence(context, current, given, submits);
+        ...(appeal === undefined ? {} : { appeal }),
+        ...(enhanced === undefined ? {} : { enhanced }),
+      } as EvidenceInput;
+      const given = Object.keys(params.evidence ?? {}).length > 0;
+      const submits = params.submit ?? given;
+      const intended = params.intended_submission_method;
+      if (!given && !submits && intended === undefined) return current;
+      return submitEvidence(context, current, input, submits, intended);
     },
   ),
   route(

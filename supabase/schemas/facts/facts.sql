@@ -119,7 +119,7 @@ begin
     terms_consent = least(s.terms_consent, excluded.terms_consent),
     promotions_consent = least(s.promotions_consent, excluded.promotions_consent),
     completed_at = least(s.completed_at, excluded.completed_at),
-        (status, payment_status, payment_id, stripe_customer_id, currency, amount_subtotal, amount_total,
+    (status, payment_status, payment_id, stripe_customer_id, currency, amount_subtotal, amount_total,
       amount_discount, amount_shipping, amount_tax, livemode, metadata_order_id, cart_hash, expires_at,
       presentment_amount, presentment_currency, version) = (
       select (n.r).status, (n.r).payment_status, (n.r).payment_id, (n.r).stripe_customer_id, (n.r).currency,
@@ -129,7 +129,7 @@ begin
       from (select case when s.version <= excluded.version then excluded else s end as r offset 0) n
     ),
     -- Stripe never takes an address back: a snapshot without one is told by an event that cannot carry it.
-        (email, name, phone, shipping_name, shipping_address, billing_address, business, contact_version) =
+    (email, name, phone, shipping_name, shipping_address, billing_address, business, contact_version) =
       (
       select (n.r).email, (n.r).name, (n.r).phone, (n.r).shipping_name, (n.r).shipping_address,
         (n.r).billing_address, (n.r).business, (n.r).contact_version
@@ -246,7 +246,7 @@ begin
   on conflict (id) do update set
     order_id = coalesce(p.order_id, excluded.order_id),
     succeeded_at = least(p.succeeded_at, excluded.succeeded_at),
-        (status, amount, amount_received, currency, livemode, metadata_order_id, stripe_customer_id,
+    (status, amount, amount_received, currency, livemode, metadata_order_id, stripe_customer_id,
       charge_id, failure_code, decline_code, presentment_amount, presentment_currency, version) = (
       select (n.r).status, (n.r).amount, (n.r).amount_received, (n.r).currency, (n.r).livemode,
         (n.r).metadata_order_id, (n.r).stripe_customer_id, (n.r).charge_id, (n.r).failure_code,

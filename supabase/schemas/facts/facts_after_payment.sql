@@ -40,7 +40,7 @@ begin
     was_pending = r.was_pending or excluded.was_pending,
     succeeded_at = least(r.succeeded_at, excluded.succeeded_at),
     failed_at = least(r.failed_at, excluded.failed_at),
-        (amount, currency, status, reason, failure_reason, presentment_amount, presentment_currency,
+    (amount, currency, status, reason, failure_reason, presentment_amount, presentment_currency,
       version) = (
       select (n.r).amount, (n.r).currency, (n.r).status, (n.r).reason, (n.r).failure_reason,
         (n.r).presentment_amount, (n.r).presentment_currency, (n.r).version
@@ -103,7 +103,7 @@ begin
     first_due_by = least(d.first_due_by, excluded.first_due_by),
     funds_withdrawn = d.funds_withdrawn or excluded.funds_withdrawn,
     funds_reinstated = d.funds_reinstated or excluded.funds_reinstated,
-        (livemode, amount, currency, reason, status, evidence_due_by, evidence_submission_count,
+    (livemode, amount, currency, reason, status, evidence_due_by, evidence_submission_count,
       has_evidence, network_reason_code, version) = (
       select (n.r).livemode, (n.r).amount, (n.r).currency, (n.r).reason, (n.r).status,
         (n.r).evidence_due_by, (n.r).evidence_submission_count, (n.r).has_evidence,
@@ -148,7 +148,7 @@ begin
     payment_id = least(s.payment_id, excluded.payment_id), charge_id = least(s.charge_id, excluded.charge_id),
     created_at = least(s.created_at, excluded.created_at),
     was_actionable = s.was_actionable or excluded.was_actionable,
-        (open, data, version) = (
+    (open, data, version) = (
       select (n.r).open, (n.r).data, (n.r).version
       from (select case when s.version <= excluded.version then excluded else s end as r offset 0) n
     )

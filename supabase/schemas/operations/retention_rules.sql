@@ -127,6 +127,7 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
     '{id,payment_id,charge_id,currency,reason,status,statuses_seen,network_reason_code,version}', 'nothing',
     'for good', ''
   ),
+  ('public.dispute_decisions', '{dispute_id,round,decision,reason}', 'nothing', 'for good', ''),
   ('public.reconciliation_drift', '{before,after}', 'text', 'retention_alert_days', 'purge_old_data()'),
   ('public.reconciliation_drift', '{kind,object_id}', 'nothing', 'retention_alert_days', 'purge_old_data()'),
   ('public.order_items', '{sku,name,tax_code}', 'nothing', 'for good', ''),

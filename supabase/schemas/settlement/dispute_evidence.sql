@@ -90,6 +90,12 @@ as $$
         )
         from public.payments p where p.id = d.payment_id
       ),
+      'terms', (
+        select jsonb_build_object('version', c.terms_version, 'accepted_at', c.given_at)
+        from public.order_consents c
+        where c.order_id = o.id and c.terms_consent = 'accepted' and c.given_at is not null
+        order by c.given_at limit 1
+      ),
       'earlier_orders', private.earlier_orders(o.id)
     ) end
   )
@@ -100,7 +106,8 @@ as $$
 $$;
 comment on function public.get_dispute_evidence(text) is
   'A dispute with what the shop knows of its order: customer, addresses, items, parcels, mails '
-  'sent, purchase address, earlier undisputed orders. Null: no such dispute; order null: not one of ours.';
+  'sent, purchase address, terms accepted, earlier undisputed orders. '
+  'Null: no such dispute; order null: not one of ours.';
 grant execute on function public.get_dispute_evidence(text) to service_role;
 
 create type public.dispute_reminder as (outcome text, run_at timestamptz);

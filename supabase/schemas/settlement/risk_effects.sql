@@ -96,11 +96,12 @@ begin
         );
       end if;
     end loop;
-    -- Staged, so that Stripe has something should nobody find the time; not submitted, which is final.
+    -- Staged, so that staff see it in the dashboard and Smart Disputes can use it; submitting is final.
     perform private.enqueue_job(
       'submit_dispute_evidence', 'stage_dispute_evidence:' || r.id,
       jsonb_build_object('dispute_id', r.id, 'note', null, 'submit', false), now(), 120
     );
+    perform private.queue_dispute_answers(r);
     if r.first_due_by is not null then
       perform private.queue_dispute_reminders(r);
     end if;
@@ -108,7 +109,8 @@ begin
 end;
 $$;
 comment on function private.settle_dispute_effects(public.orders, text) is
-  'Alerts, staged evidence and reminders for the disputes of an order. Called by settle_order() only.';
+  'Alerts, staged evidence, answers and reminders for the disputes of an order. Called by settle_order() '
+  'only.';
 
 create function private.settle_fraud_effects(o public.orders, p_source text) returns void
 language plpgsql

@@ -120,6 +120,7 @@ begin
   case new.command
     when 'submit_dispute_evidence' then v_order_id := private.run_submit_dispute_evidence(new.id, new.args);
     when 'accept_dispute' then v_order_id := private.run_accept_dispute(new.args);
+    when 'leave_dispute' then v_order_id := private.run_leave_dispute(new.args);
     else
       v_answer := coalesce(
         private.run_order_command(new.id, new.command, new.args),

@@ -19,7 +19,7 @@ create table public.staff_commands (
     'assign_refund', 'announce_return', 'exchange_return', 'close_return', 'receive_return',
     'adjust_inventory', 'count_inventory', 'import_inventory', 'add_product', 'add_variant', 'set_price',
     'acknowledge_alert', 'resolve_alert', 'set_alert_rule', 'accept_dispute', 'export_person',
-    'lift_mail_suppression'
+    'lift_mail_suppression', 'leave_dispute'
   ))
 );
 comment on table public.staff_commands is
@@ -80,6 +80,7 @@ as $$
     ('submit_dispute_evidence', 'dispute_id', 'text', true, 100),
     -- Stripe takes 20 000 characters of text in one field of evidence.
     ('submit_dispute_evidence', 'note', 'text', false, 20000),
+    ('submit_dispute_evidence', 'acknowledge_fee', 'boolean', false, null),
     ('resend_notification', 'order_number', 'text', true, 64),
     ('resend_notification', 'template', 'text', true, 64),
     ('redrive_webhook_event', 'event_id', 'text', true, 255),
@@ -102,6 +103,7 @@ as $$
     ('set_alert_rule', 'severity', 'text', false, 20), ('set_alert_rule', 'enabled', 'boolean', false, null),
     ('set_alert_rule', 'quiet_hours', 'text', false, 20),
     ('accept_dispute', 'dispute_id', 'text', true, 100), ('accept_dispute', 'note', 'text', false, 2000),
+    ('leave_dispute', 'dispute_id', 'text', true, 100), ('leave_dispute', 'note', 'text', false, 2000),
     ('export_person', 'email', 'text', true, 320),
     ('lift_mail_suppression', 'email', 'text', true, 320),
     ('lift_mail_suppression', 'reason', 'text', true, 20),

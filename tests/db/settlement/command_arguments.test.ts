@@ -30,7 +30,7 @@ const commands: Record<string, Record<string, unknown>> = {
   release_review: { order_number: "KCT-0", note: "x" },
   mark_fulfilled: { order_number: "KCT-0", carrier: "UPS", tracking_number: "1Z", lines: [] },
   correct_shipment: { order_number: "KCT-0", parcel: 1, carrier: "UPS", tracking_number: "1Z" },
-  submit_dispute_evidence: { dispute_id: "dp_0", note: "x" },
+  submit_dispute_evidence: { dispute_id: "dp_0", note: "x", acknowledge_fee: true },
   resend_notification: { order_number: "KCT-0", template: "order_confirmation" },
   redrive_webhook_event: { event_id: "evt_0" },
   redrive_job: { job_id: 1 },
@@ -52,6 +52,7 @@ const commands: Record<string, Record<string, unknown>> = {
     quiet_hours: "22:00-07:00",
   },
   accept_dispute: { dispute_id: "dp_0", note: "x" },
+  leave_dispute: { dispute_id: "dp_0", note: "x" },
   export_person: { email: "nobody@example.com" },
   lift_mail_suppression: { email: "nobody@example.com", reason: "bounced" },
   add_variant: {

@@ -260,7 +260,7 @@ Deno.test("submit_dispute_evidence() queues one final submission, and only while
       await tx`select payload from private.jobs where kind = 'submit_dispute_evidence' order by id`;
     assert.deepEqual(jobs.map((job) => job["payload"]), [
       { dispute_id: id, note: null, submit: false },
-      { dispute_id: id, note: "She wrote that she likes it.", submit: true },
+      { dispute_id: id, note: "She wrote that she likes it.", submit: true, acknowledge_fee: false },
     ]);
     await tx`savepoint again`;
     assert.equal(await sqlstateOf(tx`select public.submit_dispute_evidence(${id})`), "SHINV", "on its way");
@@ -277,9 +277,11 @@ Deno.test("get_dispute_evidence() has customer, addresses, items, parcel, mails,
     await tx`select public.mark_fulfilled(${story.frame.orderNumber}, 'UPS', '1Z999')`;
     await tx`update public.notifications set status = 'sent', recipient = 'ada@example.com', sent_at = now()
       where template = 'order_confirmation'`;
+    await tx`update public.checkout_sessions set terms_consent = 'accepted'`;
     story.disputed(payment, "d", "needs_response");
     await tellAll(tx, story);
     const { dispute, order } = await evidence(tx, story);
+    assert.equal(typeof order.terms.accepted_at, "string");
     assert.equal(dispute.network_reason_code, "10.4");
     assert.equal(order.number, story.frame.orderNumber);
     assert.equal(order.email, "ada@example.com");

@@ -25,12 +25,18 @@ export const paid: Ending = {
 export const disputed: Ending = {
   ...paid,
   jobs: [
+    "answer_dispute:d:needs_response",
     "remind_dispute:d:1",
     "remind_dispute:d:3",
     "remind_dispute:d:7",
     "submit_dispute_evidence:d",
   ],
   alerts: ["dispute_opened"],
+};
+/** Of an inquiry. */
+export const inquired: Ending = {
+  ...disputed,
+  jobs: ["answer_dispute:d:warning_needs_response", ...disputed.jobs.slice(1)],
 };
 export const duplicate: Ending = {
   ...paid,

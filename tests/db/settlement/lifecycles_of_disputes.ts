@@ -1,6 +1,6 @@
 import { release } from "./arrange.ts";
 import type { Ending, Lifecycle } from "./lifecycle.ts";
-import { amount, disputed, paid, reviewed, shelf } from "./endings.ts";
+import { amount, disputed, inquired, paid, reviewed, shelf } from "./endings.ts";
 
 /** What banks and Radar have to say of a payment. */
 export const disputes: (Lifecycle & { end: Ending })[] = [
@@ -38,7 +38,7 @@ export const disputes: (Lifecycle & { end: Ending })[] = [
       inquiry.answered();
       inquiry.closed("warning_closed");
     },
-    end: { ...disputed, alerts: ["dispute_closed", "dispute_opened"] },
+    end: { ...inquired, alerts: ["dispute_closed", "dispute_opened"] },
   },
   {
     name: "early fraud warning, then refund",
@@ -115,6 +115,7 @@ export const disputes: (Lifecycle & { end: Ending })[] = [
       status: "needs_review",
       fulfillment: "on_hold",
       jobs: [
+        "answer_dispute:d:warning_needs_response",
         "refund_payment:shop:a",
         "remind_dispute:d:1",
         "remind_dispute:d:3",

@@ -92,7 +92,7 @@ export const parcels: (Lifecycle & { end: Ending })[] = [
       stock: [9, 0, 1],
       refunded: 12_900,
       mails: ["order_confirmation", "order_shipped", "refund_issued"],
-      jobs: ["refund_payment:1", ...disputed.jobs],
+      jobs: [...disputed.jobs, "refund_payment:1"].sort(),
     },
   },
   {

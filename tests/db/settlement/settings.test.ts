@@ -48,6 +48,9 @@ const settingValues: Record<string, [unknown, unknown]> = {
   recovery_decline_minutes: [15, null],
   recovery_reminder_hours: [[1, 24], [2]],
   recovery_needs_consent: [false, true],
+  dispute_answer_hours: [48, null],
+  dispute_accept_below: [{}, { usd: 99_999 }],
+  dispute_win_percent: [{}, { fraudulent: 30 }],
   shop_statement_descriptor: [null, "OUR SHOP"],
 };
 
@@ -161,6 +164,26 @@ Deno.test("a setting that mails show has a value that they can show", async () =
   ];
   for (const [key, value] of refused) {
     await assert.rejects(write(sql, key, value), /settings_shop_fits/, `${key} = ${JSON.stringify(value)}`);
+  }
+});
+
+Deno.test("a setting of disputes has a value that the decision can read", async () => {
+  const refused: [string, unknown][] = [
+    ["dispute_answer_hours", 0],
+    ["dispute_answer_hours", "48"],
+    ["dispute_accept_below", null],
+    ["dispute_accept_below", { USD: 100 }],
+    ["dispute_accept_below", { usd: -1 }],
+    ["dispute_accept_below", { usd: "100" }],
+    ["dispute_win_percent", { fraudulent: 101 }],
+    ["dispute_win_percent", []],
+  ];
+  for (const [key, value] of refused) {
+    await assert.rejects(
+      write(sql, key, value),
+      /settings_dispute_fits/,
+      `${key} = ${JSON.stringify(value)}`,
+    );
   }
 });
 

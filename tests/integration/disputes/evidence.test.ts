@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { runJob } from "../../../supabase/functions/_shared/jobs/mod.ts";
+import type { Job } from "../../../supabase/functions/_shared/database/jobs.ts";
 import { type TestStack, testStack } from "../../support/stack.ts";
 import {
   type Checkout,
@@ -21,13 +22,15 @@ Deno.test.afterAll(() => stack.stop());
 /** A paid order that has shipped, and is disputed afterwards. Returns it with the dispute's id. */
 async function disputedOrder(
   kind: "fraudulent" | "inquiry" = "fraudulent",
+  traits: Record<string, unknown> = {},
+  email?: string,
 ): Promise<Checkout & { dispute: string }> {
-  const order = await checkout(stack);
+  const order = await checkout(stack, undefined, undefined, email);
   await pay(stack, order.session_id);
   await flush(stack);
   await stack.sql`select public.mark_fulfilled(${order.order_number}, 'UPS', '1Z999')`;
   const [payment] = await stack.sql`select charge_id from public.payments where order_id = ${order.order_id}`;
-  await control(stack, "dispute", { charge: payment?.["charge_id"], kind });
+  await control(stack, "dispute", { charge: payment?.["charge_id"], kind, ...traits });
   await flush(stack);
   const [dispute] = await stack.sql`select id from public.disputes where order_id = ${order.order_id}`;
   return { ...order, dispute: dispute?.["id"] };
@@ -38,11 +41,11 @@ async function jobsOf(stack: TestStack, dispute: string) {
     where kind = 'submit_dispute_evidence' and payload ->> 'dispute_id' = ${dispute} order by id`;
 }
 
-function remind(dispute: string, days: number) {
+function run(kind: string, payload: Job["payload"]) {
   const job = {
     id: 1,
-    kind: "remind_dispute",
-    payload: { dispute_id: dispute, days },
+    kind,
+    payload,
     attempts: 1,
     max_attempts: 12,
     lease_id: crypto.randomUUID(),
@@ -50,6 +53,28 @@ function remind(dispute: string, days: number) {
     order_id: null,
   };
   return runJob(job, context);
+}
+
+const remind = (dispute: string, days: number) => run("remind_dispute", { dispute_id: dispute, days });
+const answer = (dispute: string, round = "needs_response") =>
+  run("answer_dispute", { dispute_id: dispute, round });
+
+/** Deadlines are near for the time of `work`. */
+async function nearDeadlines(work: () => Promise<void>): Promise<void> {
+  const set = (hours: number) =>
+    stack.sql`update private.settings set value = to_jsonb(${hours}::int) where key = 'dispute_answer_hours'`;
+  await set(999);
+  try {
+    await work();
+  } finally {
+    await set(48);
+  }
+}
+
+async function decisionsOf(dispute: string) {
+  const rows = await stack.sql`select round, decision, reason from public.dispute_decisions
+    where dispute_id = ${dispute} order by round`;
+  return rows.map((row) => ({ ...row }));
 }
 
 Deno.test("an opened dispute gets its evidence staged, not submitted, and nothing else of the order changes", async () => {
@@ -79,17 +104,7 @@ Deno.test("accept_dispute() closes the dispute at Stripe, once", async () => {
     join private.jobs j on j.dedupe_key = 'close_dispute:' || d.id where d.id = ${order.dispute}`;
   assert.deepEqual({ ...row }, { status: "lost", job: "done" });
   // A try whose answer was lost finds it closed.
-  const repeat = {
-    id: 2,
-    kind: "close_dispute",
-    payload: { dispute_id: order.dispute },
-    attempts: 1,
-    max_attempts: 12,
-    lease_id: crypto.randomUUID(),
-    created_at: new Date().toISOString(),
-    order_id: null,
-  };
-  assert.deepEqual(await runJob(repeat, context), { kind: "done" });
+  assert.deepEqual(await run("close_dispute", { dispute_id: order.dispute }), { kind: "done" });
 });
 
 Deno.test("submit_dispute_evidence() submits once, with staff's note first", async () => {
@@ -163,4 +178,172 @@ Deno.test("an inquiry that is closed and a dispute that is won release the parce
   assert.deepEqual(alerts.map((alert) => alert["kind"]), ["dispute_closed", "dispute_opened"]);
   assert.equal((await orderRow(stack, order.order_id)).status, "paid");
   assert.deepEqual(await violations(stack), []);
+});
+
+Deno.test("a dispute that staff do not answer is fought by itself when its deadline is near, not before", async () => {
+  const order = await disputedOrder();
+  await drain(stack, context);
+  assert.equal((await answer(order.dispute)).kind, "snooze");
+  assert.equal((await stripe.disputes.retrieve(order.dispute)).status, "needs_response");
+  await nearDeadlines(async () => {
+    assert.equal((await answer(order.dispute)).kind, "snooze", "it is watched until it is over");
+  });
+  const dispute = await stripe.disputes.retrieve(order.dispute);
+  assert.deepEqual([dispute.status, dispute.evidence_details.submission_count], ["under_review", 1]);
+  assert.equal(dispute.evidence.shipping_tracking_number, "1Z999");
+  const decided = { round: "needs_response", decision: "fight", reason: "policy" };
+  assert.deepEqual(await decisionsOf(order.dispute), [decided]);
+  const [event] = await stack.sql`select source, data from public.order_events
+    where order_id = ${order.order_id} and kind = 'dispute_decided'`;
+  assert.deepEqual({ ...event }, { source: "job", data: { dispute_id: order.dispute, ...decided } });
+});
+
+Deno.test("what a person has written in the dashboard is submitted as it is, with what is known beside it", async () => {
+  const order = await disputedOrder();
+  await drain(stack, context);
+  await stripe.disputes.update(order.dispute, {
+    evidence: { uncategorized_text: "By hand.", shipping_carrier: "By hand too" },
+    submit: false,
+  });
+  await stack.sql`update private.settings set value = '{"usd": 99999999}' where key = 'dispute_accept_below'`;
+  await nearDeadlines(async () => {
+    await answer(order.dispute);
+  });
+  await stack.sql`update private.settings set value = '{}' where key = 'dispute_accept_below'`;
+  const { status, evidence } = await stripe.disputes.retrieve(order.dispute);
+  assert.equal(status, "under_review", "who writes evidence means to fight");
+  assert.deepEqual(
+    [evidence.uncategorized_text, evidence.shipping_carrier, evidence.shipping_tracking_number],
+    ["By hand.", "By hand too", "1Z999"],
+  );
+  assert.deepEqual((await decisionsOf(order.dispute)).map(({ reason }) => reason), ["written"]);
+});
+
+Deno.test("staff's note stands above what a person has written in the dashboard", async () => {
+  const order = await disputedOrder();
+  await drain(stack, context);
+  await stripe.disputes.update(order.dispute, {
+    evidence: { uncategorized_text: "By hand." },
+    submit: false,
+  });
+  await stack.sql`select public.submit_dispute_evidence(${order.dispute}, 'She wrote that it fits.')`;
+  await drain(stack, context);
+  const { evidence } = await stripe.disputes.retrieve(order.dispute);
+  assert.equal(evidence.uncategorized_text, "She wrote that it fits.\n\nBy hand.");
+});
+
+Deno.test("a dispute below the limit is accepted by itself, an inquiry never, and none that staff leave alone", async () => {
+  const small = await disputedOrder();
+  const inquiry = await disputedOrder("inquiry");
+  const left = await disputedOrder();
+  await stack.sql`select public.leave_dispute(${left.dispute}, 'we talk to her')`;
+  await stack.sql`update private.settings set value = '{"usd": 99999999}' where key = 'dispute_accept_below'`;
+  await nearDeadlines(async () => {
+    await answer(small.dispute);
+    await answer(inquiry.dispute, "warning_needs_response");
+    await answer(left.dispute);
+  });
+  await stack.sql`update private.settings set value = '{}' where key = 'dispute_accept_below'`;
+  const statuses = [];
+  for (const { dispute } of [small, inquiry, left]) {
+    statuses.push((await stripe.disputes.retrieve(dispute)).status);
+  }
+  assert.deepEqual(statuses, ["lost", "warning_under_review", "needs_response"]);
+  assert.deepEqual(await decisionsOf(small.dispute), [
+    { round: "needs_response", decision: "accept", reason: "below_limit" },
+  ]);
+  assert.equal((await answer(small.dispute)).kind, "discard", "it is over");
+  assert.deepEqual(await violations(stack), []);
+});
+
+Deno.test("an appeal is answered in its own field, with staff's reason or by itself", async () => {
+  const [first, second] = [await disputedOrder(), await disputedOrder()];
+  for (const { dispute } of [first, second]) {
+    await stripe.disputes.close(dispute);
+    await control(stack, "appeal", { dispute });
+  }
+  await flush(stack);
+  await drain(stack, context);
+  await stack.sql`select public.submit_dispute_evidence(${first.dispute}, 'The bank read another order.')`;
+  await drain(stack, context);
+  await nearDeadlines(async () => {
+    await answer(second.dispute, "appeal_needs_response");
+  });
+  const reasons = [];
+  for (const { dispute } of [first, second]) {
+    const { status, evidence } = await stripe.disputes.retrieve(dispute);
+    assert.equal(status, "appeal_under_review");
+    reasons.push(evidence.appeal?.card?.reason_for_filing ?? "");
+  }
+  assert.match(reasons[0] ?? "", /^The bank read another order\.\nOrder KCT-/);
+  assert.match(reasons[1] ?? "", /^Order KCT-/);
+});
+
+Deno.test("a compliance case is left to staff, who acknowledge its fee", async () => {
+  const order = await disputedOrder("fraudulent", { eligible: ["visa_compliance"] });
+  await drain(stack, context);
+  await nearDeadlines(async () => {
+    await answer(order.dispute);
+  });
+  assert.deepEqual(await decisionsOf(order.dispute), [
+    { round: "needs_response", decision: "leave", reason: "fee" },
+  ]);
+  await stack.sql`select public.submit_dispute_evidence(${order.dispute})`;
+  await drain(stack, context);
+  assert.equal(
+    (await stripe.disputes.retrieve(order.dispute)).status,
+    "needs_response",
+    "not without the fee",
+  );
+  await stack.sql`select public.submit_dispute_evidence(${order.dispute}, p_acknowledge_fee => true)`;
+  await drain(stack, context);
+  const { status, evidence } = await stripe.disputes.retrieve(order.dispute);
+  assert.equal(status, "under_review");
+  assert.equal(evidence.enhanced_evidence.visa_compliance?.fee_acknowledged, true);
+});
+
+Deno.test("what is staged leaves the answer to Smart Disputes, staff's words do not", async () => {
+  const [alone, noted] = [
+    await disputedOrder("fraudulent", { packet: true }),
+    await disputedOrder("fraudulent", { packet: true }),
+  ];
+  await drain(stack, context);
+  const staged = await stripe.disputes.retrieve(alone.dispute);
+  assert.equal(staged.intended_submission_method, "prefer_smart_disputes");
+  await stack.sql`select public.submit_dispute_evidence(${noted.dispute}, 'She wrote that it fits.')`;
+  await drain(stack, context);
+  await nearDeadlines(async () => {
+    await answer(alone.dispute);
+  });
+  const methods = [];
+  for (const { dispute } of [alone, noted]) {
+    methods.push((await stripe.disputes.retrieve(dispute)).evidence_details.submission_method);
+  }
+  assert.deepEqual(methods, ["smart_disputes", "manual"]);
+});
+
+Deno.test("Visa Compelling Evidence 3.0: two old orders of the same buyer qualify the dispute at Stripe", async () => {
+  const email = `shopper-${crypto.randomUUID()}@example.com`;
+  for (let n = 0; n < 2; n++) {
+    const earlier = await checkout(stack, undefined, undefined, email);
+    await pay(stack, earlier.session_id);
+    await flush(stack);
+    await stack
+      .sql`update public.orders set paid_at = paid_at - interval '200 days' where id = ${earlier.order_id}`;
+  }
+  const order = await disputedOrder("fraudulent", { eligible: ["visa_compelling_evidence_3"] }, email);
+  await drain(stack, context);
+  const staged = await stripe.disputes.retrieve(order.dispute);
+  assert.equal(staged.evidence_details.enhanced_eligibility.visa_compelling_evidence_3?.status, "qualified");
+  await nearDeadlines(async () => {
+    await answer(order.dispute);
+  });
+  const { evidence, status } = await stripe.disputes.retrieve(order.dispute);
+  assert.equal(status, "under_review");
+  assert.equal(
+    evidence.enhanced_evidence.visa_compelling_evidence_3?.prior_undisputed_transactions.length,
+    2,
+  );
+  // The two are of today again, as Stripe has them.
+  await stack.sql`select private.settle_order(id, 'reconcile') from public.orders where email = ${email}`;
 });

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import type { z } from "zod";
 import type { orderStatusAnswer } from "../../../supabase/functions/_shared/http/answers.ts";
+import { eventually } from "../../support/poll.ts";
 import { type TestStack, testStack } from "../../support/stack.ts";
 import { type Checkout, checkout, drain, flush, holdOf, jobContext, orderRow, violations } from "./shop.ts";
 
@@ -171,6 +172,9 @@ Deno.test("payment methods, from the payment page to what the shopper reads", as
   };
   /** The bank, or the customer, moves the one refund of a payment. */
   const move = async (payment_intent: string, status: string) => {
+    // drain() reads again at once what would wait until the second is over, and one reading serves a second.
+    const second = Math.floor(Date.now() / 1000);
+    await eventually("the next second", () => Promise.resolve(Date.now() >= (second + 1) * 1000));
     const { data: [refund] } = await jobContext(stack).stripe.refunds.list({ payment_intent });
     await control(stack, "refund", { refund: refund?.id, status });
     await flush(stack);

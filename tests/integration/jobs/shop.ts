@@ -54,8 +54,8 @@ export function jobContext(stack: TestStack, changes: Record<string, string> = {
 /** Runs everything that is due, round after round, until nothing is. */
 export async function drain(stack: TestStack, context: JobContext = jobContext(stack)): Promise<void> {
   for (let round = 0; round < 50; round++) {
-    await stack
-      .sql`update private.jobs set run_at = now() where status = 'queued' and kind not in ('remind_dispute')`;
+    await stack.sql`update private.jobs set run_at = now() where status = 'queued'
+      and kind not in ('remind_dispute', 'answer_dispute')`;
     // What is collected for one message waits no longer.
     await stack.sql`update private.alert_incidents set told_at = null, telling_until = null`;
     const tally = await work(1000, context);

@@ -53,6 +53,26 @@ isOneToOne: false
                   Relationships: [
                     
                   ]
+                },"dispute_decisions": {
+                  Row: {
+                    "created_at": string,"decision": string,"dispute_id": string,"reason": string,"round": string,"submissions": number
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "created_at"?: string,"decision": string,"dispute_id": string,"reason": string,"round": string,"submissions": number
+                  }
+                  Update: {
+                    "created_at"?: string,"decision"?: string,"dispute_id"?: string,"reason"?: string,"round"?: string,"submissions"?: number
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "dispute_decisions_dispute_id_fkey"
+      columns: ["dispute_id"]
+isOneToOne: false
+      referencedRelation: "disputes"
+      referencedColumns: ["id"]
+    }
+                  ]
                 },"disputes": {
                   Row: {
                     "amount": number,"charge_id": string | null,"created_at": string,"currency": string,"evidence_due_by": string | null,"evidence_submission_count": number,"first_due_by": string | null,"funds_reinstated": boolean,"funds_withdrawn": boolean,"has_evidence": boolean,"id": string,"livemode": boolean,"network_reason_code": string | null,"order_id": string | null,"payment_id": string | null,"reason": string,"status": string,"statuses_seen": (string)[],"version": string
@@ -806,6 +826,14 @@ isOneToOne: false
 "count_jobs":
 { Args: Record<PropertyKey, never>; Returns: number
                            },
+"decide_dispute":
+{ Args: { "p_dispute_id": string,"p_obstacle"?: string,"p_round": string,"p_written"?: boolean }; Returns: Database["public"]['CompositeTypes']["dispute_action"]
+                          SetofOptions: {
+        from: "*"
+        to: "dispute_action"
+        isOneToOne: true
+        isSetofReturn: false
+      } },
 "enqueue_periodic_jobs":
 { Args: { "p_settings"?: Json }; Returns: number
                            },
@@ -917,6 +945,9 @@ isOneToOne: false
         isOneToOne: true
         isSetofReturn: false
       } },
+"leave_dispute":
+{ Args: { "p_command_id"?: string,"p_dispute_id": string,"p_dry_run"?: boolean,"p_note"?: string }; Returns: Json
+                           },
 "lift_mail_suppression":
 { Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_email": string,"p_reason"?: string }; Returns: Json
                            },
@@ -1056,7 +1087,7 @@ isOneToOne: false
 { Args: { "p_command_id"?: string,"p_confirm"?: boolean,"p_currency"?: string,"p_dry_run"?: boolean,"p_price_amount": number,"p_sku": string }; Returns: Json
                            },
 "submit_dispute_evidence":
-{ Args: { "p_command_id"?: string,"p_dispute_id": string,"p_dry_run"?: boolean,"p_note"?: string }; Returns: Json
+{ Args: { "p_acknowledge_fee"?: boolean,"p_command_id"?: string,"p_dispute_id": string,"p_dry_run"?: boolean,"p_note"?: string }; Returns: Json
                            },
 "take_alert_message":
 { Args: { "p_alert_id": string }; Returns: Json
@@ -1077,7 +1108,9 @@ isOneToOne: false
             [_ in never]: never
           }
           CompositeTypes: {
-            "dispute_reminder": {
+            "dispute_action": {
+                        "action": string | null,"run_at": string | null
+                      },"dispute_reminder": {
                         "outcome": string | null,"run_at": string | null
                       },"event_outcome": {
                         "outcome": string | null,"reason": string | null,"delivery_count": number | null,"order_ids": (string)[] | null,"closing_sessions": (string)[] | null

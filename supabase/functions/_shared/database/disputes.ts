@@ -57,6 +57,8 @@ export type DisputedOrder = {
     three_d_secure_result: string | null;
     risk_level: string | null;
   } | null;
+  /** What was accepted on the payment page; null: nothing was asked. */
+  terms: { version: string | null; accepted_at: string } | null;
   earlier_orders: EarlierOrder[];
 };
 
@@ -71,10 +73,28 @@ export type DisputeReminder =
   | Known<Returned<"remind_dispute">, { outcome: "early"; run_at: string }>
   | Known<Returned<"remind_dispute">, { outcome: "reminded" | "over"; run_at: null }>;
 
+/** What `answer_dispute` has to do; `wait`: look again at `run_at` (ISO 8601). */
+export type DisputeAction =
+  | Known<Returned<"decide_dispute">, { action: "wait"; run_at: string }>
+  | Known<Returned<"decide_dispute">, { action: "fight" | "accept" | "over"; run_at: null }>;
+
 export const disputeCalls = (call: Call) => ({
   /** What a dispute can be answered with; null for a dispute that is not stored. */
   getDisputeEvidence: (id: string) =>
     call("get_dispute_evidence", { p_dispute_id: id }) as Promise<DisputeEvidence | null>,
+
+  /** Decides about a dispute that nobody has answered; `round` is the status that waits. */
+  decideDispute: (
+    id: string,
+    round: string,
+    { written, obstacle }: { written: boolean; obstacle: "fee" | "no_field" | null },
+  ) =>
+    call("decide_dispute", {
+      p_dispute_id: id,
+      p_round: round,
+      p_written: written,
+      ...(obstacle === null ? {} : { p_obstacle: obstacle }),
+    }) as Promise<DisputeAction>,
 
   /** Tells staff that evidence is due. */
   remindDispute: (id: string, days: number) =>

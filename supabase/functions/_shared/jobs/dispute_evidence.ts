@@ -6,21 +6,24 @@ import type { DisputedOrder, EarlierOrder, Parcel, SentMail } from "../database/
 import type { Address } from "../stripe_events/facts.ts";
 
 /** Stripe's limit for one text field of evidence. */
-const textMax = 20_000;
+export const textMax = 20_000;
 /** Visa takes earlier payments that are this many days older than the disputed one. */
 const visaDays = { min: 120, max: 365 };
 const visaOrders = 2;
 
 /**
  * The evidence for an order: what is not known is left out, never sent empty. `note` is what staff add in their own
- * words; `eligibility` is the dispute's `enhanced_eligibility_types`.
+ * words; `acknowledgesFee`: they agree to pay for a compliance case.
  */
 export function evidenceParams(
   order: DisputedOrder,
   note: string | null,
-  eligibility: readonly string[],
+  dispute: Pick<Stripe.Dispute, "enhanced_eligibility_types"> & {
+    evidence?: Partial<Stripe.Dispute.Evidence>;
+  },
+  acknowledgesFee = false,
 ): Stripe.DisputeUpdateParams.Evidence {
-  const visa = eligibility.includes("visa_compelling_evidence_3") ? visaEvidence(order) : null;
+  const enhanced = enhancedEvidence(order, dispute, acknowledgesFee);
   return {
     ...known("customer_name", given(order.customer_name) ?? given(order.shipping_name)),
     ...known("customer_email_address", order.email),
@@ -31,8 +34,35 @@ export function evidenceParams(
     ...known("shipping_tracking_number", all(order.shipments.map(({ tracking_number }) => tracking_number))),
     ...known("shipping_date", order.shipments[0]?.shipped_at.slice(0, 10) ?? null),
     ...known("product_description", description(order.items)),
+    ...known("refund_policy_disclosure", termsText(order.terms)),
     ...known("uncategorized_text", narrative(order, note)),
-    ...(visa === null ? {} : { enhanced_evidence: { visa_compelling_evidence_3: visa } }),
+    ...(Object.keys(enhanced).length === 0 ? {} : { enhanced_evidence: enhanced }),
+  };
+}
+
+/**
+ * An appeal takes nothing but its own field, and says why the decision was wrong
+ * (https://docs.stripe.com/changelog/endive/2026-10-28/evidence-submission-appeal-dispute-decisions).
+ */
+export function appealParams(order: DisputedOrder, note: string | null): Stripe.DisputeUpdateParams.Evidence {
+  return { appeal: { card: { reason_for_filing: narrative(order, note).slice(0, textMax) } } };
+}
+
+/** What the programmes of the card networks take. What a person has filled in there is left out. */
+function enhancedEvidence(
+  order: DisputedOrder,
+  { enhanced_eligibility_types: types, evidence }: Parameters<typeof evidenceParams>[2],
+  acknowledgesFee: boolean,
+): Stripe.DisputeUpdateParams.Evidence.EnhancedEvidence {
+  const there = evidence?.enhanced_evidence?.visa_compelling_evidence_3?.prior_undisputed_transactions ?? [];
+  const visa = types.includes("visa_compelling_evidence_3") && there.length === 0
+    ? visaEvidence(order)
+    : null;
+  const fee = { fee_acknowledged: true };
+  return {
+    ...(visa === null ? {} : { visa_compelling_evidence_3: visa }),
+    ...(acknowledgesFee && types.includes("visa_compliance") ? { visa_compliance: fee } : {}),
+    ...(acknowledgesFee && types.includes("mastercard_compliance") ? { mastercard_compliance: fee } : {}),
   };
 }
 
@@ -101,6 +131,16 @@ function all(texts: (string | null)[]): string | null {
 function given(text: string | null): string | null {
   const line = oneLine(text ?? "");
   return line === "" ? null : line;
+}
+
+/** That the shop's terms, which have its policies, were shown and accepted before the purchase. */
+function termsText(terms: DisputedOrder["terms"]): string | null {
+  if (terms === null) return null;
+  const version = terms.version === null ? "" : `, version ${oneLine(terms.version)}`;
+  return `The shop's terms${
+    version === "" ? "" : `${version},`
+  } were shown on the payment page, and the customer accepted them there on ` +
+    `${day(terms.accepted_at)}, before paying.`;
 }
 
 function list(heading: string, lines: string[]): string[] {

@@ -1,5 +1,6 @@
 /** The registry of job kinds: one line per kind. A new kind is a line here, one in private.job_kinds, and a test. */
 import type { Job } from "../database/jobs.ts";
+import { answerDispute } from "./answer_dispute.ts";
 import { checkOrders } from "./check_orders.ts";
 import { checkWebhookEndpoint } from "./check_webhook_endpoint.ts";
 import { closeDispute } from "./close_dispute.ts";
@@ -45,6 +46,7 @@ const registry: Record<string, JobHandler> = {
   refresh_payment: refreshPayment,
   refresh_charge: refreshCharge,
   submit_dispute_evidence: submitDisputeEvidence,
+  answer_dispute: answerDispute,
   close_dispute: closeDispute,
   remind_dispute: remindDispute,
   send_mail: sendMail,

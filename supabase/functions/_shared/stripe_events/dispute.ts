@@ -39,7 +39,8 @@ export function disputeFacts(
     currency: dispute.currency.toLowerCase(),
     reason: dispute.reason,
     status: dispute.status,
-    evidence_due_by: evidence?.due_by ?? null,
+    // 0: the bank takes no answer.
+    evidence_due_by: evidence?.due_by || null,
     evidence_submission_count: evidence?.submission_count ?? 0,
     has_evidence: evidence?.has_evidence ?? false,
     network_reason_code: dispute.network_reason_code ?? null,

@@ -67,6 +67,17 @@ function answers({ id }: DisputeRow): ComponentChildren {
         done: "The dispute is given up.",
       },
     }),
+    h(CommandButton, {
+      command: {
+        verb: "Leave",
+        object,
+        effect: "Nothing answers it by itself before the deadline. You still can.",
+        name: "leave_dispute",
+        args: { p_dispute_id: id },
+        note: "p_note",
+        done: "It is left to you.",
+      },
+    }),
   );
 }
 
