@@ -28,7 +28,7 @@ const ROOMS: readonly (readonly string[])[] = [
   ["text", "errors.ts", "background.ts"],
   ["telemetry"],
   ["log.ts"],
-  ["http", "shipping_countries.ts"],
+  ["http", "shipping_countries.ts", "payment_methods.ts"],
   ["env.ts"],
   ["auth", "stripe"],
   ["stripe_events"],
