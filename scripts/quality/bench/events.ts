@@ -28,8 +28,8 @@ type Receive = (event: ReceivedEvent) => Promise<EventOutcome>;
 
 /** What Stripe sends of an order that is paid by card. */
 const types = ["charge.succeeded", "payment_intent.succeeded", "checkout.session.completed"];
-/** Orders whose events are delivered before the other way has its turn. */
-const turn = 10;
+/** Orders whose events are delivered before the other way has its turn, at most. */
+const turnMax = 10;
 const warmUpTurns = 2;
 
 /** Delivers the events of `orders` paid orders in each way, over so many connections. */
@@ -44,10 +44,11 @@ export async function benchEvents(orders: number, connections: number[]): Promis
       create table public.bench_events (id text primary key, type text, payload jsonb);
       grant select, insert on public.bench_events to service_role;
       notify pgrst, 'reload schema'`.simple();
+    const turn = Math.min(turnMax, orders);
     const turns = Math.ceil(orders / turn) + warmUpTurns;
     const paid = await paidOrders(stack, connections.length * 3 * turns * turn);
     const results: EventsBench[] = [];
-    for (const count of connections) results.push(await measure(stack, paid, turns, count));
+    for (const count of connections) results.push(await measure(stack, paid, turns, turn, count));
     return results;
   } finally {
     await sql.end({ timeout: 1 });
@@ -60,6 +61,7 @@ async function measure(
   stack: Stack,
   paid: Stripe.Event[][],
   turns: number,
+  turn: number,
   connections: number,
 ): Promise<EventsBench> {
   const ways: Record<Way, Receive> = receivers(stack);
