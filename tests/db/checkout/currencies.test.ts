@@ -105,6 +105,24 @@ Deno.test("the same key with another currency or country is another cart; opened
   assert.deepEqual(await violations(sql), []);
 });
 
+Deno.test("nobody is reminded of an order that its link could not open again in its currency", async () => {
+  await using database = await shop();
+  const { sql } = database;
+  const begun = await beginCheckout(sql, { items: shirt, key: "k", currency: "eur", country: "DE" });
+  await expire(sql, begun, await attachSession(sql, begun, { currency: "eur" }));
+  const problem = async () => {
+    const [row] = await sql`select private.recovery_problem(o, 'payment_reminder') as problem from public.orders o`;
+    return row?.["problem"];
+  };
+  assert.equal(await problem(), null);
+  for (const countries of ["{FR}", "{FR,DE}"]) {
+    await sql`insert into public.shipping_rates (name, amount, currency, countries) values ('Post', 400, 'eur', ${countries})`;
+    assert.equal(await problem(), countries === "{FR}" ? "nothing can be delivered" : null);
+  }
+  await sql`delete from public.variant_prices`;
+  assert.equal(await problem(), "the goods are sold out");
+});
+
 Deno.test("without a key, the same cart for another country is another order", async () => {
   await using database = await shop();
   const { sql } = database;
