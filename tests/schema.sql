@@ -2500,6 +2500,14 @@ CREATE OR REPLACE FUNCTION private.call_retry_jobs()
 comment on function private.call_retry_jobs() is 'Run by pg_cron: posts to retry-jobs with the key from Vault. Returns pg_net''s request id. The text of the cron job holds no key.';
 
 
+CREATE OR REPLACE FUNCTION private.can_deliver(p_currency text, p_country text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.can_deliver(p_currency text, p_country text) is 'Whether a delivery price holds for an order, or the shop has none at all and delivers free.';
+
+
 CREATE OR REPLACE FUNCTION private.check_amounts(p_orders uuid[])
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE plpgsql
@@ -3280,6 +3288,14 @@ CREATE OR REPLACE FUNCTION private.is_of_buyer(p_failure_code text, p_decline_co
  IMMUTABLE
  SET search_path TO '';
 comment on function private.is_of_buyer(p_failure_code text, p_decline_code text, p_method text) is 'Whether a refusal says something about a buyer who tries cards. One who turns back at a bank or wallet, or whose bank debit bounces days later, has shown no card; nor does an outage say anything.';
+
+
+CREATE OR REPLACE FUNCTION private.is_offered(v product_variants, p_currency text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.is_offered(v product_variants, p_currency text) is 'Whether a variant is on sale today, in this currency. Says nothing of its stock.';
 
 
 CREATE OR REPLACE FUNCTION private.is_outage(p_failure_code text, p_decline_code text)
@@ -4307,6 +4323,14 @@ CREATE OR REPLACE FUNCTION private.rank(p_ladder text[], p_value text)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.rank(p_ladder text[], p_value text) is 'Position of a value on a ladder as two digits; 00 for a value this code does not know.';
+
+
+CREATE OR REPLACE FUNCTION private.rate_holds(r shipping_rates, p_currency text, p_country text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.rate_holds(r shipping_rates, p_currency text, p_country text) is 'Whether a delivery price is offered in a currency, and for a country where one is known.';
 
 
 CREATE OR REPLACE FUNCTION private.read_amount(p_amount jsonb, p_currency text, p_confirmed boolean)

@@ -111,7 +111,8 @@ Deno.test("nobody is reminded of an order that its link could not open again in 
   const begun = await beginCheckout(sql, { items: shirt, key: "k", currency: "eur", country: "DE" });
   await expire(sql, begun, await attachSession(sql, begun, { currency: "eur" }));
   const problem = async () => {
-    const [row] = await sql`select private.recovery_problem(o, 'payment_reminder') as problem from public.orders o`;
+    const [row] =
+      await sql`select private.recovery_problem(o, 'payment_reminder') as problem from public.orders o`;
     return row?.["problem"];
   };
   assert.equal(await problem(), null);
