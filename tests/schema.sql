@@ -652,7 +652,7 @@ table private.velocity_rules (
   constraint velocity_rules_window_range CHECK (((window_seconds >= 1) AND (window_seconds <= (31 * 86400))))
 );
 comment on table private.velocity_rules is 'Velocity rules. A rule hits when its measure over its subject and window reaches the threshold; each hit is a row in fraud_signals. Rules over refused attempts are measured again at each refusal, where block closes the payment pages of its subject, and require_3ds and require_challenge those of the refused orders that ask for less. Rules on an address look at each IPv6 network that holds it, with 1, 1.5 and 3 times the threshold for /64, /56 and /48. Rules on card and shipping_address look at paid orders, because checkout does not know these yet; there block means review.';
-comment on column private.velocity_rules.measure is 'unpaid_checkouts: orders not paid. declines: refused payment attempts. declined_orders: orders whose card was refused and that nothing has paid; each card of such an order counts, but with baseline_share of one buyer three at most (and, for the shop, of one network): their own rules see to the rest. cards, emails: how many different ones. amount: what the subject orders, this cart included, in currency. disposable_email: 1 for a throw-away address. outages: orders whose payment failed because the bank, the network or the processor was away; these refusals count in no other measure. held_pieces: pieces that unpaid orders hold, this cart included. held_share: how much of the stock that is, in percent: of all pieces, or of each article in stock, averaged over all articles, whichever is more.';
+comment on column private.velocity_rules.measure is 'unpaid_checkouts: orders not paid. declines: refused payment attempts. declined_orders: orders whose card was refused and that nothing has paid; each card of such an order counts, but with baseline_share of one buyer three at most (and, for the shop, of one network): their own rules see to the rest. cards, emails: how many different ones. amount: what the subject orders, this cart included, in currency; an order in another currency counts with today''s prices of its goods in this one. disposable_email: 1 for a throw-away address. outages: orders whose payment failed because the bank, the network or the processor was away; these refusals count in no other measure. held_pieces: pieces that unpaid orders hold, this cart included. held_share: how much of the stock that is, in percent: of all pieces, or of each article in stock, averaged over all articles, whichever is more.';
 comment on column private.velocity_rules.baseline_share is 'The share of orders that is refused on an ordinary day: with 0.2, one refusal in five is expected and does not count. The rule hits when the refusals beyond that share, counted back from now, weigh as much as threshold refusals in a row: good orders before an attack or among it do not hide it, and a busy day does not look like one. Null: each refusal counts. Measure outages: the least share of the orders tried that must have met one.';
 comment on column private.velocity_rules.min_pieces is 'held_share: fewer pieces than this are no hit, however small the stock is.';
 comment on column private.velocity_rules.action is 'allow: only record. require_3ds: the bank is asked, and decides whether it asks the buyer. require_challenge: the bank is to ask the buyer. review: a paid order waits for staff. block: no checkout for now, open payment pages closed, and an alert.';
@@ -2535,6 +2535,14 @@ CREATE OR REPLACE FUNCTION private.call_retry_jobs()
 comment on function private.call_retry_jobs() is 'Run by pg_cron: posts to retry-jobs with the key from Vault. Returns pg_net''s request id. The text of the cron job holds no key.';
 
 
+CREATE OR REPLACE FUNCTION private.can_deliver(p_currency text, p_country text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.can_deliver(p_currency text, p_country text) is 'Whether a delivery price holds for an order, or the shop has none at all and delivers free.';
+
+
 CREATE OR REPLACE FUNCTION private.check_amounts(p_orders uuid[])
  RETURNS TABLE(invariant text, detail jsonb)
  LANGUAGE plpgsql
@@ -3340,6 +3348,14 @@ CREATE OR REPLACE FUNCTION private.is_of_buyer(p_failure_code text, p_decline_co
 comment on function private.is_of_buyer(p_failure_code text, p_decline_code text, p_method text) is 'Whether a refusal says something about a buyer who tries cards. One who turns back at a bank or wallet, or whose bank debit bounces days later, has shown no card; nor does an outage say anything.';
 
 
+CREATE OR REPLACE FUNCTION private.is_offered(v product_variants, p_currency text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.is_offered(v product_variants, p_currency text) is 'Whether a variant is on sale today, in this currency. Says nothing of its stock.';
+
+
 CREATE OR REPLACE FUNCTION private.is_outage(p_failure_code text, p_decline_code text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3710,6 +3726,14 @@ CREATE OR REPLACE FUNCTION private.may_be_reminded(o orders)
  STABLE
  SET search_path TO '';
 comment on function private.may_be_reminded(o orders) is 'Whether a shopper may be reminded: what they said at our checkout counts, else what they chose on Stripe''s page, else the setting recovery_needs_consent.';
+
+
+CREATE OR REPLACE FUNCTION private.measure_amount(p_rule private.velocity_rules, p_key text, p_worth bigint, p_threshold bigint, p_livemode boolean, p_since timestamp with time zone, p_at timestamp with time zone, p_order_id uuid, OUT o_value bigint, OUT o_oldest timestamp with time zone)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.measure_amount(p_rule private.velocity_rules, p_key text, p_worth bigint, p_threshold bigint, p_livemode boolean, p_since timestamp with time zone, p_at timestamp with time zone, p_order_id uuid, OUT o_value bigint, OUT o_oldest timestamp with time zone) is 'Measure amount: what the subject orders together with p_worth, each order in the currency of the rule. Null: what asks is not sold in it. o_oldest: the order with which the threshold was passed.';
 
 
 CREATE OR REPLACE FUNCTION private.measure_holds(p_rule private.velocity_rules, p_key text, p_lines jsonb, p_order_id uuid, OUT o_value bigint, OUT o_until timestamp with time zone)
@@ -4364,6 +4388,14 @@ CREATE OR REPLACE FUNCTION private.rank(p_ladder text[], p_value text)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.rank(p_ladder text[], p_value text) is 'Position of a value on a ladder as two digits; 00 for a value this code does not know.';
+
+
+CREATE OR REPLACE FUNCTION private.rate_holds(r shipping_rates, p_currency text, p_country text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.rate_holds(r shipping_rates, p_currency text, p_country text) is 'Whether a delivery price is offered in a currency, and for a country where one is known.';
 
 
 CREATE OR REPLACE FUNCTION private.read_amount(p_amount jsonb, p_currency text, p_confirmed boolean)
@@ -5751,7 +5783,7 @@ CREATE OR REPLACE FUNCTION private.words_of_person(p_email text, p_order_ids uui
  LANGUAGE sql
  STABLE
  SET search_path TO '';
-comment on function private.words_of_person(p_email text, p_order_ids uuid[], p_customer_ids uuid[], p_stripe_ids text[], OUT anywhere text, OUT own text) is 'Patterns for what identifies a buyer: anywhere (addresses, full names, street, phone), and own: single names as well, for the rows of their orders.';
+comment on function private.words_of_person(p_email text, p_order_ids uuid[], p_customer_ids uuid[], p_stripe_ids text[], OUT anywhere text, OUT own text) is 'Patterns for what identifies a buyer: anywhere (addresses, full names, company, tax ids, street, phone), and own: single names and short words as well, for the rows of their orders.';
 
 
 CREATE OR REPLACE FUNCTION private.words_pattern(p_words text[])
@@ -5770,12 +5802,28 @@ CREATE OR REPLACE FUNCTION private.worst_status(VARIADIC p_conditions boolean[])
 comment on function private.worst_status(VARIADIC p_conditions boolean[]) is 'degraded when any condition holds, else ok.';
 
 
+CREATE OR REPLACE FUNCTION private.worth_of_cart(p_in text, p_amount bigint, p_currency text, p_lines jsonb, p_order_id uuid)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.worth_of_cart(p_in text, p_amount bigint, p_currency text, p_lines jsonb, p_order_id uuid) is 'worth_of_order() in currency p_in, of the order that asks, or of the cart that is to become one.';
+
+
 CREATE OR REPLACE FUNCTION private.worth_of_lines(o orders, p_lines jsonb)
  RETURNS TABLE(order_item_id uuid, sku text, quantity integer, amount bigint)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.worth_of_lines(o orders, p_lines jsonb) is 'Lines [{ sku, quantity, restock }] with what their pieces have cost. SHREF: pieces that are refunded already.';
+
+
+CREATE OR REPLACE FUNCTION private.worth_of_order(o orders, p_currency text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.worth_of_order(o orders, p_currency text) is 'The goods of an order in a currency, in its minor units: as ordered where it is the order''s own, else at today''s prices in it. Null: nothing of it is sold in that currency.';
 
 
 CREATE OR REPLACE FUNCTION private.write_event(e webhook_events)

@@ -1230,11 +1230,11 @@ begin
   return exists (
     select 1
     from public.order_items i
+    join public.orders o on o.id = i.order_id
     join public.product_variants v on v.id = i.variant_id
-    join public.products p on p.id = v.product_id
     left join public.inventory_levels l on l.variant_id = v.id
     where i.order_id = p_order_id
-      and (not v.active or not p.active or coalesce(l.available, 0) < i.quantity)
+      and (not private.is_offered(v, o.currency) or coalesce(l.available, 0) < i.quantity)
   );
 end;
 $$;
@@ -1315,6 +1315,8 @@ begin
     return 'the shopper has not agreed to reminders';
   elsif private.sold_out(o.id) then
     return 'the goods are sold out';
+  elsif not private.can_deliver(o.currency, o.asked_country) then
+    return 'nothing can be delivered';
   end if;
   return null;
 end;

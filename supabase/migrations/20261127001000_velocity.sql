@@ -49,7 +49,8 @@ comment on column private.velocity_rules.measure is
   'card was refused and that nothing has paid; each card of such an order counts, but with baseline_share '
   'of one buyer three at most (and, for the shop, of one network): their own rules see to the rest. '
   'cards, emails: how many different ones. amount: what the subject orders, this cart included, in '
-  'currency. disposable_email: 1 for a throw-away address. outages: orders whose payment failed because '
+  'currency; an order in another currency counts with today''s prices of its goods in this one. '
+  'disposable_email: 1 for a throw-away address. outages: orders whose payment failed because '
   'the bank, the network or the processor was away; these refusals count in no other measure. '
   'held_pieces: pieces that unpaid orders hold, this cart included. held_share: how much of the stock '
   'that is, in percent: of all pieces, or of each article in stock, averaged over all articles, whichever '
@@ -658,6 +659,88 @@ $$;
 comment on function private.count_outages(private.velocity_rules, boolean, timestamptz, timestamptz) is
   'Measure outages: how many orders met one, or null when they are less than baseline_share of those tried.';
 
+create function private.worth_of_order(o public.orders, p_currency text) returns bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return case when o.currency = p_currency then o.amount_subtotal else (
+    select sum(private.price_in(v, p_currency) * i.quantity)
+    from public.order_items i join public.product_variants v on v.id = i.variant_id
+    where i.order_id = o.id
+  ) end;
+end;
+$$;
+comment on function private.worth_of_order(public.orders, text) is
+  'The goods of an order in a currency, in its minor units: as ordered where it is the order''s own, else at '
+  'today''s prices in it. Null: nothing of it is sold in that currency.';
+
+create function private.worth_of_cart(
+  p_in text,
+  p_amount bigint,
+  p_currency text,
+  p_lines jsonb,
+  p_order_id uuid
+) returns bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return case
+    when p_currency = p_in then p_amount
+    when p_order_id is not null then (
+      select private.worth_of_order(o, p_in) from public.orders o where o.id = p_order_id
+    )
+    else (
+      select sum(private.price_in(v, p_in) * l.quantity)
+      from jsonb_to_recordset(p_lines) as l (variant_id uuid, quantity integer)
+      join public.product_variants v on v.id = l.variant_id
+    )
+  end;
+end;
+$$;
+comment on function private.worth_of_cart(text, bigint, text, jsonb, uuid) is
+  'worth_of_order() in currency p_in, of the order that asks, or of the cart that is to become one.';
+
+create function private.measure_amount(
+  p_rule private.velocity_rules,
+  p_key text,
+  p_worth bigint,
+  p_threshold bigint,
+  p_livemode boolean,
+  p_since timestamptz,
+  p_at timestamptz,
+  p_order_id uuid,
+  out o_value bigint,
+  out o_oldest timestamptz
+)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  select coalesce(max(s.amount), 0) + p_worth,
+    max(s.at) filter (where s.amount + p_worth >= p_threshold and p_worth < p_threshold)
+  into o_value, o_oldest
+  from (
+    select o.created_at as at, sum(private.worth_of_order(o, p_rule.currency)) over (
+      order by o.created_at desc, o.id
+    ) as amount
+    from private.subject_orders(p_rule.subject, p_key, p_livemode, p_since) o
+    where o.created_at <= p_at and o.id is distinct from p_order_id
+      and (o.paid_at is not null or o.status in ('pending', 'processing'))
+  ) s
+  where p_worth is not null;
+end;
+$$;
+comment on function private.measure_amount(
+  private.velocity_rules, text, bigint, bigint, boolean, timestamptz, timestamptz, uuid
+) is
+  'Measure amount: what the subject orders together with p_worth, each order in the currency of the rule. '
+  'Null: what asks is not sold in it. o_oldest: the order with which the threshold was passed.';
+
 -- measure_velocity(): whether a rule is hit.
 
 create function private.measure_velocity(
@@ -691,17 +774,11 @@ begin
       where lower(split_part(p_key, '@', 2)) = d.domain
         or lower(split_part(p_key, '@', 2)) like '%.' || d.domain;
     when 'amount' then
-      if p_currency = p_rule.currency then
-        select coalesce(max(s.amount), 0) + p_amount,
-          max(s.at) filter (where s.amount + p_amount >= v_threshold and p_amount < v_threshold)
-        into v_value, v_oldest
-        from (
-          select o.created_at as at, sum(o.amount_subtotal) over (order by o.created_at desc, o.id) as amount
-          from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
-          where o.currency = p_currency and o.created_at <= p_at and o.id is distinct from p_order_id
-            and (o.paid_at is not null or o.status in ('pending', 'processing'))
-        ) s;
-      end if;
+      select w.o_value, w.o_oldest into v_value, v_oldest
+      from private.measure_amount(
+        p_rule, p_key, private.worth_of_cart(p_rule.currency, p_amount, p_currency, p_lines, p_order_id),
+        v_threshold, p_livemode, v_since, p_at, p_order_id
+      ) w;
     when 'unpaid_checkouts', 'emails', 'declines', 'cards' then
       v_times := private.measured_times(p_rule, p_key, p_livemode, v_since, p_at, p_order_id);
       v_value := cardinality(v_times);

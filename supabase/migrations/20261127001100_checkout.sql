@@ -348,6 +348,32 @@ create policy shipping_rates_read on public.shipping_rates for select to anon, a
 revoke all on public.shipping_rates from public, anon, authenticated, service_role;
 grant select on public.shipping_rates to anon, authenticated, service_role;
 
+create function private.rate_holds(r public.shipping_rates, p_currency text, p_country text) returns boolean
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return r.active and r.currency = p_currency
+    and (p_country is null or r.countries is null or p_country = any (r.countries));
+end;
+$$;
+comment on function private.rate_holds(public.shipping_rates, text, text) is
+  'Whether a delivery price is offered in a currency, and for a country where one is known.';
+
+create function private.can_deliver(p_currency text, p_country text) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return exists (select 1 from public.shipping_rates r where private.rate_holds(r, p_currency, p_country))
+    or not exists (select 1 from public.shipping_rates r where r.active);
+end;
+$$;
+comment on function private.can_deliver(text, text) is
+  'Whether a delivery price holds for an order, or the shop has none at all and delivers free.';
+
 create function private.offered_shipping_rates(p_currency text, p_country text) returns jsonb
 language plpgsql
 stable
@@ -363,9 +389,8 @@ begin
   ) order by r.sort_order, r.amount, r.id)
   into v_rates
   from public.shipping_rates r
-  where r.active and r.currency = p_currency
-    and (p_country is null or r.countries is null or p_country = any (r.countries));
-  if v_rates is null and exists (select 1 from public.shipping_rates r where r.active) then
+  where private.rate_holds(r, p_currency, p_country);
+  if not private.can_deliver(p_currency, p_country) then
     raise exception 'no delivery price holds'
       using errcode = 'SHSHP',
         detail = jsonb_build_object('currency', p_currency, 'country', p_country)::text;
@@ -460,9 +485,7 @@ begin
   ) into v_gone
   from public.order_items i
   join public.product_variants v on v.id = i.variant_id
-  join public.products p on p.id = v.product_id
-  where i.order_id = p_order_id
-    and (not v.active or not p.active or private.price_in(v, o.currency) is null);
+  where i.order_id = p_order_id and not private.is_offered(v, o.currency);
   if v_gone is not null then
     raise exception 'no longer sold' using errcode = 'SHSTK', detail = v_gone::text;
   end if;

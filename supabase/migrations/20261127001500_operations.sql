@@ -1105,7 +1105,7 @@ language sql
 stable
 set search_path = ''
 as $$
-  with known (email, name, phone, line1) as (
+  with known (email, name, phone, phrase) as (
     select p_email, null, null, null
     union select o.email, x.name, o.phone, x.line1
     from public.orders o cross join lateral (values
@@ -1117,13 +1117,19 @@ as $$
       (s.name, s.billing_address ->> 'line1'), (s.shipping_name, s.shipping_address ->> 'line1')
     ) as x (name, line1)
     where s.order_id = any (p_order_ids)
+    union select null, null, null, x.phrase
+    from public.checkout_sessions s cross join lateral (
+      select s.business ->> 'name'
+      union select t ->> 'value' from jsonb_array_elements(s.business -> 'tax_ids') t
+    ) as x (phrase)
+    where s.order_id = any (p_order_ids)
     union select c.email, c.name, null, null from public.customers c where c.id = any (p_customer_ids)
     union select c.email, c.name, null, null from private.stripe_customers c where c.id = any (p_stripe_ids)
   ), words (word, own_only) as (
     select k.email, false from known k
     -- A single name may be a word, or somebody else's: it is searched for in the rows of the orders only.
     union select k.name, k.name !~ '\S\s+\S' from known k
-    union select k.line1, length(k.line1) < 8 from known k
+    union select k.phrase, length(k.phrase) < 8 from known k
     union select part, true from known k, regexp_split_to_table(k.name, '\s+') part where length(part) >= 3
   )
   select
@@ -1137,8 +1143,8 @@ as $$
   group by p.phones
 $$;
 comment on function private.words_of_person(text, uuid[], uuid[], text[]) is
-  'Patterns for what identifies a buyer: anywhere (addresses, full names, street, phone), and own: single '
-  'names as well, for the rows of their orders.';
+  'Patterns for what identifies a buyer: anywhere (addresses, full names, company, tax ids, street, phone), '
+  'and own: single names and short words as well, for the rows of their orders.';
 
 -- What is stored of a person, found and locked before an erasure.
 

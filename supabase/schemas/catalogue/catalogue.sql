@@ -177,6 +177,19 @@ $$;
 comment on function private.price_in(public.product_variants, text) is
   'What a variant costs today in a currency, in its minor units; null: it is not sold in it.';
 
+create function private.is_offered(v public.product_variants, p_currency text) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return v.active and private.price_in(v, p_currency) is not null
+    and exists (select 1 from public.products p where p.id = v.product_id and p.active);
+end;
+$$;
+comment on function private.is_offered(public.product_variants, text) is
+  'Whether a variant is on sale today, in this currency. Says nothing of its stock.';
+
 create function private.judge_price() returns trigger
 language plpgsql
 set search_path = ''

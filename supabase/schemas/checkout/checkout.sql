@@ -81,9 +81,7 @@ begin
   ) into v_gone
   from public.order_items i
   join public.product_variants v on v.id = i.variant_id
-  join public.products p on p.id = v.product_id
-  where i.order_id = p_order_id
-    and (not v.active or not p.active or private.price_in(v, o.currency) is null);
+  where i.order_id = p_order_id and not private.is_offered(v, o.currency);
   if v_gone is not null then
     raise exception 'no longer sold' using errcode = 'SHSTK', detail = v_gone::text;
   end if;

@@ -31,17 +31,11 @@ begin
       where lower(split_part(p_key, '@', 2)) = d.domain
         or lower(split_part(p_key, '@', 2)) like '%.' || d.domain;
     when 'amount' then
-      if p_currency = p_rule.currency then
-        select coalesce(max(s.amount), 0) + p_amount,
-          max(s.at) filter (where s.amount + p_amount >= v_threshold and p_amount < v_threshold)
-        into v_value, v_oldest
-        from (
-          select o.created_at as at, sum(o.amount_subtotal) over (order by o.created_at desc, o.id) as amount
-          from private.subject_orders(p_rule.subject, p_key, p_livemode, v_since) o
-          where o.currency = p_currency and o.created_at <= p_at and o.id is distinct from p_order_id
-            and (o.paid_at is not null or o.status in ('pending', 'processing'))
-        ) s;
-      end if;
+      select w.o_value, w.o_oldest into v_value, v_oldest
+      from private.measure_amount(
+        p_rule, p_key, private.worth_of_cart(p_rule.currency, p_amount, p_currency, p_lines, p_order_id),
+        v_threshold, p_livemode, v_since, p_at, p_order_id
+      ) w;
     when 'unpaid_checkouts', 'emails', 'declines', 'cards' then
       v_times := private.measured_times(p_rule, p_key, p_livemode, v_since, p_at, p_order_id);
       v_value := cardinality(v_times);

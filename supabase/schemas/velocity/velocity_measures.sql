@@ -229,3 +229,85 @@ end;
 $$;
 comment on function private.count_outages(private.velocity_rules, boolean, timestamptz, timestamptz) is
   'Measure outages: how many orders met one, or null when they are less than baseline_share of those tried.';
+
+create function private.worth_of_order(o public.orders, p_currency text) returns bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return case when o.currency = p_currency then o.amount_subtotal else (
+    select sum(private.price_in(v, p_currency) * i.quantity)
+    from public.order_items i join public.product_variants v on v.id = i.variant_id
+    where i.order_id = o.id
+  ) end;
+end;
+$$;
+comment on function private.worth_of_order(public.orders, text) is
+  'The goods of an order in a currency, in its minor units: as ordered where it is the order''s own, else at '
+  'today''s prices in it. Null: nothing of it is sold in that currency.';
+
+create function private.worth_of_cart(
+  p_in text,
+  p_amount bigint,
+  p_currency text,
+  p_lines jsonb,
+  p_order_id uuid
+) returns bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return case
+    when p_currency = p_in then p_amount
+    when p_order_id is not null then (
+      select private.worth_of_order(o, p_in) from public.orders o where o.id = p_order_id
+    )
+    else (
+      select sum(private.price_in(v, p_in) * l.quantity)
+      from jsonb_to_recordset(p_lines) as l (variant_id uuid, quantity integer)
+      join public.product_variants v on v.id = l.variant_id
+    )
+  end;
+end;
+$$;
+comment on function private.worth_of_cart(text, bigint, text, jsonb, uuid) is
+  'worth_of_order() in currency p_in, of the order that asks, or of the cart that is to become one.';
+
+create function private.measure_amount(
+  p_rule private.velocity_rules,
+  p_key text,
+  p_worth bigint,
+  p_threshold bigint,
+  p_livemode boolean,
+  p_since timestamptz,
+  p_at timestamptz,
+  p_order_id uuid,
+  out o_value bigint,
+  out o_oldest timestamptz
+)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  select coalesce(max(s.amount), 0) + p_worth,
+    max(s.at) filter (where s.amount + p_worth >= p_threshold and p_worth < p_threshold)
+  into o_value, o_oldest
+  from (
+    select o.created_at as at, sum(private.worth_of_order(o, p_rule.currency)) over (
+      order by o.created_at desc, o.id
+    ) as amount
+    from private.subject_orders(p_rule.subject, p_key, p_livemode, p_since) o
+    where o.created_at <= p_at and o.id is distinct from p_order_id
+      and (o.paid_at is not null or o.status in ('pending', 'processing'))
+  ) s
+  where p_worth is not null;
+end;
+$$;
+comment on function private.measure_amount(
+  private.velocity_rules, text, bigint, bigint, boolean, timestamptz, timestamptz, uuid
+) is
+  'Measure amount: what the subject orders together with p_worth, each order in the currency of the rule. '
+  'Null: what asks is not sold in it. o_oldest: the order with which the threshold was passed.';

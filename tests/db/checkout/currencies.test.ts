@@ -105,6 +105,25 @@ Deno.test("the same key with another currency or country is another cart; opened
   assert.deepEqual(await violations(sql), []);
 });
 
+Deno.test("nobody is reminded of an order that its link could not open again in its currency", async () => {
+  await using database = await shop();
+  const { sql } = database;
+  const begun = await beginCheckout(sql, { items: shirt, key: "k", currency: "eur", country: "DE" });
+  await expire(sql, begun, await attachSession(sql, begun, { currency: "eur" }));
+  const problem = async () => {
+    const [row] =
+      await sql`select private.recovery_problem(o, 'payment_reminder') as problem from public.orders o`;
+    return row?.["problem"];
+  };
+  assert.equal(await problem(), null);
+  for (const countries of ["{FR}", "{FR,DE}"]) {
+    await sql`insert into public.shipping_rates (name, amount, currency, countries) values ('Post', 400, 'eur', ${countries})`;
+    assert.equal(await problem(), countries === "{FR}" ? "nothing can be delivered" : null);
+  }
+  await sql`delete from public.variant_prices`;
+  assert.equal(await problem(), "the goods are sold out");
+});
+
 Deno.test("without a key, the same cart for another country is another order", async () => {
   await using database = await shop();
   const { sql } = database;
@@ -116,7 +135,7 @@ Deno.test("without a key, the same cart for another country is another order", a
   assert.notEqual((await beginCheckout(sql, { ...call, country: "CA" })).order_id, first.order_id);
 });
 
-Deno.test("amounts of two currencies are never added up: rules, reports, digest", async () => {
+Deno.test("a limit on an amount counts orders in other currencies too, at the prices in its own", async () => {
   await using database = await shop();
   const { sql } = database;
   await assert.rejects(
@@ -124,19 +143,33 @@ Deno.test("amounts of two currencies are never added up: rules, reports, digest"
     { constraint_name: "velocity_rules_amount_has_currency" },
   );
   await sql`update private.velocity_rules set enabled = false where name <> 'address_amount'`;
-  await sql`update private.velocity_rules set threshold = 50000, action = 'block' where name = 'address_amount'`;
-  const buy = (currency: string) =>
-    beginCheckout(sql, {
-      items: shirt,
-      key: crypto.randomUUID(),
-      currency,
-      ip: "203.0.113.9",
-      velocityMode: "enforce",
-    });
-  // Three orders come to 71 400 cents of euros, and to 25 800 of dollars with the next.
-  for (const currency of ["eur", "eur", "eur", "usd"]) assert.equal((await buy(currency)).outcome, "created");
-  assert.equal((await buy("usd")).outcome, "velocity_exceeded");
+  await sql`update private.velocity_rules set threshold = 60000, action = 'block' where name = 'address_amount'`;
+  const buy = async (ip: string, ...carts: [currency: string, quantity: number][]) => {
+    const outcomes: string[] = [];
+    for (const [currency, quantity] of carts) {
+      const call = { items: [{ sku: "SHIRT", quantity }], key: crypto.randomUUID(), currency, ip };
+      outcomes.push((await beginCheckout(sql, { ...call, velocityMode: "enforce" })).outcome);
+    }
+    return outcomes;
+  };
+  // A shirt is 129 dollars and 119 euros: five of them are 645 dollars, in whatever currency they are bought.
+  const refused = ["created", "created", "velocity_exceeded"];
+  assert.deepEqual(await buy("203.0.113.1", ["eur", 2], ["eur", 2], ["eur", 1]), refused);
+  assert.deepEqual(await buy("203.0.113.2", ["usd", 2], ["eur", 2], ["usd", 1]), refused);
+  assert.deepEqual(await buy("203.0.113.3", ["eur", 2], ["usd", 2], ["eur", 1]), refused);
+  assert.deepEqual(await buy("203.0.113.4", ["eur", 5]), ["velocity_exceeded"]);
+  // What is not sold in the currency of a rule has no amount in it.
+  await sql`update private.velocity_rules set currency = 'gbp'`;
+  assert.deepEqual(await buy("203.0.113.5", ["eur", 5], ["usd", 5]), ["created", "created"]);
+  assert.deepEqual(await violations(sql), []);
+});
 
+Deno.test("amounts of two currencies are never added up: reports, digest, usual orders", async () => {
+  await using database = await shop();
+  const { sql } = database;
+  for (const currency of ["eur", "eur", "eur", "usd"]) {
+    await beginCheckout(sql, { items: shirt, key: crypto.randomUUID(), currency });
+  }
   await sql`update public.orders set paid_at = now(), status = 'paid', amount_paid = amount_total, email = 'a@example.com'`;
   const sums = async (query: PromiseLike<Iterable<Record<string, unknown>>>) =>
     [...await query].map(({ currency, amount }) => [currency, Number(amount)]).sort();

@@ -131,6 +131,26 @@ Deno.test("erasing finds the person in what staff and providers wrote, in dead a
   });
 });
 
+Deno.test("erasing a business buyer finds company and tax id in notes and in events that wait", async () => {
+  await undone(sql, async (tx) => {
+    const { orderNumber, orderId } = (await paidOrder(tx)).frame;
+    const business = { name: "Analytical Engines GmbH", tax_ids: [{ type: "eu_vat", value: "DE123456789" }] };
+    await tx`update public.checkout_sessions set business = ${tx.json(business)} where order_id = ${orderId}`;
+    await tx`update public.webhook_events set status = 'dead',
+      payload = jsonb_set(payload, '{data,object,customer_details,business}', ${tx.json(business)})
+      where type = 'checkout.session.completed'`;
+    await tx`select public.request_refund(${orderNumber}, 100, 'reverse charge, DE123456789')`;
+    await tx`select public.adjust_inventory('COAT-GRY-L', 1, 'fetched by Analytical Engines GmbH')`;
+    const company = "analytical engines|de123456789";
+    const before = await traces(tx, company);
+    for (const column of ["webhook_events.payload", "staff_commands.args", "checkout_sessions.business"]) {
+      assert(before.some((name) => name.endsWith(column)), `${column} has something to erase: ${before}`);
+    }
+    await erase(tx, "ada@example.com");
+    assert.deepEqual(await traces(tx, company), []);
+  });
+});
+
 Deno.test("nothing that comes after an erasure brings the person back, and no mail is sent", async () => {
   await undone(sql, async (tx) => {
     const story = new Story(await beginOrder(tx), 60, "T");
