@@ -56,10 +56,14 @@ interface Given extends Partial<RotateOptions> {
   now?: number;
   pasted?: string;
   provider?: (request: Request) => Response | Promise<Response>;
+  stripe?: object;
 }
 
 /** Runs the task as its command does, against providers that answer as told. */
-async function run(variable: string, { now = Date.now(), pasted = "", provider, ...options }: Given = {}) {
+async function run(
+  variable: string,
+  { now = Date.now(), pasted = "", provider, stripe, ...options }: Given = {},
+) {
   const project = await readProject(envFile);
   const rotation = rotations.find((known) => known.variable === variable);
   assert.ok(rotation !== undefined);
@@ -67,7 +71,7 @@ async function run(variable: string, { now = Date.now(), pasted = "", provider, 
   const code = await rotate(
     {
       project,
-      stripe: createStripe(project.env),
+      stripe: stripe === undefined ? createStripe(project.env) : stripe as ReturnType<typeof createStripe>,
       supabase: cliOf(api),
       say: (line) => said.push(line),
       now: () => now,
@@ -253,4 +257,58 @@ Deno.test("doctor says which rotation stands still, and of which two values nobo
     found({ ROTATION_NOTHING: line("used", 1) }).join(),
     /^warning ROTATION_NOTHING is about nothing/,
   );
+});
+
+Deno.test("rotate does not end while what takes the first one's place is gone", async () => {
+  const now = Date.now();
+  const begun = async (variable: string, old: string, fresh: string) => {
+    const text = await Deno.readTextFile(envFile);
+    const progress = progressText({ stage: "used", at: now - workerMs, old });
+    const rest = text.split("\n").filter((line) => !line.startsWith(`${variable}=`)).join("\n");
+    const lines = [envLine(variable, `${fresh},${old}`), envLine(`ROTATION_${variable}`, progress)];
+    await Deno.writeTextFile(envFile, `${rest}${lines.join("\n")}\n`);
+    api.secrets.set(variable, `${fresh},${old}`);
+  };
+  const url = `${(await readProject(envFile)).env.supabaseUrl}/functions/v1`;
+
+  await begun("STRIPE_WEBHOOK_SECRETS", "whsec_firstfirstfirst", "whsec_secondsecondsecond");
+  const deleted: string[] = [];
+  const first = { id: "we_first", url: `${url}/stripe-webhook`, metadata: {} };
+  const stripe = {
+    webhookEndpoints: {
+      list: () => ({ autoPagingToArray: () => Promise.resolve([first]) }),
+      del: (id: string) => Promise.resolve(void deleted.push(id)),
+    },
+    events: {
+      list: ({ delivery_success: delivered }: { delivery_success: boolean }) =>
+        Promise.resolve({ data: delivered ? [{ id: "evt_1", type: "charge.succeeded" }] : [] }),
+    },
+  };
+  for (const leaked of [false, true]) {
+    const { code, said } = await run("STRIPE_WEBHOOK_SECRETS", { now, finish: true, leaked, stripe });
+    assert.match(said, /Not yet: the second endpoint is not at Stripe any more/);
+    assert.equal(code, 1);
+  }
+
+  const secret = (name: string) => `whsec_${btoa(name.repeat(8))}`;
+  await begun("RESEND_WEBHOOK_SECRETS", secret("first"), secret("second"));
+  const webhook = {
+    id: "wh_first",
+    endpoint: `${url}/mail-webhook`,
+    signing_secret: secret("first"),
+    status: "enabled",
+    events: [],
+  };
+  await using resend = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request) => {
+    if (request.method === "DELETE") deleted.push(request.url);
+    return Response.json(request.url.includes("/webhooks?") ? { data: [webhook], has_more: false } : webhook);
+  });
+  await Deno.writeTextFile(envFile, `RESEND_API_BASE=http://127.0.0.1:${resend.addr.port}\n`, {
+    append: true,
+  });
+  const { code, said } = await run("RESEND_WEBHOOK_SECRETS", { now, finish: true });
+  assert.match(said, /Not yet: the second webhook is not at Resend any more/);
+  assert.equal(code, 1);
+  assert.deepEqual(deleted, []);
+  assert.equal(api.secrets.get("STRIPE_WEBHOOK_SECRETS"), "whsec_secondsecondsecond,whsec_firstfirstfirst");
 });

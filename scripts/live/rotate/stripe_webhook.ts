@@ -30,12 +30,8 @@ export const stripeWebhook: Rotation = {
     const url = webhookUrl(context.project.env.supabaseUrl);
     await createEndpoint(context.stripe, { url, events: silence, metadata: next }, keep);
   },
-  async notReady(context) {
-    const { fresh } = await endpoints(context);
-    return fresh.length === 1
-      ? null
-      : "the second endpoint is not at Stripe any more: go back and begin again";
-  },
+  notReady: lost,
+  lost,
   async use(context) {
     for (const { id } of (await endpoints(context)).fresh) {
       await context.stripe.webhookEndpoints.update(id, { enabled_events: allEvents });
@@ -71,6 +67,11 @@ export const stripeWebhook: Rotation = {
     for (const { id } of (await endpoints(context)).fresh) await context.stripe.webhookEndpoints.del(id);
   },
 };
+
+async function lost(context: RotateContext): Promise<string | null> {
+  const { fresh } = await endpoints(context);
+  return fresh.length === 1 ? null : "the second endpoint is not at Stripe any more: go back and begin again";
+}
 
 /** The endpoints at our address: what a rotation made, and the rest. */
 async function endpoints({ stripe, project }: RotateContext) {
