@@ -176,6 +176,10 @@ stable
 set search_path = ''
 as $$
 begin
+  -- Of customers who never bought here nothing would be kept.
+  if p_fact ->> 'object' = 'customer' then
+    return exists (select 1 from private.stripe_customers c where c.id = p_fact ->> 'id');
+  end if;
   -- A thin event does not say whose its object is; any other does.
   return p_fact ? 'event_id' or private.order_of_fact(p_fact) is not null;
 end;
