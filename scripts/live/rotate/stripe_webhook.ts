@@ -5,7 +5,7 @@
 import type Stripe from "stripe";
 import { rotationMark, webhookUrl } from "../../../supabase/functions/_shared/jobs/webhook_endpoints.ts";
 import { enabledEvents } from "../../../supabase/functions/_shared/stripe_events/mod.ts";
-import { allEvents, createEndpoint } from "../setup/webhook_endpoint.ts";
+import { allEvents, createEndpoint, savedMark } from "../setup/webhook_endpoint.ts";
 import { list, type RotateContext, type Rotation, workerMs } from "./rotation.ts";
 
 /** An endpoint cannot be created disabled: until the functions know its secret it listens to what never happens. */
@@ -34,7 +34,8 @@ export const stripeWebhook: Rotation = {
   lost,
   async use(context) {
     for (const { id } of (await endpoints(context)).fresh) {
-      await context.stripe.webhookEndpoints.update(id, { enabled_events: allEvents });
+      // The run that has kept its secret may have died before it said so: setup would take it for lost.
+      await context.stripe.webhookEndpoints.update(id, { enabled_events: allEvents, metadata: savedMark });
     }
   },
   async unproved({ stripe }, { at }) {
