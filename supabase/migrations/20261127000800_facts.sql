@@ -1319,8 +1319,8 @@ begin
 end;
 $$;
 comment on function private.raise_alerts(jsonb) is
-  'Raises what deliveries come with, [{ kind, severity, dedupe_key, data }], by key: deliveries that have the '
-  'same oddities do not wait for each other in a circle. Call with everything else locked that is needed.';
+  'Raises what deliveries come with, [{ kind, severity, dedupe_key, data }], by key: deliveries that have '
+  'the same oddities do not wait for each other in a circle. Call with all else locked that is needed.';
 
 create function private.receive_event(p_event jsonb, p_settle text) returns public.event_outcome
 language plpgsql
