@@ -4290,7 +4290,7 @@ CREATE OR REPLACE FUNCTION private.raise_alerts(p_alerts jsonb)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.raise_alerts(p_alerts jsonb) is 'Raises what deliveries come with, [{ kind, severity, dedupe_key, data }], by key: deliveries that have the same oddities do not wait for each other in a circle. Call with everything else locked that is needed.';
+comment on function private.raise_alerts(p_alerts jsonb) is 'Raises what deliveries come with, [{ kind, severity, dedupe_key, data }], by key: deliveries that have the same oddities do not wait for each other in a circle. Call with all else locked that is needed.';
 
 
 CREATE OR REPLACE FUNCTION private.raise_velocity_alerts(p_hits jsonb)

@@ -285,7 +285,7 @@ async function underWay(
 Deno.test("setup keeps an endpoint of a rotation whose run died when it had kept the secret", async () => {
   const now = Date.now();
   const variable = "STRIPE_WEBHOOK_SECRETS";
-  await underWay(variable, "accepted", now - workerMs, "whsec_firstfirstfirst", "whsec_secondsecondsecond");
+  await underWay(variable, "accepted", now - workerMs, "whsec_the_first_one", "whsec_the_second_one");
   const { supabaseUrl } = (await readProject(envFile)).env;
   const kind = { url: webhookUrl(supabaseUrl), api_version: stripeApiVersion, status: "enabled", created: 1 };
   let endpoints = [
@@ -327,7 +327,7 @@ Deno.test("rotate does not end while what takes the first one's place is gone", 
     underWay(variable, "used", now - workerMs, old, fresh);
   const url = `${(await readProject(envFile)).env.supabaseUrl}/functions/v1`;
 
-  await begun("STRIPE_WEBHOOK_SECRETS", "whsec_firstfirstfirst", "whsec_secondsecondsecond");
+  await begun("STRIPE_WEBHOOK_SECRETS", "whsec_the_first_one", "whsec_the_second_one");
   const deleted: string[] = [];
   const first = { id: "we_first", url: `${url}/stripe-webhook`, metadata: {} };
   const stripe = {
@@ -366,5 +366,5 @@ Deno.test("rotate does not end while what takes the first one's place is gone", 
   assert.match(said, /Not yet: the second webhook is not at Resend any more/);
   assert.equal(code, 1);
   assert.deepEqual(deleted, []);
-  assert.equal(api.secrets.get("STRIPE_WEBHOOK_SECRETS"), "whsec_secondsecondsecond,whsec_firstfirstfirst");
+  assert.equal(api.secrets.get("STRIPE_WEBHOOK_SECRETS"), "whsec_the_second_one,whsec_the_first_one");
 });
