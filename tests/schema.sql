@@ -3572,7 +3572,7 @@ CREATE OR REPLACE FUNCTION private.lock_facts(p_facts jsonb)
  RETURNS private.locked_orders
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.lock_facts(p_facts jsonb) is 'Locks what facts may touch, in the one order that all use: payments (advisory), orders by id. Stock by variant comes after, in settle_order().';
+comment on function private.lock_facts(p_facts jsonb) is 'Locks what facts may touch, in the one order that all use: Stripe''s customers and payments (advisory), orders by id. Stock by variant comes after, in settle_order().';
 
 
 CREATE OR REPLACE FUNCTION private.lock_order(p_order_id uuid)
@@ -4375,6 +4375,13 @@ CREATE OR REPLACE FUNCTION private.raise_alert_once(p_kind text, p_severity text
 comment on function private.raise_alert_once(p_kind text, p_severity text, p_dedupe_key text, p_data jsonb) is 'Raises an alert about a state, which settling again finds again: it is raised once and not counted up. Returns whether it is new.';
 
 
+CREATE OR REPLACE FUNCTION private.raise_alerts(p_alerts jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.raise_alerts(p_alerts jsonb) is 'Raises what deliveries come with, [{ kind, severity, dedupe_key, data }], by key: deliveries that have the same oddities do not wait for each other in a circle. Call with all else locked that is needed.';
+
+
 CREATE OR REPLACE FUNCTION private.raise_velocity_alerts(p_hits jsonb)
  RETURNS void
  LANGUAGE plpgsql
@@ -4434,7 +4441,7 @@ CREATE OR REPLACE FUNCTION private.receive_event(p_event jsonb, p_settle text)
  RETURNS event_outcome
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.receive_event(p_event jsonb, p_settle text) is 'Stores and applies a delivery: { the parameters of receive_stripe_event() by name }. p_settle: see apply_facts().';
+comment on function private.receive_event(p_event jsonb, p_settle text) is 'Stores and applies a delivery: { the parameters of receive_stripe_event() by name }, but for its alerts. p_settle: see apply_facts().';
 
 
 CREATE OR REPLACE FUNCTION private.recent_drift()

@@ -692,19 +692,23 @@ as $$
 declare
   v_fact jsonb;
   v_payment_ids text[] := '{}';
-  v_payment_id text;
+  v_names text[] := '{}';
+  v_name text;
   v_order_ids uuid[] := '{}';
   v_locked private.locked_orders;
 begin
   for v_fact in select f from jsonb_array_elements(p_facts) f loop
     v_payment_ids := v_payment_ids || private.payment_of_fact(v_fact);
+    v_names := v_names || ('payment:' || private.payment_of_fact(v_fact)) || case v_fact ->> 'fact'
+      when 'customer' then 'customer:' || (v_fact ->> 'id')
+      when 'checkout_session' then 'customer:' || (v_fact ->> 'customer_id')
+    end;
   end loop;
   -- A refund and the event that tells whose payment it is may run side by side: whoever comes second sees the
-  -- first.
-  for v_payment_id in select distinct x.id from unnest(v_payment_ids) as x (id) order by 1 loop
-    if v_payment_id is not null then
-      perform pg_advisory_xact_lock(hashtextextended('payment:' || v_payment_id, 0));
-    end if;
+  -- first. Customers, because one has several orders, and facts of several come together.
+  for v_name in select distinct x.name from unnest(v_names) as x (name) where x.name is not null order by 1
+  loop
+    perform pg_advisory_xact_lock(hashtextextended(v_name, 0));
   end loop;
   for v_fact in select f from jsonb_array_elements(p_facts) f loop
     v_order_ids := v_order_ids || private.order_of_fact(v_fact);
@@ -729,8 +733,8 @@ begin
 end;
 $$;
 comment on function private.lock_facts(jsonb) is
-  'Locks what facts may touch, in the one order that all use: payments (advisory), orders by id. Stock by '
-  'variant comes after, in settle_order().';
+  'Locks what facts may touch, in the one order that all use: Stripe''s customers and payments (advisory), '
+  'orders by id. Stock by variant comes after, in settle_order().';
 
 create function private.merge_fact(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns boolean
 language plpgsql
@@ -791,6 +795,10 @@ stable
 set search_path = ''
 as $$
 begin
+  -- Of customers who never bought here nothing would be kept.
+  if p_fact ->> 'object' = 'customer' then
+    return exists (select 1 from private.stripe_customers c where c.id = p_fact ->> 'id');
+  end if;
   -- A thin event does not say whose its object is; any other does.
   return p_fact ? 'event_id' or private.order_of_fact(p_fact) is not null;
 end;
@@ -1097,8 +1105,8 @@ begin
     begin
       r := private.apply_facts(
         p_facts, e.stripe_created_at, e.id, e.livemode,
-        -- What is applied anew is to repair what was damaged.
-        case when v_first then p_settle else 'always' end
+        -- What is applied anew is to repair what was damaged; never settles all of them later.
+        case when v_first or p_settle = 'never' then p_settle else 'always' end
       );
       if r.applied = 0 and not jsonb_path_exists(p_facts, '$[*] ? (@.fact == "unknown_value")') then
         e.ignored_reason := 'foreign_object';
@@ -1295,6 +1303,25 @@ grant execute on function public.apply_stripe_facts(jsonb, text, timestamptz) to
 
 -- The doors that deliveries come in by: one alone, or several together.
 
+create function private.raise_alerts(p_alerts jsonb) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  a record;
+begin
+  for a in
+    select * from jsonb_to_recordset(p_alerts) as x (kind text, severity text, dedupe_key text, data jsonb)
+    order by x.dedupe_key
+  loop
+    perform private.raise_alert(a.kind, a.severity, a.dedupe_key, coalesce(a.data, '{}'));
+  end loop;
+end;
+$$;
+comment on function private.raise_alerts(jsonb) is
+  'Raises what deliveries come with, [{ kind, severity, dedupe_key, data }], by key: deliveries that have '
+  'the same oddities do not wait for each other in a circle. Call with all else locked that is needed.';
+
 create function private.receive_event(p_event jsonb, p_settle text) returns public.event_outcome
 language plpgsql
 set search_path = ''
@@ -1305,18 +1332,12 @@ declare
 begin
   select * into x from jsonb_to_record(p_event) as e (
     p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamptz,
-    p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb
+    p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text
   );
   v_outcome := private.store_stripe_event(
     x.p_event_id, x.p_type, x.p_livemode, x.p_api_version, x.p_stripe_created_at, x.p_source_ip, x.p_payload,
     nullif(x.p_facts, 'null'), x.p_ignored_reason, x.p_error, true, p_settle
   );
-  if v_outcome.delivery_count = 1 then
-    perform private.raise_alert(a.kind, a.severity, a.dedupe_key, coalesce(a.data, '{}'))
-    from jsonb_to_recordset(nullif(x.p_alerts, 'null')) as a (
-      kind text, severity text, dedupe_key text, data jsonb
-    );
-  end if;
   if v_outcome.order_ids is null then
     -- For the log: the caller says which order a delivery was about, whatever became of it.
     v_outcome.order_ids := array_remove(array[private.order_of(private.object_of_event(x.p_payload))], null);
@@ -1329,8 +1350,8 @@ begin
 end;
 $$;
 comment on function private.receive_event(jsonb, text) is
-  'Stores and applies a delivery: { the parameters of receive_stripe_event() by name }. p_settle: see '
-  'apply_facts().';
+  'Stores and applies a delivery: { the parameters of receive_stripe_event() by name }, but for its alerts. '
+  'p_settle: see apply_facts().';
 
 create function public.receive_stripe_event(
   p_event_id text,
@@ -1350,15 +1371,21 @@ security definer
 set search_path = ''
 set plan_cache_mode = 'force_generic_plan'
 as $$
+declare
+  v_outcome public.event_outcome;
 begin
-  return private.receive_event(
+  v_outcome := private.receive_event(
     jsonb_build_object(
       'p_event_id', p_event_id, 'p_type', p_type, 'p_livemode', p_livemode, 'p_api_version', p_api_version,
       'p_stripe_created_at', p_stripe_created_at, 'p_source_ip', p_source_ip, 'p_payload', p_payload,
-      'p_facts', p_facts, 'p_ignored_reason', p_ignored_reason, 'p_error', p_error, 'p_alerts', p_alerts
+      'p_facts', p_facts, 'p_ignored_reason', p_ignored_reason, 'p_error', p_error
     ),
     'news'
   );
+  if v_outcome.delivery_count = 1 then
+    perform private.raise_alerts(p_alerts);
+  end if;
+  return v_outcome;
 end;
 $$;
 comment on function public.receive_stripe_event(
@@ -1383,6 +1410,7 @@ declare
   v_outcome public.event_outcome;
   v_outcomes public.event_outcome[] := '{}';
   v_facts jsonb := '[]';
+  v_alerts jsonb := '[]';
   v_order_ids uuid[] := '{}';
   v_sources text[] := '{}';
   r record;
@@ -1396,6 +1424,9 @@ begin
   for e in select x from jsonb_array_elements(p_events) x loop
     v_outcome := private.receive_event(e, 'never');
     v_outcomes := v_outcomes || v_outcome;
+    if v_outcome.delivery_count = 1 then
+      v_alerts := v_alerts || coalesce(nullif(e -> 'p_alerts', 'null'), '[]');
+    end if;
     if v_outcome.outcome = 'applied' then
       v_order_ids := v_order_ids || v_outcome.order_ids;
       v_sources := v_sources || array_fill(e ->> 'p_event_id', array[cardinality(v_outcome.order_ids)]);
@@ -1409,6 +1440,7 @@ begin
   loop
     perform private.settle_order(r.order_id, r.source);
   end loop;
+  perform private.raise_alerts(v_alerts);
   v_outcomes[1].closing_sessions := private.closing_sessions();
   return query select o.* from unnest(v_outcomes) o;
 end;

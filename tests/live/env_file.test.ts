@@ -57,6 +57,11 @@ Deno.test("removeFromEnvFile() takes each line of a variable, and nothing else",
   assert.equal(await left("B=1\n"), "B=1\n");
 });
 
+Deno.test("masked() hides what the collector's headers carry", () => {
+  const values = { OTEL_EXPORTER_OTLP_HEADERS: "x-team=0123456789abcdef,x-one=short" };
+  assert.equal(masked("told 0123456789abcdef, x-one", values), "told ***, x-one");
+});
+
 Deno.test("masked() hides whole secrets, items of lists and keys of dictionaries, and nothing else", () => {
   const key = `sb_secret_${crypto.randomUUID()}`;
   const values = { SUPABASE_SECRET_KEYS: JSON.stringify({ default: key }), APP_ENV: "development-like" };

@@ -1,6 +1,7 @@
 /** `deno task rotate` where it must not go on, what it asks of providers, and what doctor says of it. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import type Stripe from "stripe";
 import { checkRotations } from "../../scripts/live/doctor/rotations.ts";
 import { envFileOf } from "../../scripts/live/rotate.ts";
 import { rotate, type RotateOptions } from "../../scripts/live/rotate/engine.ts";
@@ -8,6 +9,8 @@ import { progressText, type Stage } from "../../scripts/live/rotate/progress.ts"
 import { rotations } from "../../scripts/live/rotate/registry.ts";
 import { workerMs } from "../../scripts/live/rotate/rotation.ts";
 import { envLine } from "../../scripts/live/setup/env_file.ts";
+import type { SetupContext } from "../../scripts/live/setup/step.ts";
+import { allEvents, webhookEndpoint } from "../../scripts/live/setup/webhook_endpoint.ts";
 import { readEnvFile, readProject } from "../../scripts/live/setup/project.ts";
 import { ROOT } from "../../scripts/lib/paths.ts";
 import { defaultFunctionEnv } from "../../scripts/local/function_env.ts";
@@ -15,6 +18,8 @@ import { makeKeys } from "../../scripts/local/keys.ts";
 import { supabaseCliMissing } from "../../scripts/quality/ok/supabase_cli.ts";
 import { isKeyVariable } from "../../scripts/live/pci/key_ages.ts";
 import { environmentVariables } from "../../supabase/functions/_shared/env.ts";
+import { webhookUrl } from "../../supabase/functions/_shared/jobs/webhook_endpoints.ts";
+import { stripeApiVersion } from "../../supabase/functions/_shared/stripe/api_version.ts";
 import { createStripe } from "../../supabase/functions/_shared/stripe/client.ts";
 import { cliOf, type ManagementApi, startManagementApi } from "../support/management_api.ts";
 import { nonEmpty } from "../support/non_empty.ts";
@@ -56,10 +61,14 @@ interface Given extends Partial<RotateOptions> {
   now?: number;
   pasted?: string;
   provider?: (request: Request) => Response | Promise<Response>;
+  stripe?: object;
 }
 
 /** Runs the task as its command does, against providers that answer as told. */
-async function run(variable: string, { now = Date.now(), pasted = "", provider, ...options }: Given = {}) {
+async function run(
+  variable: string,
+  { now = Date.now(), pasted = "", provider, stripe, ...options }: Given = {},
+) {
   const project = await readProject(envFile);
   const rotation = rotations.find((known) => known.variable === variable);
   assert.ok(rotation !== undefined);
@@ -67,7 +76,7 @@ async function run(variable: string, { now = Date.now(), pasted = "", provider, 
   const code = await rotate(
     {
       project,
-      stripe: createStripe(project.env),
+      stripe: stripe === undefined ? createStripe(project.env) : stripe as ReturnType<typeof createStripe>,
       supabase: cliOf(api),
       say: (line) => said.push(line),
       now: () => now,
@@ -253,4 +262,109 @@ Deno.test("doctor says which rotation stands still, and of which two values nobo
     found({ ROTATION_NOTHING: line("used", 1) }).join(),
     /^warning ROTATION_NOTHING is about nothing/,
   );
+});
+
+/** Writes what the runs of a rotation before have left. */
+async function underWay(
+  variable: string,
+  stage: Stage,
+  at: number,
+  old: string,
+  fresh: string,
+): Promise<void> {
+  const text = await Deno.readTextFile(envFile);
+  const rest = text.split("\n").filter((line) => !line.startsWith(`${variable}=`)).join("\n");
+  const lines = [
+    envLine(variable, `${fresh},${old}`),
+    envLine(`ROTATION_${variable}`, progressText({ stage, at, old })),
+  ];
+  await Deno.writeTextFile(envFile, `${rest}${lines.join("\n")}\n`);
+  api.secrets.set(variable, `${fresh},${old}`);
+}
+
+Deno.test("setup keeps an endpoint of a rotation whose run died when it had kept the secret", async () => {
+  const now = Date.now();
+  const variable = "STRIPE_WEBHOOK_SECRETS";
+  await underWay(variable, "accepted", now - workerMs, "whsec_the_first_one", "whsec_the_second_one");
+  const { supabaseUrl } = (await readProject(envFile)).env;
+  const kind = { url: webhookUrl(supabaseUrl), api_version: stripeApiVersion, status: "enabled", created: 1 };
+  let endpoints = [
+    { ...kind, id: "we_first", enabled_events: allEvents, metadata: { signing_secret: "saved" } },
+    {
+      ...kind,
+      id: "we_second",
+      enabled_events: ["x"],
+      metadata: { signing_secret: "unsaved", rotation: "next" },
+    },
+  ] as unknown as Stripe.WebhookEndpoint[];
+  const stripe = {
+    webhookEndpoints: {
+      list: () => ({ autoPagingToArray: () => Promise.resolve(endpoints) }),
+      del: (id: string) => {
+        endpoints = endpoints.filter((endpoint) => endpoint.id !== id);
+        return Promise.resolve();
+      },
+      update: (id: string, { metadata, ...changes }: Stripe.WebhookEndpointUpdateParams) => {
+        const found = endpoints.find((endpoint) => endpoint.id === id);
+        const merged = Object.entries({ ...found?.metadata, ...metadata as object }).filter(([, text]) =>
+          text !== ""
+        );
+        Object.assign(found ?? {}, changes, { metadata: Object.fromEntries(merged) });
+        return Promise.resolve();
+      },
+    },
+  };
+  assert.equal((await run(variable, { now, stripe })).code, 0);
+  assert.equal((await run(variable, { now, stripe, finish: true, leaked: true })).code, 0);
+  const project = await readProject(envFile);
+  const context = { project, stripe, supabase: cliOf(api), say: () => {} } as unknown as SetupContext;
+  assert.deepEqual((await webhookEndpoint.plan(context)).changes, []);
+});
+
+Deno.test("rotate does not end while what takes the first one's place is gone", async () => {
+  const now = Date.now();
+  const begun = (variable: string, old: string, fresh: string) =>
+    underWay(variable, "used", now - workerMs, old, fresh);
+  const url = `${(await readProject(envFile)).env.supabaseUrl}/functions/v1`;
+
+  await begun("STRIPE_WEBHOOK_SECRETS", "whsec_the_first_one", "whsec_the_second_one");
+  const deleted: string[] = [];
+  const first = { id: "we_first", url: `${url}/stripe-webhook`, metadata: {} };
+  const stripe = {
+    webhookEndpoints: {
+      list: () => ({ autoPagingToArray: () => Promise.resolve([first]) }),
+      del: (id: string) => Promise.resolve(void deleted.push(id)),
+    },
+    events: {
+      list: ({ delivery_success: delivered }: { delivery_success: boolean }) =>
+        Promise.resolve({ data: delivered ? [{ id: "evt_1", type: "charge.succeeded" }] : [] }),
+    },
+  };
+  for (const leaked of [false, true]) {
+    const { code, said } = await run("STRIPE_WEBHOOK_SECRETS", { now, finish: true, leaked, stripe });
+    assert.match(said, /Not yet: the second endpoint is not at Stripe any more/);
+    assert.equal(code, 1);
+  }
+
+  const secret = (name: string) => `whsec_${btoa(name.repeat(8))}`;
+  await begun("RESEND_WEBHOOK_SECRETS", secret("first"), secret("second"));
+  const webhook = {
+    id: "wh_first",
+    endpoint: `${url}/mail-webhook`,
+    signing_secret: secret("first"),
+    status: "enabled",
+    events: [],
+  };
+  await using resend = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request) => {
+    if (request.method === "DELETE") deleted.push(request.url);
+    return Response.json(request.url.includes("/webhooks?") ? { data: [webhook], has_more: false } : webhook);
+  });
+  await Deno.writeTextFile(envFile, `RESEND_API_BASE=http://127.0.0.1:${resend.addr.port}\n`, {
+    append: true,
+  });
+  const { code, said } = await run("RESEND_WEBHOOK_SECRETS", { now, finish: true });
+  assert.match(said, /Not yet: the second webhook is not at Resend any more/);
+  assert.equal(code, 1);
+  assert.deepEqual(deleted, []);
+  assert.equal(api.secrets.get("STRIPE_WEBHOOK_SECRETS"), "whsec_the_second_one,whsec_the_first_one");
 });

@@ -1,6 +1,7 @@
 /** What runs on GitHub may do as little as it needs, runs what was read, and runs nothing that a stranger writes. */
 import assert from "node:assert/strict";
 import { parse } from "yaml";
+import { rotations } from "../../scripts/live/rotate/registry.ts";
 import { nonEmpty } from "../support/non_empty.ts";
 
 const folder = new URL("../../.github/", import.meta.url);
@@ -108,6 +109,17 @@ Deno.test("workflows and .ci/run use the same version of Deno, and CI runs .ci/r
   assert.deepEqual([...new Set(used.map(([, each]) => each))], [version]);
   assert.ok(workflow("ci").jobs["ok"]?.steps?.some(({ run }) => run === ".ci/run"));
   assert.equal(workflow("release").jobs["release"]?.needs, "ok");
+});
+
+Deno.test("a deployment refuses a plan that would set a rotated secret back", () => {
+  const text = workflow("deploy").jobs["plan"]?.steps?.map(({ run }) => run).join("\n") ?? "";
+  const pattern = /grep -qE '(change [^']*)'/.exec(text)?.[1];
+  assert.ok(pattern !== undefined);
+  for (const { variable } of rotations) {
+    if (!variable.startsWith("SUPABASE_")) assert.match(`  change ${variable}`, new RegExp(pattern));
+  }
+  assert.doesNotMatch("  change CHECKOUT_ALLOWED_ORIGINS", new RegExp(pattern));
+  assert.doesNotMatch("  set METRICS_TOKEN", new RegExp(pattern));
 });
 
 Deno.test("a deployment waits for approval after its plan, and both look at the same commit", () => {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import type { EventOutcome, ReceivedEvent } from "../../supabase/functions/_shared/database/events.ts";
-import { AppError } from "../../supabase/functions/_shared/errors.ts";
+import { AppError, fromDatabaseFailure } from "../../supabase/functions/_shared/errors.ts";
 import { createReceiver } from "../../supabase/functions/stripe-webhook/receiver.ts";
+import { eventually } from "../support/poll.ts";
 
 const outcome = (event: ReceivedEvent): EventOutcome => ({
   outcome: "applied",
@@ -92,4 +93,24 @@ Deno.test("while the database is away nobody asks it for each event, and none is
   const failed = assert.rejects(later, away);
   await letGo();
   await failed;
+});
+
+Deno.test("a delivery that waits for too long in a shared call keeps only itself from being stored", async () => {
+  const statementTimeout = fromDatabaseFailure({ code: "57014", message: "", details: null, status: 500 });
+  const { rpc, letGo } = database((ids) => ids.includes("evt_3") ? statementTimeout : null);
+  const receiver = createReceiver(rpc);
+  const settled = Promise.allSettled([0, 1, 2, 3, 4].map((n) => receiver.receive(event(n))));
+  await letGo();
+  assert.deepEqual((await settled).flatMap(({ status }, n) => status === "rejected" ? [n] : []), [3]);
+});
+
+Deno.test("calls that wait for somebody do not keep the deliveries behind them", async () => {
+  const { rpc, calls, letGo } = database();
+  const receiver = createReceiver(rpc);
+  const answers = [0, 1, 2, 3].map((n) => receiver.receive(event(n)));
+  assert.deepEqual(calls, [["evt_0"], ["evt_1"]]);
+  await eventually("the others to be sent", () => Promise.resolve(calls.length > 2));
+  assert.deepEqual(calls.at(-1), ["evt_2", "evt_3"]);
+  await letGo();
+  assert.equal((await Promise.all(answers)).length, 4);
 });

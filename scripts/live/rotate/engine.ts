@@ -106,6 +106,8 @@ async function finish(
   ) {
     return 1;
   }
+  const obstacle = isProved ? null : await rotation.lost?.(context, progress) ?? null;
+  if (obstacle !== null) return refuse(context, obstacle);
   const missing = options.leaked || isProved ? null : await rotation.unproved?.(context, progress) ?? null;
   if (missing !== null) return refuse(context, missing);
   context.say(`${variable}: ${says.retire}`);

@@ -60,6 +60,11 @@ export const mailWebhookSecret: Rotation = {
       await found?.resend("PATCH", `/webhooks/${id}`, { events: reportTypes, status: "enabled" });
     }
   },
+  async lost(context, progress) {
+    return (await webhooks(context, progress))?.fresh.length === 0
+      ? "the second webhook is not at Resend any more: go back and begin again"
+      : null;
+  },
   async unproved(context, progress) {
     return await webhooks(context, progress) === null
       ? "delete the first webhook at Resend by hand, then call this with --leaked"

@@ -50,6 +50,8 @@ export interface Rotation {
   notReady?(context: RotateContext, progress: Progress): Promise<string | null>;
   /** Has others use the new one. */
   use?(context: RotateContext, progress: Progress): Promise<void>;
+  /** Why the old one is all that works: what the new one belongs to is gone. However urgent it is; null: it is there. */
+  lost?(context: RotateContext, progress: Progress): Promise<string | null>;
   /** Why the old one is still needed, or not gone; null: proved that it is not. */
   unproved?(context: RotateContext, progress: Progress): Promise<string | null>;
   /** Has others forget the old one, before we do. */

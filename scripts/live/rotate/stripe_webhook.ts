@@ -5,7 +5,7 @@
 import type Stripe from "stripe";
 import { rotationMark, webhookUrl } from "../../../supabase/functions/_shared/jobs/webhook_endpoints.ts";
 import { enabledEvents } from "../../../supabase/functions/_shared/stripe_events/mod.ts";
-import { allEvents, createEndpoint } from "../setup/webhook_endpoint.ts";
+import { allEvents, createEndpoint, savedMark } from "../setup/webhook_endpoint.ts";
 import { list, type RotateContext, type Rotation, workerMs } from "./rotation.ts";
 
 /** An endpoint cannot be created disabled: until the functions know its secret it listens to what never happens. */
@@ -30,15 +30,12 @@ export const stripeWebhook: Rotation = {
     const url = webhookUrl(context.project.env.supabaseUrl);
     await createEndpoint(context.stripe, { url, events: silence, metadata: next }, keep);
   },
-  async notReady(context) {
-    const { fresh } = await endpoints(context);
-    return fresh.length === 1
-      ? null
-      : "the second endpoint is not at Stripe any more: go back and begin again";
-  },
+  notReady: lost,
+  lost,
   async use(context) {
     for (const { id } of (await endpoints(context)).fresh) {
-      await context.stripe.webhookEndpoints.update(id, { enabled_events: allEvents });
+      // The run that has kept its secret may have died before it said so: setup would take it for lost.
+      await context.stripe.webhookEndpoints.update(id, { enabled_events: allEvents, metadata: savedMark });
     }
   },
   async unproved({ stripe }, { at }) {
@@ -71,6 +68,11 @@ export const stripeWebhook: Rotation = {
     for (const { id } of (await endpoints(context)).fresh) await context.stripe.webhookEndpoints.del(id);
   },
 };
+
+async function lost(context: RotateContext): Promise<string | null> {
+  const { fresh } = await endpoints(context);
+  return fresh.length === 1 ? null : "the second endpoint is not at Stripe any more: go back and begin again";
+}
 
 /** The endpoints at our address: what a rotation made, and the rest. */
 async function endpoints({ stripe, project }: RotateContext) {

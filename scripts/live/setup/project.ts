@@ -101,13 +101,13 @@ export function secretKeyOf(env: Pick<Env, "secretKeys">): string {
   return Object.values(env.secretKeys)[0] ?? "";
 }
 
-const secretNames = /KEY|SECRET|TOKEN|PASSWORD|DB_URL|ALERT_WEBHOOK_URL/;
+const secretNames = /KEY|SECRET|TOKEN|PASSWORD|DB_URL|HEADERS|ALERT_WEBHOOK_URL/;
 
 /** The text without any secret of these variables, for output that comes from elsewhere. */
 export function masked(text: string, values: Record<string, string>): string {
   const secrets = Object.entries(values)
     .filter(([name]) => secretNames.test(name))
-    .flatMap(([, value]) => [value, ...value.split(/[\s",{}:]+/)])
+    .flatMap(([, value]) => [value, ...value.split(/[\s",{}:=]+/)])
     .filter((value) => value.length >= 12)
     .sort((a, b) => b.length - a.length);
   return secrets.reduce((shown, secret) => shown.replaceAll(secret, "***"), text);

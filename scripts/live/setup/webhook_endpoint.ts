@@ -18,6 +18,8 @@ export const allEvents = enabledEvents as EnabledEvent[];
 
 /** What an endpoint's metadata says of its signing secret: Stripe shows it once, so a run that dies may lose it. */
 const secretState = "signing_secret", unsaved = "unsaved";
+/** Says that the signing secret is kept. */
+export const savedMark = { [secretState]: "saved" };
 
 /** Creates the endpoint, or brings its events and state up to date. */
 export const webhookEndpoint: SetupStep = {
@@ -83,7 +85,7 @@ export async function createEndpoint(
   });
   if (secret === undefined) throw new SetupError("Stripe created the endpoint without a signing secret");
   await keep(secret);
-  await stripe.webhookEndpoints.update(id, { metadata: { [secretState]: "saved" } });
+  await stripe.webhookEndpoints.update(id, { metadata: savedMark });
 }
 
 /**

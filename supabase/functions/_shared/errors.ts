@@ -122,6 +122,13 @@ function isOutage({ code, status }: DatabaseFailure): boolean {
     /^PGRST00[0-3]$/.test(code);
 }
 
+/** Whether a call failed because the database is not there: not because it waited too long for somebody. */
+export function isAway(error: unknown): boolean {
+  if (!(error instanceof AppError) || error.code !== "database_unavailable") return false;
+  const { code } = { code: "", ...error.cause as object };
+  return !/^(40|55P03|57014)/.test(String(code));
+}
+
 /** An error of the database without the value that it was about: `invalid input syntax for type uuid: "…"`. */
 export function valueless(message: string): string {
   return message.replace(/(: |\bvalue )".*"/s, '$1"***"');

@@ -3,7 +3,7 @@
  * side, and what is stored together settles its order once. A delivery that comes alone is sent at once.
  */
 import type { EventCalls, EventOutcome, ReceivedEvent } from "../_shared/database/events.ts";
-import { AppError } from "../_shared/errors.ts";
+import { isAway } from "../_shared/errors.ts";
 
 export interface Receiver {
   /** Answers when the event is stored; rejects when it is not. */
@@ -20,6 +20,8 @@ interface Waiting {
 const callsMax = 2;
 /** Locks are held until the last event of a call is settled. */
 const eventsMax = 20;
+/** A call that takes longer waits for somebody: the deliveries behind it do not wait with it. */
+const slowMs = 1_000;
 
 /** One for each worker. */
 export function createReceiver(
@@ -31,9 +33,17 @@ export function createReceiver(
   function next(): void {
     while (calls < callsMax && waiting.length > 0) {
       calls++;
-      void send(waiting.splice(0, eventsMax)).finally(() => {
+      let counts = true;
+      const goOn = () => {
+        if (!counts) return;
+        counts = false;
         calls--;
         next();
+      };
+      const timer = setTimeout(goOn, slowMs);
+      void send(waiting.splice(0, eventsMax)).finally(() => {
+        clearTimeout(timer);
+        goOn();
       });
     }
   }
@@ -44,8 +54,8 @@ export function createReceiver(
     try {
       outcomes = await rpc.receiveStripeEvents(batch.map(({ event }) => event));
     } catch (error) {
-      // While the database is away nothing is gained by asking it for each.
-      if (error instanceof AppError && error.code === "database_unavailable") {
+      // While the database is away nothing is gained by asking it for each. One that waited for too long is there.
+      if (isAway(error)) {
         return batch.forEach(({ reject }) => reject(error));
       }
       return await sendEach(batch);

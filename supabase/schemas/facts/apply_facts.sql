@@ -73,19 +73,23 @@ as $$
 declare
   v_fact jsonb;
   v_payment_ids text[] := '{}';
-  v_payment_id text;
+  v_names text[] := '{}';
+  v_name text;
   v_order_ids uuid[] := '{}';
   v_locked private.locked_orders;
 begin
   for v_fact in select f from jsonb_array_elements(p_facts) f loop
     v_payment_ids := v_payment_ids || private.payment_of_fact(v_fact);
+    v_names := v_names || ('payment:' || private.payment_of_fact(v_fact)) || case v_fact ->> 'fact'
+      when 'customer' then 'customer:' || (v_fact ->> 'id')
+      when 'checkout_session' then 'customer:' || (v_fact ->> 'customer_id')
+    end;
   end loop;
   -- A refund and the event that tells whose payment it is may run side by side: whoever comes second sees the
-  -- first.
-  for v_payment_id in select distinct x.id from unnest(v_payment_ids) as x (id) order by 1 loop
-    if v_payment_id is not null then
-      perform pg_advisory_xact_lock(hashtextextended('payment:' || v_payment_id, 0));
-    end if;
+  -- first. Customers, because one has several orders, and facts of several come together.
+  for v_name in select distinct x.name from unnest(v_names) as x (name) where x.name is not null order by 1
+  loop
+    perform pg_advisory_xact_lock(hashtextextended(v_name, 0));
   end loop;
   for v_fact in select f from jsonb_array_elements(p_facts) f loop
     v_order_ids := v_order_ids || private.order_of_fact(v_fact);
@@ -110,8 +114,8 @@ begin
 end;
 $$;
 comment on function private.lock_facts(jsonb) is
-  'Locks what facts may touch, in the one order that all use: payments (advisory), orders by id. Stock by '
-  'variant comes after, in settle_order().';
+  'Locks what facts may touch, in the one order that all use: Stripe''s customers and payments (advisory), '
+  'orders by id. Stock by variant comes after, in settle_order().';
 
 create function private.merge_fact(p_fact jsonb, p_order_id uuid, p_at timestamptz) returns boolean
 language plpgsql
@@ -172,6 +176,10 @@ stable
 set search_path = ''
 as $$
 begin
+  -- Of customers who never bought here nothing would be kept.
+  if p_fact ->> 'object' = 'customer' then
+    return exists (select 1 from private.stripe_customers c where c.id = p_fact ->> 'id');
+  end if;
   -- A thin event does not say whose its object is; any other does.
   return p_fact ? 'event_id' or private.order_of_fact(p_fact) is not null;
 end;

@@ -1,5 +1,24 @@
 -- The doors that deliveries come in by: one alone, or several together.
 
+create function private.raise_alerts(p_alerts jsonb) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  a record;
+begin
+  for a in
+    select * from jsonb_to_recordset(p_alerts) as x (kind text, severity text, dedupe_key text, data jsonb)
+    order by x.dedupe_key
+  loop
+    perform private.raise_alert(a.kind, a.severity, a.dedupe_key, coalesce(a.data, '{}'));
+  end loop;
+end;
+$$;
+comment on function private.raise_alerts(jsonb) is
+  'Raises what deliveries come with, [{ kind, severity, dedupe_key, data }], by key: deliveries that have '
+  'the same oddities do not wait for each other in a circle. Call with all else locked that is needed.';
+
 create function private.receive_event(p_event jsonb, p_settle text) returns public.event_outcome
 language plpgsql
 set search_path = ''
@@ -10,18 +29,12 @@ declare
 begin
   select * into x from jsonb_to_record(p_event) as e (
     p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamptz,
-    p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb
+    p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text
   );
   v_outcome := private.store_stripe_event(
     x.p_event_id, x.p_type, x.p_livemode, x.p_api_version, x.p_stripe_created_at, x.p_source_ip, x.p_payload,
     nullif(x.p_facts, 'null'), x.p_ignored_reason, x.p_error, true, p_settle
   );
-  if v_outcome.delivery_count = 1 then
-    perform private.raise_alert(a.kind, a.severity, a.dedupe_key, coalesce(a.data, '{}'))
-    from jsonb_to_recordset(nullif(x.p_alerts, 'null')) as a (
-      kind text, severity text, dedupe_key text, data jsonb
-    );
-  end if;
   if v_outcome.order_ids is null then
     -- For the log: the caller says which order a delivery was about, whatever became of it.
     v_outcome.order_ids := array_remove(array[private.order_of(private.object_of_event(x.p_payload))], null);
@@ -34,8 +47,8 @@ begin
 end;
 $$;
 comment on function private.receive_event(jsonb, text) is
-  'Stores and applies a delivery: { the parameters of receive_stripe_event() by name }. p_settle: see '
-  'apply_facts().';
+  'Stores and applies a delivery: { the parameters of receive_stripe_event() by name }, but for its alerts. '
+  'p_settle: see apply_facts().';
 
 create function public.receive_stripe_event(
   p_event_id text,
@@ -55,15 +68,21 @@ security definer
 set search_path = ''
 set plan_cache_mode = 'force_generic_plan'
 as $$
+declare
+  v_outcome public.event_outcome;
 begin
-  return private.receive_event(
+  v_outcome := private.receive_event(
     jsonb_build_object(
       'p_event_id', p_event_id, 'p_type', p_type, 'p_livemode', p_livemode, 'p_api_version', p_api_version,
       'p_stripe_created_at', p_stripe_created_at, 'p_source_ip', p_source_ip, 'p_payload', p_payload,
-      'p_facts', p_facts, 'p_ignored_reason', p_ignored_reason, 'p_error', p_error, 'p_alerts', p_alerts
+      'p_facts', p_facts, 'p_ignored_reason', p_ignored_reason, 'p_error', p_error
     ),
     'news'
   );
+  if v_outcome.delivery_count = 1 then
+    perform private.raise_alerts(p_alerts);
+  end if;
+  return v_outcome;
 end;
 $$;
 comment on function public.receive_stripe_event(
@@ -88,6 +107,7 @@ declare
   v_outcome public.event_outcome;
   v_outcomes public.event_outcome[] := '{}';
   v_facts jsonb := '[]';
+  v_alerts jsonb := '[]';
   v_order_ids uuid[] := '{}';
   v_sources text[] := '{}';
   r record;
@@ -101,6 +121,9 @@ begin
   for e in select x from jsonb_array_elements(p_events) x loop
     v_outcome := private.receive_event(e, 'never');
     v_outcomes := v_outcomes || v_outcome;
+    if v_outcome.delivery_count = 1 then
+      v_alerts := v_alerts || coalesce(nullif(e -> 'p_alerts', 'null'), '[]');
+    end if;
     if v_outcome.outcome = 'applied' then
       v_order_ids := v_order_ids || v_outcome.order_ids;
       v_sources := v_sources || array_fill(e ->> 'p_event_id', array[cardinality(v_outcome.order_ids)]);
@@ -114,6 +137,7 @@ begin
   loop
     perform private.settle_order(r.order_id, r.source);
   end loop;
+  perform private.raise_alerts(v_alerts);
   v_outcomes[1].closing_sessions := private.closing_sessions();
   return query select o.* from unnest(v_outcomes) o;
 end;

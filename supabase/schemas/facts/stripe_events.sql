@@ -115,8 +115,8 @@ begin
     begin
       r := private.apply_facts(
         p_facts, e.stripe_created_at, e.id, e.livemode,
-        -- What is applied anew is to repair what was damaged.
-        case when v_first then p_settle else 'always' end
+        -- What is applied anew is to repair what was damaged; never settles all of them later.
+        case when v_first or p_settle = 'never' then p_settle else 'always' end
       );
       if r.applied = 0 and not jsonb_path_exists(p_facts, '$[*] ? (@.fact == "unknown_value")') then
         e.ignored_reason := 'foreign_object';

@@ -88,6 +88,20 @@ Deno.test("thin events bring what snapshots bring, and side by side nothing twic
     assert.equal(job?.["status"], "discarded");
   });
 
+  await test.step("a customer who never bought here is not read from Stripe", async () => {
+    await deliver([{
+      id: "evt_thin_stranger",
+      object: "v2.core.event",
+      type: "v1.customer.updated",
+      created: new Date().toISOString(),
+      livemode: false,
+      related_object: { id: "cus_stranger", type: "customer", url: "/v1/customers/cus_stranger" },
+    }]);
+    const [event] = await sql`select ignored_reason from webhook_events where id = 'evt_thin_stranger'`;
+    assert.equal(event?.["ignored_reason"], "foreign_object");
+    assert.deepEqual([...await sql`select 1 from private.jobs where dedupe_key like '%cus_stranger%'`], []);
+  });
+
   await test.step("Stripe's trouble is an alert while it lasts; what was never generated is looked for", async () => {
     const health = (id: string, type: string) => ({
       id,
