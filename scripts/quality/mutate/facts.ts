@@ -87,6 +87,6 @@ export const factMutants: Mutant[] = [
     file: "supabase/schemas/facts/apply_facts.sql",
     find: "v_news := v_news || private.link_payments(v_payment_ids);",
     replace: "perform private.link_payments(v_payment_ids);",
-    tests: tests,
+    tests: ["tests/db/settlement/together.test.ts"],
   },
 ];

@@ -16,7 +16,7 @@ import { attachSession, beginOrder } from "../settlement/shop.ts";
 import { type Payment, Story } from "../settlement/story.ts";
 import { Bank, type Case, dayMs, hourMs } from "./bank.ts";
 
-const count = Number(Deno.env.get("DISPUTES") ?? 40);
+const count = Number(Deno.env.get("DISPUTES") ?? 24);
 const seed = Number(Deno.env.get("DISPUTES_SEED") ?? 1);
 const stepMs = 4 * hourMs;
 const perOrder = 4;

@@ -81,6 +81,34 @@ Deno.test("an event that cannot be merged fails alone, and one that stops an ord
   });
 });
 
+Deno.test("a payment that only now names its charge settles its order with the refund that named nothing else", async () => {
+  await undone(database.sql, async (tx) => {
+    const lifecycle = lifecycles.find(({ name }) => name === "full refund");
+    assert(lifecycle !== undefined);
+    const story = new Story(await beginOrder(tx), 1, "A");
+    const moves = await arrange(tx, lifecycle, story);
+    const event = (type: string) => {
+      const found = moves.find((move) => move.call === "event" && move.type === type);
+      assert(found?.call === "event", type);
+      return found;
+    };
+    const refund = event("refund.created");
+    const byCharge = {
+      ...refund,
+      facts: refund.facts.map((fact) => fact.fact === "refund" ? { ...fact, payment_id: null } : fact),
+    };
+    const refunded = async () =>
+      (await tx`select amount_refunded::int as n from public.orders where id = ${story.frame.orderId}`)[0]
+        ?.["n"];
+    await deliver(tx, [event("checkout.session.completed"), byCharge]);
+    assert.equal(await refunded(), 0);
+    const paid = event("payment_intent.succeeded");
+    // Without its attempt, which would be news by itself.
+    await deliver(tx, [{ ...paid, facts: paid.facts.filter(({ fact }) => fact === "payment") }]);
+    assert.notEqual(await refunded(), 0);
+  });
+});
+
 Deno.test("an event without news leaves its order alone, and redriven it settles it again", async () => {
   await undone(database.sql, async (tx) => {
     const lifecycle = lifecycles.find(({ name }) => name === "pay");
