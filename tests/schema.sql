@@ -4038,12 +4038,12 @@ CREATE OR REPLACE FUNCTION private.order_as_asked(o orders)
 comment on function private.order_as_asked(o orders) is 'An order that is not paid, with the amounts that would be.';
 
 
-CREATE OR REPLACE FUNCTION private.order_as_paid(o orders, s checkout_sessions, p payments, h private.order_history)
+CREATE OR REPLACE FUNCTION private.order_as_paid(o orders, s checkout_sessions, p payments)
  RETURNS orders
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.order_as_paid(o orders, s checkout_sessions, p payments, h private.order_history) is 'The order with what its kept session, its payment and their refunds say.';
+comment on function private.order_as_paid(o orders, s checkout_sessions, p payments) is 'The order with what its kept session and its payment say.';
 
 
 CREATE OR REPLACE FUNCTION private.order_in_short(p_order_number text)
@@ -4092,6 +4092,14 @@ CREATE OR REPLACE FUNCTION private.order_page(o orders)
  STABLE
  SET search_path TO '';
 comment on function private.order_page(o orders) is 'What the page of an order shows: amounts in minor units, lines, parcels, what comes back, and refunds (on_its_way, details_needed, done, failed); presentment where the customer paid in another currency. No name, no address, no e-mail.';
+
+
+CREATE OR REPLACE FUNCTION private.order_since(o orders, h private.order_history)
+ RETURNS orders
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.order_since(o orders, h private.order_history) is 'The order with what has happened since it was paid: refunds, parcels, and goods that are back on the shelf.';
 
 
 CREATE OR REPLACE FUNCTION private.orders_of_facts(p_facts jsonb)

@@ -508,12 +508,7 @@ $$;
 comment on function private.history_of(uuid, text) is
   'What an order has that keeps p_payment_id, or none (null).';
 
-create function private.order_as_paid(
-  o public.orders,
-  s public.checkout_sessions,
-  p public.payments,
-  h private.order_history
-)
+create function private.order_as_paid(o public.orders, s public.checkout_sessions, p public.payments)
 returns public.orders
 language plpgsql
 stable
@@ -531,19 +526,11 @@ begin
   o.shipping_name := s.shipping_name;
   o.shipping_address := s.shipping_address;
   o.billing_address := s.billing_address;
-  o.amount_refunded := case
-    when h.has_refunds then coalesce(
-      (select back.made from private.refunded_amounts back where back.payment_id = o.payment_id), 0
-    ) else 0
-  end;
-  o.fulfilled_at := case when h.has_shipments then private.completed_at(o.id) end;
   return o;
 end;
 $$;
-comment on function private.order_as_paid(
-  public.orders, public.checkout_sessions, public.payments, private.order_history
-) is
-  'The order with what its kept session, its payment and their refunds say.';
+comment on function private.order_as_paid(public.orders, public.checkout_sessions, public.payments) is
+  'The order with what its kept session and its payment say.';
 
 create function private.order_as_asked(o public.orders) returns public.orders
 language plpgsql
@@ -626,6 +613,35 @@ end;
 $$;
 comment on function private.facts_of_order(public.orders, private.order_history, text[]) is
   'What derive_order() needs to know of an order as it is now; p_mismatches: see unreleased_mismatches().';
+
+create function private.order_since(o public.orders, h private.order_history) returns public.orders
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  if o.session_id is not null then
+    o.amount_refunded := case
+      when h.has_refunds then coalesce(
+        (select back.made from private.refunded_amounts back where back.payment_id = o.payment_id), 0
+      ) else 0
+    end;
+    o.fulfilled_at := case when h.has_shipments then private.completed_at(o.id) end;
+  end if;
+  if o.restocked_at is null and (
+    (h.has_refunds and private.restock_due(o)) or (h.has_returns and private.all_returned(o.id))
+  ) then
+    o.restocked_at := now();
+  end if;
+  if o.restocked_at is not null then
+    o.decided_payment_id := coalesce(o.decided_payment_id, o.payment_id);
+  end if;
+  return o;
+end;
+$$;
+comment on function private.order_since(public.orders, private.order_history) is
+  'The order with what has happened since it was paid: refunds, parcels, and goods that are back on the '
+  'shelf.';
 
 create function private.judge_order(o public.orders, k public.order_risk) returns public.order_risk
 language plpgsql
@@ -711,30 +727,22 @@ begin
   o.session_id := s.id;
   o.payment_id := s.payment_id;
   o.email := coalesce(s.email, private.confirmed_email(o.id), o.email);
-  h := private.history_of(o.id, o.payment_id);
   if s.id is not null then
     select * into p from public.payments where id = s.payment_id;
     v_mismatches := private.unreleased_mismatches(o.id, s.id, private.review_reasons(o, s, p));
-    o := private.order_as_paid(o, s, p, h);
+    o := private.order_as_paid(o, s, p);
     o.customer_id := private.settle_customer(o, s);
   else
     o := private.order_as_asked(o);
   end if;
+  -- First, because it may note a sign of fraud.
+  k := private.judge_order(o, k_before);
+  h := private.history_of(o.id, o.payment_id);
   if h.has_returns then
     perform private.settle_returns(o, p_source);
     perform private.settle_exchanges(o, p_source);
   end if;
-  if o.restocked_at is null and (
-    (h.has_refunds and private.restock_due(o)) or (h.has_returns and private.all_returned(o.id))
-  ) then
-    o.restocked_at := now();
-  end if;
-  if o.restocked_at is not null then
-    o.decided_payment_id := coalesce(o.decided_payment_id, o.payment_id);
-  end if;
-  k := private.judge_order(o, k_before);
-  -- Judging may have noted a sign of fraud.
-  h := private.history_of(o.id, o.payment_id);
+  o := private.order_since(o, h);
 
   f := private.facts_of_order(o, h, v_mismatches);
   d := private.derive_order(f);

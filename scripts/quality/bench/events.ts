@@ -4,7 +4,7 @@
  * run in this process, by turns.
  */
 import postgres from "postgres";
-import Stripe from "stripe";
+import type Stripe from "stripe";
 import { createCall } from "../../../supabase/functions/_shared/database/client.ts";
 import { eventCalls } from "../../../supabase/functions/_shared/database/events.ts";
 import type { EventOutcome, ReceivedEvent } from "../../../supabase/functions/_shared/database/events.ts";
@@ -12,6 +12,7 @@ import { createLogger } from "../../../supabase/functions/_shared/log.ts";
 import { type Deps, handle } from "../../../supabase/functions/stripe-webhook/handler.ts";
 import { createReceiver } from "../../../supabase/functions/stripe-webhook/receiver.ts";
 import { type Stack, startStack } from "../../local/stack.ts";
+import { control, signatureOf, stripeOf } from "./stand_in.ts";
 
 /** Deliveries a second. */
 export interface EventsBench {
@@ -139,10 +140,7 @@ function depsOf(stack: Stack, receive: Receive): Deps {
 
 async function signed(stack: Stack, event: Stripe.Event): Promise<Request> {
   const payload = JSON.stringify(event);
-  const signature = await Stripe.webhooks.generateTestHeaderStringAsync({
-    payload,
-    secret: stack.stripe_webhook_secret,
-  });
+  const signature = await signatureOf(stack, payload);
   return new Request("http://functions.example/stripe-webhook", {
     method: "POST",
     headers: {
@@ -166,29 +164,13 @@ async function paidOrders(stack: Stack, count: number): Promise<Stripe.Event[][]
     const { session_id } = await response.json();
     await control(stack, "pay", { session: session_id });
   });
-  const { hostname, port } = new URL(stack.stripe_url);
-  const stripe = new Stripe(stack.stripe_secret_key, {
-    host: hostname,
-    port,
-    protocol: "http",
-    telemetry: false,
-  });
+  const stripe = stripeOf(stack);
   const byOrder = new Map<string, Stripe.Event[]>();
   for await (const event of stripe.events.list({ types, limit: 100 })) {
     const { order_id } = (event.data.object as { metadata: Record<string, string> }).metadata;
     if (order_id !== undefined) byOrder.set(order_id, [event, ...byOrder.get(order_id) ?? []]);
   }
   return [...byOrder.values()].filter((events) => events.length === types.length);
-}
-
-async function control(stack: Stack, call: string, body: object): Promise<void> {
-  const response = await fetch(`${stack.stripe_url}/_control/${call}`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-  });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${call}: ${response.status} ${text}`);
 }
 
 async function inParallel<T>(items: T[], width: number, work: (item: T) => Promise<void>): Promise<void> {

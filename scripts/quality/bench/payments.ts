@@ -4,10 +4,11 @@
  * goes over HTTP through the gateway, as a storefront and Stripe do; the limit speaks to Postgres directly.
  */
 import postgres from "postgres";
-import Stripe from "stripe";
+import type Stripe from "stripe";
 import { checkoutSessionFact } from "../../../supabase/functions/_shared/stripe_events/checkout_session.ts";
 import { translate } from "../../../supabase/functions/_shared/stripe_events/mod.ts";
 import { type Stack, startStack } from "../../local/stack.ts";
+import { control, signatureOf, stripeOf } from "./stand_in.ts";
 
 export interface PathBench {
   /** Median milliseconds of a request to the function. */
@@ -117,10 +118,7 @@ async function paidOrders(stack: Stack, count: number): Promise<Stripe.Event[]> 
 
 async function deliver(stack: Stack, event: Stripe.Event): Promise<void> {
   const payload = JSON.stringify(event);
-  const header = await Stripe.webhooks.generateTestHeaderStringAsync({
-    payload,
-    secret: stack.stripe_webhook_secret,
-  });
+  const header = await signatureOf(stack, payload);
   const response = await fetch(`${stack.functions_url}/stripe-webhook`, {
     method: "POST",
     headers: { "stripe-signature": header },
@@ -162,19 +160,4 @@ async function alternate(
 
 function median(times: number[]): number {
   return times.sort((a, b) => a - b)[Math.floor(times.length / 2)] ?? Number.NaN;
-}
-
-function stripeOf(stack: Stack): Stripe {
-  const { hostname, port } = new URL(stack.stripe_url);
-  return new Stripe(stack.stripe_secret_key, { host: hostname, port, protocol: "http", telemetry: false });
-}
-
-async function control(stack: Stack, call: string, body: object): Promise<void> {
-  const response = await fetch(`${stack.stripe_url}/_control/${call}`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-  });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${call}: ${response.status} ${text}`);
 }
