@@ -773,6 +773,7 @@ CREATE INDEX checkout_sessions_open_idx ON public.checkout_sessions USING btree 
 CREATE INDEX checkout_sessions_order_id_idx ON public.checkout_sessions USING btree (order_id);
 CREATE INDEX checkout_sessions_payment_id_idx ON public.checkout_sessions USING btree (payment_id);
 CREATE INDEX checkout_sessions_stripe_customer_id_idx ON public.checkout_sessions USING btree (stripe_customer_id);
+CREATE INDEX checkout_sessions_unpaid_idx ON public.checkout_sessions USING btree (completed_at) WHERE ((status = 'complete'::text) AND (payment_status = 'unpaid'::text) AND (NOT async_payment_failed));
 row level security on public.checkout_sessions;
 policy checkout_sessions_read on public.checkout_sessions as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.checkout_sessions to authenticated;
@@ -876,6 +877,7 @@ comment on column public.disputes.version is 'Which of Stripes reports this is; 
 comment on column public.disputes.created_at is 'When it was opened.';
 CREATE INDEX disputes_charge_id_idx ON public.disputes USING btree (charge_id);
 CREATE INDEX disputes_created_at_idx ON public.disputes USING btree (created_at);
+CREATE INDEX disputes_open_idx ON public.disputes USING btree (created_at) WHERE (status <> ALL (ARRAY['won'::text, 'lost'::text, 'warning_closed'::text, 'prevented'::text]));
 CREATE INDEX disputes_order_id_idx ON public.disputes USING btree (order_id);
 CREATE INDEX disputes_payment_id_idx ON public.disputes USING btree (payment_id);
 CREATE TRIGGER count_dispute AFTER INSERT OR UPDATE OF statuses_seen ON public.disputes FOR EACH ROW EXECUTE FUNCTION private.count_dispute();
@@ -911,6 +913,7 @@ comment on column public.fraud_signals.was_actionable is 'True once any version 
 comment on column public.fraud_signals.answer is 'What early_fraud_warning_policy said of a warning when it was first seen actionable: refund, or review (also when the parcel had left). Frozen: the setting may change.';
 comment on column public.fraud_signals.released_at is 'When staff released the order knowing this sign: it holds the order no more. What comes later does.';
 CREATE INDEX fraud_signals_charge_id_idx ON public.fraud_signals USING btree (charge_id);
+CREATE INDEX fraud_signals_open_reviews_idx ON public.fraud_signals USING btree (source_id) WHERE ((kind = 'review'::text) AND open);
 CREATE INDEX fraud_signals_order_id_idx ON public.fraud_signals USING btree (order_id);
 CREATE INDEX fraud_signals_payment_id_idx ON public.fraud_signals USING btree (payment_id);
 CREATE INDEX fraud_signals_velocity_idx ON public.fraud_signals USING btree (created_at) WHERE (kind = 'velocity'::text);
@@ -1349,6 +1352,7 @@ comment on column public.payments.presentment_amount is 'What the customer was c
 comment on column public.payments.presentment_currency is 'The currency that the customer paid in; null: the payment''s own.';
 CREATE INDEX payments_card_last4_idx ON public.payments USING btree (card_last4);
 CREATE INDEX payments_charge_id_idx ON public.payments USING btree (charge_id);
+CREATE INDEX payments_open_idx ON public.payments USING btree (created_at) WHERE (status = ANY (ARRAY['processing'::text, 'requires_capture'::text]));
 CREATE INDEX payments_order_id_idx ON public.payments USING btree (order_id);
 CREATE INDEX payments_visa_idx ON public.payments USING btree (livemode, succeeded_at) WHERE ((card_brand = 'visa'::text) AND (succeeded_at IS NOT NULL));
 CREATE TRIGGER count_new_payment AFTER INSERT ON public.payments FOR EACH ROW WHEN ((new.succeeded_at IS NOT NULL)) EXECUTE FUNCTION private.count_payment();
@@ -1552,6 +1556,7 @@ comment on column public.refunds.released_at is 'When staff let the order ship a
 comment on column public.refunds.seen_at is 'When we first heard of it: staff who ask for a refund do not know of one that was made and not heard of.';
 CREATE INDEX refunds_charge_id_idx ON public.refunds USING btree (charge_id);
 CREATE INDEX refunds_created_at_idx ON public.refunds USING btree (created_at);
+CREATE INDEX refunds_open_idx ON public.refunds USING btree (created_at) WHERE (status = ANY (ARRAY['pending'::text, 'requires_action'::text]));
 CREATE INDEX refunds_order_id_idx ON public.refunds USING btree (order_id);
 CREATE INDEX refunds_payment_id_idx ON public.refunds USING btree (payment_id);
 CREATE INDEX refunds_request_id_idx ON public.refunds USING btree (request_id);
@@ -2289,7 +2294,7 @@ view reporting.webhook_health with (security_invoker=true) (
   last_received_at timestamp with time zone,
   last_day bigint
 );
-comment on view reporting.webhook_health is 'Stripe''s events by type and outcome.';
+comment on view reporting.webhook_health is 'Stripe''s events of the last 30 days by type and outcome, and whatever has failed, however long ago.';
 grant select on view reporting.webhook_health to authenticated;
 grant select on view reporting.webhook_health to service_role;
 
