@@ -1,9 +1,9 @@
 import type Stripe from "stripe";
 import { address, fullAddress, fullShipping, shipping } from "../core/address_fields.ts";
 import { type Context, need } from "../core/context.ts";
-import { clearable, email, list, metadata, oneOf, paramsOf, text } from "../core/fields.ts";
+import { clearable, email, type Field, list, metadata, oneOf, paramsOf, text } from "../core/fields.ts";
 import { newId } from "../core/ids.ts";
-import { resourceMissing } from "../core/errors.ts";
+import { resourceMissing, unsupported } from "../core/errors.ts";
 import { datedListParams, listOf, listParams, type Route, route } from "../core/router.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
 
@@ -79,6 +79,14 @@ const NOT_SIMULATED = [
   "test_clock",
 ];
 
+/** Versions before 2025-09-30 give a customer a discount of their own, for what is billed to them. */
+const ownDiscount: Field<never> = {
+  read(_node, context) {
+    throw unsupported(`a customer's discount (the parameter \`${context.path}\` of ${context.operation})`);
+  },
+};
+const older = { coupon: ownDiscount, promotion_code: ownDiscount };
+
 const createParams = paramsOf<Stripe.CustomerCreateParams>()({
   address: clearable(address),
   description: text(),
@@ -89,7 +97,7 @@ const createParams = paramsOf<Stripe.CustomerCreateParams>()({
   preferred_locales: list(text()),
   shipping: clearable(shipping),
   tax_exempt: oneOf("exempt", "none", "reverse"),
-}, { unsupported: NOT_SIMULATED });
+}, { unsupported: NOT_SIMULATED, older });
 
 const updateParams = paramsOf<Stripe.CustomerUpdateParams>()({
   address: clearable(address),
@@ -101,7 +109,7 @@ const updateParams = paramsOf<Stripe.CustomerUpdateParams>()({
   preferred_locales: list(text()),
   shipping: clearable(shipping),
   tax_exempt: oneOf("exempt", "none", "reverse"),
-}, { unsupported: NOT_SIMULATED });
+}, { unsupported: NOT_SIMULATED, older });
 
 /** `/v1/customers` */
 export const customerRoutes: Route[] = [

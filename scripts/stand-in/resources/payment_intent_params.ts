@@ -43,12 +43,12 @@ const methodOptions = map({
     ],
   }),
 }, { unsupported: [...FOREIGN_METHODS, ...PLAIN_METHODS] });
-const mandateData = map({
+export const mandateData = map({
   customer_acceptance: required(map({ accepted_at: timestamp, type: required(oneOf("offline", "online")) }, {
     inert: ["offline", "online"],
   })),
 });
-const methodData = map(methodInputShape, {
+export const methodData = map(methodInputShape, {
   unsupported: [...FOREIGN_METHODS, ...OTHER_METHODS],
   inert: ["radar_options"],
 });
