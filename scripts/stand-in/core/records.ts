@@ -79,7 +79,8 @@ export const INDEXED_PATHS: readonly [Kind, string][] = [
 export interface Internals {
   session: SessionInternals;
   payment_intent: { session: string | null; return_url: string | null; behaviour: Behaviour | null };
-  payment_method: Behaviour;
+  /** `spent`: it was detached, or charged while it belonged to nobody, and can be used no more. */
+  payment_method: Behaviour & { spent?: boolean };
   price: { images: string[]; productName: string; description: string | null };
   webhook_endpoint: EndpointInternals;
   /** Whether Smart Disputes has evidence of its own. */

@@ -5,6 +5,8 @@ import { clearable, email, list, metadata, oneOf, paramsOf, text } from "../core
 import { newId } from "../core/ids.ts";
 import { resourceMissing } from "../core/errors.ts";
 import { datedListParams, listOf, listParams, type Route, route } from "../core/router.ts";
+import { METHOD_TYPES } from "../payments/foreign_methods.ts";
+import { spend } from "../payments/payment_methods.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
 
 export interface CustomerInput {
@@ -16,6 +18,7 @@ export interface CustomerInput {
   description?: string | null;
   shipping?: Stripe.Customer.Shipping | null;
   preferredLocales?: string[];
+  taxExempt?: "exempt" | "none" | "reverse";
 }
 
 /** Creates a customer and says so. */
@@ -48,7 +51,7 @@ export function createCustomer(context: Context, input: CustomerInput): Stripe.C
     phone: input.phone,
     preferred_locales: input.preferredLocales ?? [],
     shipping: input.shipping ?? null,
-    tax_exempt: "none",
+    tax_exempt: input.taxExempt ?? "none",
     test_clock: null,
   };
   context.store.put("customer", customer);
@@ -79,6 +82,9 @@ const NOT_SIMULATED = [
   "test_clock",
 ];
 
+/** What only a new customer is given. */
+const CREATION = ["payment_method", "tax_id_data", "test_clock"];
+
 const createParams = paramsOf<Stripe.CustomerCreateParams>()({
   address: clearable(address),
   description: text(),
@@ -88,7 +94,7 @@ const createParams = paramsOf<Stripe.CustomerCreateParams>()({
   phone: text(20),
   preferred_locales: list(text()),
   shipping: clearable(shipping),
-  tax_exempt: oneOf("exempt", "none", "reverse"),
+  tax_exempt: clearable(oneOf("exempt", "none", "reverse")),
 }, { unsupported: NOT_SIMULATED });
 
 const updateParams = paramsOf<Stripe.CustomerUpdateParams>()({
@@ -100,8 +106,8 @@ const updateParams = paramsOf<Stripe.CustomerUpdateParams>()({
   phone: clearable(text(20)),
   preferred_locales: list(text()),
   shipping: clearable(shipping),
-  tax_exempt: oneOf("exempt", "none", "reverse"),
-}, { unsupported: NOT_SIMULATED });
+  tax_exempt: clearable(oneOf("exempt", "none", "reverse")),
+}, { unsupported: [...NOT_SIMULATED.filter((name) => !CREATION.includes(name)), "default_card"] });
 
 /** `/v1/customers` */
 export const customerRoutes: Route[] = [
@@ -117,6 +123,7 @@ export const customerRoutes: Route[] = [
         ? null
         : fullShipping(params.shipping),
       preferredLocales: params.preferred_locales ?? [],
+      taxExempt: params.tax_exempt ?? "none",
     })),
   route(
     "GET",
@@ -126,10 +133,11 @@ export const customerRoutes: Route[] = [
   ),
   route("POST", "/v1/customers/:id", updateParams, (context, params, id) => {
     const customer = needPresent(context, id);
-    const { address: newAddress, metadata: change, shipping: newShipping, ...rest } = params;
+    const { address: newAddress, metadata: change, shipping: newShipping, tax_exempt, ...rest } = params;
     const changed: Stripe.Customer = {
       ...customer,
       ...rest,
+      ...(tax_exempt === undefined ? {} : { tax_exempt: tax_exempt ?? "none" }),
       address: newAddress === undefined
         ? customer.address ?? null
         : newAddress === null
@@ -150,6 +158,7 @@ export const customerRoutes: Route[] = [
     const customer = needPresent(context, id);
     for (const method of context.store.all("payment_method", ["customer", id])) {
       context.store.put("payment_method", { ...method, customer: null });
+      spend(context, method.id);
     }
     const deleted: Stripe.DeletedCustomer = { id, object: "customer", deleted: true };
     context.store.put("customer", deleted);
@@ -159,7 +168,7 @@ export const customerRoutes: Route[] = [
   route(
     "GET",
     "/v1/customers/:id/payment_methods",
-    paramsOf<Stripe.CustomerListPaymentMethodsParams>()({ ...listParams, type: text() }, {
+    paramsOf<Stripe.CustomerListPaymentMethodsParams>()({ ...listParams, type: oneOf(...METHOD_TYPES) }, {
       unsupported: ["allow_redisplay"],
     }),
     (context, params, id) => {
