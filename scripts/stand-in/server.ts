@@ -1,5 +1,6 @@
 import { refusalOf } from "./http/strangers.ts";
 import { Api } from "./core/api.ts";
+import { API_VERSION } from "./core/api_version.ts";
 import type { Context, Pace, TaskKind } from "./core/context.ts";
 import { previousOf } from "./core/previous.ts";
 import { RequestLog } from "./core/request_log.ts";
@@ -99,7 +100,7 @@ class StandIn {
       restrictedKeys: new Map(
         Object.entries(options.restrictedKeys ?? {}).map(([key, names]) => [key, new Set(names)]),
       ),
-      inContext: (work, request, older) => this.#inContext(work, request, older),
+      inContext: (work, request, version) => this.#inContext(work, request, version),
       includable,
     });
     const inContext = <T>(work: (context: Context) => T) => this.#inContext(work);
@@ -149,7 +150,11 @@ class StandIn {
   }
 
   /** Runs work as one transaction. Events it emits are queued in the same transaction, and sent after it. */
-  #inContext<T>(work: (context: Context) => T, request: Context["request"] = null, older = false): T {
+  #inContext<T>(
+    work: (context: Context) => T,
+    request: Context["request"] = null,
+    version: string = API_VERSION,
+  ): T {
     const emitted: { event: StoredEvent; body: string }[] = [];
     let scheduled = false;
     const now = Math.floor(Date.now() / 1000);
@@ -159,7 +164,7 @@ class StandIn {
       baseUrl: this.#baseUrl,
       now,
       request,
-      older,
+      version,
       emit: (type, object, before) => {
         const previous = before === undefined ? undefined : previousOf(before, object);
         if (before !== undefined && previous === undefined) return;

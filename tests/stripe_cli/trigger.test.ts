@@ -81,7 +81,8 @@ const TRIGGERS: Record<string, string[]> = {
 
 /** What the CLI brings along beyond that: the feature that each of them is refused by, by name. */
 const REFUSED: Record<string, string[]> = {
-  "API v2": ["v1.billing.meter.no_meter_found"],
+  // API v2, in a version that is not obeyed.
+  "the API version 2024-09-30.acacia": ["v1.billing.meter.no_meter_found"],
   "GET /v1/billing": ["v1.billing.meter.error_report_triggered"],
   "POST /v1/accounts": [
     "account.application.deauthorized",
@@ -288,7 +289,7 @@ test({
       "2026-10-28.endive",
     );
     assert.equal(ok, false);
-    assert.match(stdout + stderr, /Received unknown parameter: payment_method_types/);
+    assert.match(stdout + stderr, /`payment_method_types` is no longer supported/);
   }));
 
 test(

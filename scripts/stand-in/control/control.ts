@@ -1,4 +1,5 @@
 import type Stripe from "stripe";
+import { API_VERSION } from "../core/api_version.ts";
 import type { Context } from "../core/context.ts";
 import { idOf, need } from "../core/context.ts";
 import { ApiError, invalidRequest } from "../core/errors.ts";
@@ -50,6 +51,7 @@ interface Call {
 }
 
 const share: Field<number> = {
+  takesEmpty: true,
   read(node, context) {
     const value = typeof node === "string" && node.trim() !== "" ? Number(node) : NaN;
     if (!(value >= 0 && value <= 1)) {
@@ -260,7 +262,7 @@ export class ControlApi {
     return {
       method,
       path,
-      run: (form) => run(readParams(params, form, { path: "", older: false, operation })),
+      run: (form) => run(readParams(params, form, { path: "", version: API_VERSION, operation })),
     };
   }
 

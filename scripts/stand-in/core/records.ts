@@ -94,7 +94,8 @@ export const INDEXED_PATHS: readonly [Kind, string][] = [
 export interface Internals {
   session: SessionInternals;
   payment_intent: { session: string | null; return_url: string | null; behaviour: Behaviour | null };
-  payment_method: Behaviour;
+  /** `spent`: it was detached, or charged while it belonged to nobody, and can be used no more. */
+  payment_method: Behaviour & { spent?: boolean };
   token: ReadCard;
   setup_intent: { return_url: string | null };
   price: { images: string[]; productName: string; description: string | null };

@@ -1,4 +1,4 @@
-import type { Context } from "./context.ts";
+import { type Context, need } from "./context.ts";
 import { ApiError, invalidRequest, resourceMissing, unsupported } from "./errors.ts";
 import {
   type Field,
@@ -12,7 +12,7 @@ import {
   whole,
 } from "./fields.ts";
 import type { FormMap } from "./form.ts";
-import type { Kind, Records } from "./records.ts";
+import { type Kind, LABELS, type Records } from "./records.ts";
 import type { CreatedRange, Filter } from "./store.ts";
 
 export type Method = "DELETE" | "GET" | "POST";
@@ -37,11 +37,32 @@ export function route<S extends Shape>(
     method,
     path,
     prepare(context, form, ids) {
-      const value = readParams(params, form, { path: "", older: context.older, operation });
+      const value = readParams(params, form, { path: "", version: context.version, operation });
       return () => handler(context, value, ids[0] ?? "", ids[1] ?? "");
     },
   };
 }
+
+/** An operation that Stripe has and the stand-in has not, whatever it is sent. */
+export function missing(method: Method, path: string, feature: string): Route {
+  return {
+    method,
+    path,
+    prepare: () => {
+      throw unsupported(feature);
+    },
+  };
+}
+
+/** What a filter of a list names, where Stripe refuses what does not exist. */
+const NAMED_KINDS: Readonly<Record<string, Kind>> = {
+  charge: "charge",
+  coupon: "coupon",
+  customer: "customer",
+  payment_intent: "payment_intent",
+  product: "product",
+  value_list: "radar.value_list",
+};
 
 const createdRange: Field<CreatedRange> = {
   read(node, context) {
@@ -106,7 +127,7 @@ export function listOf<K extends Kind>(
   const cursor = query.startingAfter ?? query.endingBefore;
   if (cursor !== undefined && context.store.get(kind, cursor) === undefined) {
     throw invalidRequest(
-      `No such ${kind}: '${cursor}'`,
+      `No such ${LABELS[kind]}: '${cursor}'`,
       input.starting_after === undefined ? "ending_before" : "starting_after",
       "resource_missing",
     );
@@ -151,6 +172,8 @@ export function listRoute<K extends Kind, S extends Shape>(
     const filters: Filter[] = [];
     for (const [name, wanted] of Object.entries(value)) {
       if (name in datedListParams) continue;
+      const named = NAMED_KINDS[name];
+      if (named !== undefined && typeof wanted === "string") need(context, named, wanted, name);
       if (typeof wanted === "string" || typeof wanted === "boolean" || typeof wanted === "number") {
         filters.push([paths[name] ?? name, wanted]);
       }

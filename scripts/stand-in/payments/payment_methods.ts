@@ -1,7 +1,7 @@
 import type Stripe from "stripe";
 import { createHash } from "node:crypto";
 import { type AddressInput, fullAddress } from "../core/address_fields.ts";
-import { behaviourOf, type Context } from "../core/context.ts";
+import { behaviourOf, type Context, idOf } from "../core/context.ts";
 import { ApiError, invalidRequest, resourceMissing } from "../core/errors.ts";
 import { newId } from "../core/ids.ts";
 import type { Behaviour } from "../core/records.ts";
@@ -244,6 +244,29 @@ export function usePaymentMethod(context: Context, id: string, status = 400): St
 /** Why a bank does not let this card be saved, if it does not. */
 export function declineOnSaving(card: CardBehaviour): DeclineName | undefined {
   return card.declinesOnlyPayments === true || card.threeDSecure === "always" ? undefined : card.decline;
+}
+
+/** From now on the payment method can be used no more. */
+export function spend(context: Context, id: string): void {
+  context.store.setInternals("payment_method", id, { ...behaviourOf(context, id), spent: true });
+}
+
+/** After a payment the method belongs to the customer it was to be kept for, or is used up. */
+export function settleMethod(context: Context, intent: Stripe.PaymentIntent): void {
+  const method = context.store.get("payment_method", idOf(intent.payment_method) ?? "");
+  if (method === undefined || method.customer !== null) return;
+  const customer = idOf(intent.customer);
+  if (customer !== null && intent.setup_future_usage !== null) attachToCustomer(context, method, customer);
+  else spend(context, method.id);
+}
+
+/** Refuses what was used up. */
+export function checkUnspent(context: Context, method: Stripe.PaymentMethod): void {
+  if (context.store.internals("payment_method", method.id)?.spent !== true) return;
+  throw invalidRequest(
+    "The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment, shared with a connected account without Customer attachment, or was detached from a Customer. It may not be used again. To use a PaymentMethod multiple times, you must attach it to a Customer first.",
+    "payment_method",
+  );
 }
 
 /** Refuses a card that its bank declines; the bank is asked when a card is saved without a payment. */

@@ -55,6 +55,15 @@ export const checkoutSessionRoutes: Route[] = [
   route("POST", "/v1/checkout/sessions/:id", sessionUpdateParams, (context, params, id) => {
     const session = need(context, "checkout.session", id);
     const internals = needInternals(context, id);
+    if (session.status === "expired") {
+      throw invalidRequest("You cannot update an expired Checkout Session.");
+    }
+    if (params.collected_information !== undefined && session.ui_mode === "hosted_page") {
+      throw invalidRequest(
+        "`collected_information` can only be set when updating sessions with `ui_mode: embedded_page` or `ui_mode: elements`.",
+        "collected_information",
+      );
+    }
     const touchesCart = params.shipping_options !== undefined || params.collected_information !== undefined;
     if (touchesCart && session.status !== "open") {
       throw invalidRequest(`A Checkout Session with a status of \`${session.status}\` cannot be updated.`);

@@ -117,7 +117,11 @@ function searchRoute(kind: Kind, searchable: Searchable): Route {
     method: "GET",
     path,
     prepare(context, form) {
-      const value = readParams(params, form, { path: "", older: context.older, operation: `GET ${path}` });
+      const value = readParams(params, form, {
+        path: "",
+        version: context.version,
+        operation: `GET ${path}`,
+      });
       return () => {
         const { result, total } = search(context, kind, searchable, value);
         return expandPaths(form).includes("total_count") ? { ...result, total_count: total } : result;

@@ -1,5 +1,6 @@
 import type Stripe from "stripe";
-import { type Context, idOf, need } from "../core/context.ts";
+import { CLI_FIXTURE_VERSION, ENDIVE } from "../core/api_version.ts";
+import { type Context, idOf, need, needCustomer } from "../core/context.ts";
 import { ApiError, invalidRequest } from "../core/errors.ts";
 import {
   clearable,
@@ -11,12 +12,14 @@ import {
   required,
   text,
   truth,
+  until,
   url,
 } from "../core/fields.ts";
 import { datedListParams, listRoute, type Route, route } from "../core/router.ts";
+import { onlyOneOf, onlyWhere } from "../core/rules.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
 import { FOREIGN_METHODS, METHOD_TYPES, PLAIN_METHODS } from "../payments/foreign_methods.ts";
-import { createPaymentMethod, usePaymentMethod } from "../payments/payment_methods.ts";
+import { checkUnspent, createPaymentMethod, usePaymentMethod } from "../payments/payment_methods.ts";
 import { confirmSetup, createSetup, saveSetup } from "../payments/setup_intents.ts";
 import { mandateData, methodData } from "./payment_intent_params.ts";
 
@@ -55,7 +58,20 @@ const createParams = paramsOf<Stripe.SetupIntentCreateParams>()({
     "single_use",
   ],
   inert: ["use_stripe_sdk"],
-  older: { payment_method_types: methodTypes },
+  older: {
+    payment_method_types: until(ENDIVE, methodTypes, "payment_method_types_no_longer_supported"),
+  },
+  rules: [
+    onlyOneOf("payment_method", "payment_method_data"),
+    onlyOneOf("payment_method_types", "allowed_payment_method_types"),
+    onlyWhere(
+      ({ confirm }) => confirm === true,
+      (name) =>
+        `The parameter \`${name}\` cannot be passed when creating a SetupIntent unless \`confirm\` is set to true.`,
+      "mandate_data",
+      "return_url",
+    ),
+  ],
 });
 
 const updateParams = paramsOf<Stripe.SetupIntentUpdateParams>()({
@@ -84,6 +100,7 @@ const confirmParams = paramsOf<Stripe.SetupIntentConfirmParams>()({
 }, {
   unsupported: ["allowed_payment_method_types", "confirmation_token", "payment_method_options"],
   inert: ["use_stripe_sdk"],
+  rules: [onlyOneOf("payment_method", "payment_method_data")],
 });
 
 function unexpected(setup: Stripe.SetupIntent, doing: string): ApiError {
@@ -139,6 +156,7 @@ function missingMethod(): never {
 /** The payment method with this id; one that is saved is set up again for its own customer only. */
 function methodOf(context: Context, customer: string | null, id: string): Stripe.PaymentMethod {
   const method = usePaymentMethod(context, id);
+  checkUnspent(context, method);
   if (method.customer === null || idOf(method.customer) === customer) return method;
   throw invalidRequest(
     customer === null
@@ -153,17 +171,10 @@ export const setupIntentRoutes: Route[] = [
   route("POST", "/v1/setup_intents", createParams, (context, params) => {
     const older = (params as { payment_method_types?: string[] }).payment_method_types;
     const allowed = params.allowed_payment_method_types;
-    for (const name of ["mandate_data", "return_url"] as const) {
-      if (params[name] !== undefined && params.confirm !== true) {
-        throw invalidRequest(
-          `The parameter \`${name}\` cannot be passed when creating a SetupIntent unless \`confirm\` is set to true.`,
-          name,
-        );
-      }
-    }
-    if (params.customer !== undefined) need(context, "customer", params.customer, "customer");
-    // Since 2023 an intent takes the Dashboard's methods unless it names its own.
-    const byDashboard = older === undefined && allowed === undefined && !context.older;
+    if (params.customer !== undefined) needCustomer(context, params.customer);
+    // Since 2023 an intent takes the Dashboard's methods unless it names its own; the CLI's fixtures are older.
+    const byDashboard = older === undefined && allowed === undefined &&
+      context.version !== CLI_FIXTURE_VERSION;
     const setup = createSetup(context, {
       allowedMethods: allowed ?? null,
       automaticMethods: params.automatic_payment_methods ??
@@ -197,7 +208,7 @@ export const setupIntentRoutes: Route[] = [
     if (["canceled", "processing", "succeeded"].includes(setup.status) && touchesMethod(params)) {
       throw unexpected(setup, "update");
     }
-    if (params.customer !== undefined) need(context, "customer", params.customer, "customer");
+    if (params.customer !== undefined) needCustomer(context, params.customer);
     const customer = params.customer ?? idOf(setup.customer);
     const method = params.payment_method === undefined
       ? null
