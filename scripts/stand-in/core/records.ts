@@ -12,6 +12,8 @@ export interface Records {
   coupon: Stripe.Coupon;
   customer: Stripe.Customer | Stripe.DeletedCustomer;
   dispute: Stripe.Dispute;
+  file: Stripe.File;
+  file_link: Stripe.FileLink;
   payment_intent: Stripe.PaymentIntent;
   payment_method: Stripe.PaymentMethod;
   price: Stripe.Price;
@@ -35,6 +37,8 @@ export const LABELS: Record<Kind, string> = {
   coupon: "coupon",
   customer: "customer",
   dispute: "dispute",
+  file: "file upload",
+  file_link: "file link",
   payment_intent: "payment_intent",
   payment_method: "PaymentMethod",
   price: "price",
@@ -60,6 +64,9 @@ export const INDEXED_PATHS: readonly [Kind, string][] = [
   ["checkout.session", "recovered_from"],
   ["dispute", "charge"],
   ["dispute", "payment_intent"],
+  ["file", "purpose"],
+  ["file_link", "file"],
+  ["file_link", "url"],
   ["payment_intent", "customer"],
   ["payment_method", "customer"],
   ["price", "product"],
@@ -84,6 +91,8 @@ export interface Internals {
   webhook_endpoint: EndpointInternals;
   /** Whether Smart Disputes has evidence of its own. */
   dispute: { packet: boolean };
+  /** What is in it, in base64. */
+  file: { data: string };
   settings: Record<string, string>;
 }
 
