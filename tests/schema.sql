@@ -462,12 +462,14 @@ row level security on private.order_pages;
 table private.periodic_jobs (
   kind text not null,
   every interval not null,
+  every_when_quiet interval,
   priority integer default 200 not null,
   next_at timestamp with time zone,
   constraint periodic_jobs_pkey PRIMARY KEY (kind),
   constraint periodic_jobs_kind_fkey FOREIGN KEY (kind) REFERENCES private.job_kinds(kind)
 );
 comment on table private.periodic_jobs is 'Kinds of job that are queued again and again. next_at null: never yet; the first comes a minute after the first heartbeat.';
+comment on column private.periodic_jobs.every_when_quiet is 'How often while the shop is quiet, see is_quiet(); null: as ever.';
 row level security on private.periodic_jobs;
 
 
@@ -3377,6 +3379,14 @@ CREATE OR REPLACE FUNCTION private.is_outage(p_failure_code text, p_decline_code
  IMMUTABLE
  SET search_path TO '';
 comment on function private.is_outage(p_failure_code text, p_decline_code text) is 'Whether a refusal says that the bank, the network or the processor was away, and nothing about the shopper or the card.';
+
+
+CREATE OR REPLACE FUNCTION private.is_quiet()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.is_quiet() is 'Whether nobody is buying: no order waits to be paid, and Stripe has told nothing for ten minutes.';
 
 
 CREATE OR REPLACE FUNCTION private.is_quiet_hour(r private.alert_rules, p_now timestamp with time zone)
@@ -6341,7 +6351,7 @@ CREATE OR REPLACE FUNCTION public.list_differing_objects(p_objects jsonb)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.list_differing_objects(p_objects jsonb) is 'Which of [{ kind: payment | refund | dispute, id, status, amount }] we do not have in this state: their ids.';
+comment on function public.list_differing_objects(p_objects jsonb) is 'Which of [{ kind: payment | charge | refund | dispute | review | early_fraud_warning, id, status, amount }] we do not have in this state: their ids. Status of the last two: open or closed.';
 grant execute on function public.list_differing_objects(p_objects jsonb) to service_role;
 
 

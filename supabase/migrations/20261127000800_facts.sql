@@ -450,8 +450,9 @@ declare
   );
   v_after public.fraud_signals;
   v_snapshot constant jsonb := p_fact - '{payment_id,charge_id}'::text[];
+  -- Events know the second only: within the one in which it was read, being closed is the later of the two.
   v_version constant text := private.version(
-    private.stamp(p_at), private.rank(array['true', 'false'], p_fact ->> 'open'),
+    private.stamp(date_trunc('second', p_at)), private.rank(array['true', 'false'], p_fact ->> 'open'),
     private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
 begin

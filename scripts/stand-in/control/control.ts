@@ -21,6 +21,7 @@ import {
 import type { RequestLog } from "../core/request_log.ts";
 import { formFromJson, type FormMap } from "../core/form.ts";
 import { newId } from "../core/ids.ts";
+import { ungenerateEvent } from "../delivery/events.ts";
 import type { ApiFault, Faults } from "../delivery/faults.ts";
 import type { DeliveryQueue } from "../delivery/queue.ts";
 import { concludeAsync, endChallenge, paySession } from "../checkout/pay_session.ts";
@@ -127,6 +128,12 @@ export class ControlApi {
         host.faults.clear();
         return this.#showFaults();
       }),
+      this.#call(
+        "POST",
+        "/_control/ungenerate",
+        paramsOf<{ event: string }>()({ event: required(text()) }),
+        (params) => host.inContext((context) => ungenerateEvent(context.store, params.event)),
+      ),
       this.#call(
         "POST",
         "/_control/settle",

@@ -195,11 +195,19 @@ as $$
     union all
     select 1 from public.disputes d
     where x.kind = 'dispute' and d.id = x.id and d.status = x.status and d.amount = x.amount
+    union all
+    select 1 from public.payment_attempts a
+    where x.kind = 'charge' and a.id = x.id and a.outcome = x.status and a.amount = x.amount
+    union all
+    select 1 from public.fraud_signals f
+    where x.kind in ('review', 'early_fraud_warning') and f.source_id = x.id
+      -- Staff close them as well.
+      and (x.status = 'open' or not f.open)
   )
 $$;
 comment on function public.list_differing_objects(jsonb) is
-  'Which of [{ kind: payment | refund | dispute, id, status, amount }] we do not have in this '
-  'state: their ids.';
+  'Which of [{ kind: payment | charge | refund | dispute | review | early_fraud_warning, id, status, '
+  'amount }] we do not have in this state: their ids. Status of the last two: open or closed.';
 grant execute on function public.list_differing_objects(jsonb) to service_role;
 
 create type public.open_object as (kind text, id text);
