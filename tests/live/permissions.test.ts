@@ -34,6 +34,7 @@ const neededBy: Record<string, KeyPermission> = {
   "disputes.list": "rak_dispute_write",
   "disputes.retrieve": "rak_dispute_write",
   "disputes.update": "rak_dispute_write",
+  "files.create": "rak_file_write",
   "reviews.retrieve": "rak_review_read",
   "events.list": "rak_event_read",
   "webhookEndpoints.list": "rak_webhook_read",
@@ -136,7 +137,7 @@ Deno.test("doctor vouches for no right that Stripe has said nothing of", async (
   });
   const subject = { env: { stripeSecretKey: key, livemode: false }, stripe, kind: "project" };
   assert.deepEqual((await checkPermissions(subject as unknown as Subject)).map(({ what }) => what), [
-    "of 12 rights it cannot be told whether the restricted key has them",
+    "of 13 rights it cannot be told whether the restricted key has them",
   ]);
 });
 
