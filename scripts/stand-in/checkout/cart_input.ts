@@ -8,6 +8,14 @@ import { createShippingRate } from "../resources/shipping_rates.ts";
 import { changedMetadata, type SessionLine } from "./session_internals.ts";
 import type { LineItemInput, SessionCreate } from "./session_params.ts";
 
+function checkActive(product: Stripe.Product, param: string): void {
+  if (product.active) return;
+  throw invalidRequest(
+    `The product ${product.id} is marked as inactive, and thus cannot be purchased. This field only accepts prices of active products.`,
+    param,
+  );
+}
+
 function readLine(context: Context, input: LineItemInput, index: number): SessionLine {
   const path = `line_items[${index}]`;
   let price: Stripe.Price;
@@ -21,6 +29,7 @@ function readLine(context: Context, input: LineItemInput, index: number): Sessio
         `${path}[price]`,
       );
     }
+    checkActive(product, `${path}[price]`);
     if (price.recurring !== null) {
       throw invalidRequest(
         "You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode or use only one-time prices.",
@@ -29,17 +38,15 @@ function readLine(context: Context, input: LineItemInput, index: number): Sessio
     }
   } else if (input.price_data !== undefined) {
     const data = input.price_data;
-    if (data.product_data === undefined && data.product === undefined) {
-      throw invalidRequest(
-        `You must specify either \`product\` or \`product_data\` when creating a price.`,
-        `${path}[price_data]`,
-      );
+    if (data.product !== undefined) {
+      const known = need(context, "product", data.product, `${path}[price_data][product]`);
+      checkActive(known, `${path}[price_data][product]`);
     }
     product = data.product === undefined
       ? createProduct(
         context,
         { ...data.product_data, name: data.product_data?.name ?? "", active: false },
-        false,
+        { announced: false },
       )
       : need(context, "product", data.product, `${path}[price_data][product]`);
     price = createPrice(context, {
@@ -112,6 +119,9 @@ export function readShippingOptions(
     let rate: Stripe.ShippingRate;
     if (option.shipping_rate !== undefined) {
       rate = need(context, "shipping_rate", option.shipping_rate, `${path}[shipping_rate]`);
+      if (!rate.active) {
+        throw invalidRequest(`The shipping rate ${rate.id} is inactive.`, `${path}[shipping_rate]`);
+      }
     } else if (option.shipping_rate_data !== undefined) {
       rate = createShippingRate(context, option.shipping_rate_data, `${path}[shipping_rate_data]`);
     } else {

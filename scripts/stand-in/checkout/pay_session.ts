@@ -5,6 +5,7 @@ import { invalidRequest } from "../core/errors.ts";
 import { checkAmount } from "../core/money.ts";
 import { type Attempt, completeChallenge, confirmIntent } from "../payments/confirm.ts";
 import { createIntent, saveIntent, sessionOfIntent } from "../payments/intents.ts";
+import { settleMethod } from "../payments/payment_methods.ts";
 import { presentmentOf } from "../payments/presentment.ts";
 import { type BusinessInput, collectedBusiness } from "./business.ts";
 import { redeem } from "./discounts.ts";
@@ -255,6 +256,7 @@ function concludeAttempt(
   const internals = needInternals(context, session.id);
   const customer = idOf(session.customer);
   if (customer !== null) keepMethod(context, attempt.intent, customer, internals.savesMethod);
+  settleMethod(context, attempt.intent);
   const completed: Stripe.Checkout.Session = {
     ...session,
     payment_status: attempt.kind === "succeeded" ? "paid" : "unpaid",

@@ -1,4 +1,5 @@
 import type Stripe from "stripe";
+import { API_VERSION } from "../core/api_version.ts";
 import type { Context } from "../core/context.ts";
 import { idOf, need } from "../core/context.ts";
 import { ApiError, invalidRequest } from "../core/errors.ts";
@@ -28,6 +29,7 @@ import { DISPUTE_REASONS } from "../payments/dispute_methods.ts";
 import { PROGRAMMES } from "../payments/dispute_evidence.ts";
 import { appealDispute, openDispute } from "../payments/disputes.ts";
 import { warnOfFraud } from "../payments/early_fraud_warnings.ts";
+import { movePayout, PAYOUT_MOVES } from "../payments/payouts.ts";
 import { moveRefund, REFUND_MOVES } from "../payments/refunds.ts";
 import { createPaymentMethod } from "../payments/payment_methods.ts";
 import { openReview } from "../payments/reviews.ts";
@@ -50,6 +52,7 @@ interface Call {
 }
 
 const share: Field<number> = {
+  takesEmpty: true,
   read(node, context) {
     const value = typeof node === "string" && node.trim() !== "" ? Number(node) : NaN;
     if (!(value >= 0 && value <= 1)) {
@@ -165,6 +168,18 @@ export class ControlApi {
           ),
       ),
       this.#call(
+        "POST",
+        "/_control/payout",
+        paramsOf<{ payout: string; status: string }>()({
+          payout: required(text()),
+          status: required(oneOf(...PAYOUT_MOVES)),
+        }),
+        (params) =>
+          host.inContext((context) =>
+            movePayout(context, need(context, "payout", params.payout), params.status)
+          ),
+      ),
+      this.#call(
         "GET",
         "/_control/deliveries",
         paramsOf<{ event: string; limit: number }>()({ event: text(), limit: whole(1, 100_000) }),
@@ -248,7 +263,7 @@ export class ControlApi {
     return {
       method,
       path,
-      run: (form) => run(readParams(params, form, { path: "", older: false, operation })),
+      run: (form) => run(readParams(params, form, { path: "", version: API_VERSION, operation })),
     };
   }
 

@@ -1,10 +1,23 @@
 import type Stripe from "stripe";
+import { CLOVER } from "../core/api_version.ts";
 import { address, fullAddress, fullShipping, shipping } from "../core/address_fields.ts";
 import { type Context, need } from "../core/context.ts";
-import { clearable, email, list, metadata, oneOf, paramsOf, text } from "../core/fields.ts";
+import {
+  clearable,
+  email,
+  type Field,
+  list,
+  metadata,
+  oneOf,
+  paramsOf,
+  text,
+  until,
+} from "../core/fields.ts";
 import { newId } from "../core/ids.ts";
-import { resourceMissing } from "../core/errors.ts";
+import { resourceMissing, unsupported } from "../core/errors.ts";
 import { datedListParams, listOf, listParams, type Route, route } from "../core/router.ts";
+import { METHOD_TYPES } from "../payments/foreign_methods.ts";
+import { spend } from "../payments/payment_methods.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
 
 export interface CustomerInput {
@@ -16,6 +29,7 @@ export interface CustomerInput {
   description?: string | null;
   shipping?: Stripe.Customer.Shipping | null;
   preferredLocales?: string[];
+  taxExempt?: "exempt" | "none" | "reverse";
 }
 
 /** Creates a customer and says so. */
@@ -48,7 +62,7 @@ export function createCustomer(context: Context, input: CustomerInput): Stripe.C
     phone: input.phone,
     preferred_locales: input.preferredLocales ?? [],
     shipping: input.shipping ?? null,
-    tax_exempt: "none",
+    tax_exempt: input.taxExempt ?? "none",
     test_clock: null,
   };
   context.store.put("customer", customer);
@@ -79,6 +93,17 @@ const NOT_SIMULATED = [
   "test_clock",
 ];
 
+/** Versions before 2025-09-30 give a customer a discount of their own, for what is billed to them. */
+const ownDiscount: Field<never> = {
+  read(_node, context) {
+    throw unsupported(`a customer's discount (the parameter \`${context.path}\` of ${context.operation})`);
+  },
+};
+const older = { coupon: until(CLOVER, ownDiscount), promotion_code: until(CLOVER, ownDiscount) };
+
+/** What only a new customer is given. */
+const CREATION = ["payment_method", "tax_id_data", "test_clock"];
+
 const createParams = paramsOf<Stripe.CustomerCreateParams>()({
   address: clearable(address),
   description: text(),
@@ -88,8 +113,8 @@ const createParams = paramsOf<Stripe.CustomerCreateParams>()({
   phone: text(20),
   preferred_locales: list(text()),
   shipping: clearable(shipping),
-  tax_exempt: oneOf("exempt", "none", "reverse"),
-}, { unsupported: NOT_SIMULATED });
+  tax_exempt: clearable(oneOf("exempt", "none", "reverse")),
+}, { unsupported: NOT_SIMULATED, older });
 
 const updateParams = paramsOf<Stripe.CustomerUpdateParams>()({
   address: clearable(address),
@@ -100,8 +125,8 @@ const updateParams = paramsOf<Stripe.CustomerUpdateParams>()({
   phone: clearable(text(20)),
   preferred_locales: list(text()),
   shipping: clearable(shipping),
-  tax_exempt: oneOf("exempt", "none", "reverse"),
-}, { unsupported: NOT_SIMULATED });
+  tax_exempt: clearable(oneOf("exempt", "none", "reverse")),
+}, { unsupported: [...NOT_SIMULATED.filter((name) => !CREATION.includes(name)), "default_card"], older });
 
 /** `/v1/customers` */
 export const customerRoutes: Route[] = [
@@ -117,6 +142,7 @@ export const customerRoutes: Route[] = [
         ? null
         : fullShipping(params.shipping),
       preferredLocales: params.preferred_locales ?? [],
+      taxExempt: params.tax_exempt ?? "none",
     })),
   route(
     "GET",
@@ -126,10 +152,11 @@ export const customerRoutes: Route[] = [
   ),
   route("POST", "/v1/customers/:id", updateParams, (context, params, id) => {
     const customer = needPresent(context, id);
-    const { address: newAddress, metadata: change, shipping: newShipping, ...rest } = params;
+    const { address: newAddress, metadata: change, shipping: newShipping, tax_exempt, ...rest } = params;
     const changed: Stripe.Customer = {
       ...customer,
       ...rest,
+      ...(tax_exempt === undefined ? {} : { tax_exempt: tax_exempt ?? "none" }),
       address: newAddress === undefined
         ? customer.address ?? null
         : newAddress === null
@@ -150,6 +177,7 @@ export const customerRoutes: Route[] = [
     const customer = needPresent(context, id);
     for (const method of context.store.all("payment_method", ["customer", id])) {
       context.store.put("payment_method", { ...method, customer: null });
+      spend(context, method.id);
     }
     const deleted: Stripe.DeletedCustomer = { id, object: "customer", deleted: true };
     context.store.put("customer", deleted);
@@ -159,7 +187,7 @@ export const customerRoutes: Route[] = [
   route(
     "GET",
     "/v1/customers/:id/payment_methods",
-    paramsOf<Stripe.CustomerListPaymentMethodsParams>()({ ...listParams, type: text() }, {
+    paramsOf<Stripe.CustomerListPaymentMethodsParams>()({ ...listParams, type: oneOf(...METHOD_TYPES) }, {
       unsupported: ["allow_redisplay"],
     }),
     (context, params, id) => {

@@ -9,6 +9,15 @@ import { closeReview } from "../payments/reviews.ts";
 
 const noParams = paramsOf<unknown>()({});
 
+/** What the values of a list look like, by its type; the others may be anything. */
+const ITEM_FORMATS: Readonly<Record<string, RegExp>> = {
+  card_bin: /^\d{6,8}$/,
+  country: /^[A-Z]{2}$/,
+  customer_id: /^cus_\w+$/,
+  email: /^[^\s@<>]+@[^\s@<>]+\.[^\s@<>]+$/,
+  ip_address: /^[\da-fA-F.:]{3,45}$/,
+};
+
 /** `/v1/reviews` and `/v1/radar`: fraud warnings and the lists that rules use. */
 export const radarRoutes: Route[] = [
   route("GET", "/v1/reviews/:id", noParams, (context, _params, id) => need(context, "review", id)),
@@ -104,6 +113,12 @@ export const radarRoutes: Route[] = [
     }),
     (context, params) => {
       const valueList = need(context, "radar.value_list", params.value_list, "value_list");
+      if (!(ITEM_FORMATS[valueList.item_type] ?? /./).test(params.value)) {
+        throw invalidRequest(
+          `The value '${params.value}' is not a valid \`${valueList.item_type}\`.`,
+          "value",
+        );
+      }
       const there = context.store.all("radar.value_list_item", ["value_list", valueList.id], [
         "value",
         params.value,

@@ -5,6 +5,7 @@ import { currency, metadata, oneOf, paramsOf, truth } from "../core/fields.ts";
 import { newId } from "../core/ids.ts";
 import { checkUnits } from "../core/money.ts";
 import { datedListParams, listRoute, type Route, route } from "../core/router.ts";
+import { checkTaxBehavior } from "./prices.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
 import { type ShippingRateInput, shippingRateShape } from "../checkout/session_params.ts";
 
@@ -64,6 +65,7 @@ export const shippingRateRoutes: Route[] = [
     }, { unsupported: ["fixed_amount"] }),
     (context, params, id) => {
       const rate = need(context, "shipping_rate", id);
+      checkTaxBehavior(rate.tax_behavior, params.tax_behavior);
       const changed: Stripe.ShippingRate = {
         ...rate,
         active: params.active ?? rate.active,

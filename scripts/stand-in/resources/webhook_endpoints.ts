@@ -1,5 +1,5 @@
 import type Stripe from "stripe";
-import { API_VERSION } from "../core/api_version.ts";
+import { OBEYED, standingOf } from "../core/api_version.ts";
 import type { Context } from "../core/context.ts";
 import { need } from "../core/context.ts";
 import { isEventType } from "../delivery/event_types.ts";
@@ -17,6 +17,7 @@ export interface EndpointHost {
   changed(): void;
 }
 
+const MOST_ENDPOINTS = 16;
 const ROLL_MS = 24 * 3600 * 1000;
 
 function checkEvents(events: readonly string[]): void {
@@ -29,8 +30,15 @@ function checkEvents(events: readonly string[]): void {
 }
 
 function checkVersion(version: string | undefined): void {
-  if (version !== undefined && version !== API_VERSION) {
-    throw unsupported(`webhook endpoints of API version ${version}: it speaks ${API_VERSION} only`);
+  if (version === undefined) return;
+  const standing = standingOf(version);
+  if (standing === "unknown") {
+    throw invalidRequest(`Invalid api_version: ${version} is not an API version.`, "api_version");
+  }
+  if (standing === "forgone") {
+    throw unsupported(
+      `webhook endpoints of API version ${version}: it speaks ${OBEYED[0]} to ${OBEYED.at(-1)}`,
+    );
   }
 }
 
@@ -52,7 +60,7 @@ export function webhookEndpointRoutes(host: EndpointHost): Route[] {
     enabled_events: required(list(text(), 300)),
     url: required(url),
     api_version: text(),
-    description: text(),
+    description: clearable(text()),
     metadata,
   }, { unsupported: ["connect"] });
   const updateParams = paramsOf<Stripe.WebhookEndpointUpdateParams>()({
@@ -66,6 +74,9 @@ export function webhookEndpointRoutes(host: EndpointHost): Route[] {
     route("POST", "/v1/webhook_endpoints", createParams, (context, params) => {
       checkEvents(params.enabled_events);
       checkVersion(params.api_version);
+      if (context.store.all("webhook_endpoint").length >= MOST_ENDPOINTS) {
+        throw invalidRequest(`You have reached the maximum of ${MOST_ENDPOINTS} test webhook endpoints.`);
+      }
       const endpoint: Stripe.WebhookEndpoint = {
         id: newId("webhook_endpoint"),
         object: "webhook_endpoint",
