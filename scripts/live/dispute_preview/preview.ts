@@ -57,9 +57,7 @@ export async function previewOf(
   const open = waiting.includes(dispute.status);
   const obstacle = open ? obstacleOf(dispute) : null;
   const written = await writtenByHand(dispute);
-  const documents = open && obstacle !== "no_field"
-    ? evidenceDocuments(order, dispute).filter(({ field }) => !written.includes(field))
-    : [];
+  const documents = open && obstacle !== "no_field" ? evidenceDocuments(order, dispute, written) : [];
   const drafts = new Map(documents.map((document) => [`draft_${document.field}`, document]));
   const files = [...drafts].map(([id, { field }]) => ({ field, hash: "draft", id }));
   const answer = { note, submit: true, acknowledgesFee: false, files };

@@ -81,9 +81,7 @@ export async function answerParams(
     submit: answer.submit,
     metadata: {
       order_number: order.number,
-      [filesKey]: filesText(
-        answer.files.filter(({ field }) => isAppeal(dispute) || !written.includes(field)),
-      ),
+      [filesKey]: filesText(answer.files),
       [marksKey]: (await Promise.all(marks.map(([name, value]) => mark(name, value)))).join(" "),
     },
     ...submissionMethod(dispute, answer.note !== null || written.length > 0),

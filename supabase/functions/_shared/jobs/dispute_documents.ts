@@ -14,8 +14,15 @@ export interface EvidenceDocument extends PdfDocument {
   field: EvidenceField;
 }
 
-/** The documents that matter for a dispute of this order, as far as there is something to tell. */
-export function evidenceDocuments(order: DisputedOrder, dispute: Disputed): EvidenceDocument[] {
+/**
+ * The documents that matter for a dispute of this order, as far as there is something to tell. `written`: the fields
+ * that a person has filled in, which get none.
+ */
+export function evidenceDocuments(
+  order: DisputedOrder,
+  dispute: Disputed,
+  written: readonly string[] = [],
+): EvidenceDocument[] {
   const fields = fieldsFor(dispute);
   const all: [EvidenceField, PdfDocument | null][] = [
     ["receipt", receipt(order)],
@@ -26,7 +33,7 @@ export function evidenceDocuments(order: DisputedOrder, dispute: Disputed): Evid
     ["duplicate_charge_documentation", order.twin === null ? null : otherReceipt(order.twin)],
   ];
   return all.flatMap(([field, document]) =>
-    document === null || !fields.has(field) ? [] : [{ field, ...document }]
+    document === null || !fields.has(field) || written.includes(field) ? [] : [{ field, ...document }]
   );
 }
 

@@ -51,28 +51,29 @@ export async function uploadFiles(
   { stripe, log }: Pick<JobContext, "stripe" | "log">,
 ): Promise<StagedFile[]> {
   const staged = ourFiles(dispute);
-  const documents = evidenceDocuments(order, dispute).filter(({ field }) => !written.includes(field));
-  const files = await Promise.all(documents.map(async (document): Promise<StagedFile[]> => {
-    const data = writePdf(document);
-    const { field } = document;
-    const digest = await hashOf(data);
-    const hash = digest.slice(0, 8);
-    const same = staged.find((file) => file.field === field && file.hash === hash);
-    if (same !== undefined) return [same];
-    const file = { data, name: `${field}.pdf`, type: "application/pdf" };
-    // The same contents have the same key: a try that died after its upload left no second file.
-    const idempotencyKey = `dispute_file:${dispute.id}:${field}:${digest.slice(0, 32)}`;
-    try {
-      const { id } = await callStripe(() =>
-        stripe.files.create({ file, purpose: "dispute_evidence" }, { idempotencyKey })
-      );
-      return [{ field, hash, id }];
-    } catch (error) {
-      if (classifyStripeFailure(error) === "retry" && job.attempts < triesMax) throw error;
-      log.warn("dispute_file_left_out", { dispute_id: dispute.id, field, error });
-      return [];
-    }
-  }));
+  const files = await Promise.all(
+    evidenceDocuments(order, dispute, written).map(async (document): Promise<StagedFile[]> => {
+      const data = writePdf(document);
+      const { field } = document;
+      const digest = await hashOf(data);
+      const hash = digest.slice(0, 8);
+      const same = staged.find((file) => file.field === field && file.hash === hash);
+      if (same !== undefined) return [same];
+      const file = { data, name: `${field}.pdf`, type: "application/pdf" };
+      // The same contents have the same key: a try that died after its upload left no second file.
+      const idempotencyKey = `dispute_file:${dispute.id}:${field}:${digest.slice(0, 32)}`;
+      try {
+        const { id } = await callStripe(() =>
+          stripe.files.create({ file, purpose: "dispute_evidence" }, { idempotencyKey })
+        );
+        return [{ field, hash, id }];
+      } catch (error) {
+        if (classifyStripeFailure(error) === "retry" && job.attempts < triesMax) throw error;
+        log.warn("dispute_file_left_out", { dispute_id: dispute.id, field, error });
+        return [];
+      }
+    }),
+  );
   return files.flat();
 }
 
