@@ -1,6 +1,6 @@
 /**
- * The files that go with evidence, put together from what the order holds: nothing of a person is in them that the
- * other fields do not say.
+ * The files that go with evidence, put together from what the order holds: of a person name, addresses, e-mail address
+ * and the last four digits of the card.
  */
 import type { DisputedOrder, Parcel, TwinOrder } from "../database/disputes.ts";
 import { currencyRules } from "../stripe/money.ts";
