@@ -13,9 +13,9 @@ export interface Records {
   coupon: Stripe.Coupon;
   customer: Stripe.Customer | Stripe.DeletedCustomer;
   dispute: Stripe.Dispute;
+  mandate: Stripe.Mandate;
   file: Stripe.File;
   file_link: Stripe.FileLink;
-  mandate: Stripe.Mandate;
   payment_intent: Stripe.PaymentIntent;
   payment_method: Stripe.PaymentMethod;
   payout: Stripe.Payout;
@@ -44,9 +44,9 @@ export const LABELS: Record<Kind, string> = {
   coupon: "coupon",
   customer: "customer",
   dispute: "dispute",
+  mandate: "mandate",
   file: "file upload",
   file_link: "file link",
-  mandate: "mandate",
   payment_intent: "payment_intent",
   payment_method: "PaymentMethod",
   payout: "payout",
@@ -109,10 +109,10 @@ export interface Internals {
   webhook_endpoint: EndpointInternals;
   /** Whether Smart Disputes has evidence of its own. */
   dispute: { packet: boolean };
-  /** What is in it, in base64. */
-  file: { data: string };
   /** What an automatic payout consists of, newest first. */
   payout: { transactions: string[] };
+  /** What is in it, in base64. */
+  file: { data: string };
   settings: Record<string, string>;
 }
 
