@@ -603,6 +603,21 @@ CREATE INDEX stripe_customers_email_idx ON private.stripe_customers USING btree 
 row level security on private.stripe_customers;
 
 
+table private.terms_texts (
+  version text not null,
+  refund_policy text,
+  cancellation_policy text,
+  created_at timestamp with time zone default now() not null,
+  constraint terms_texts_pkey PRIMARY KEY (version),
+  constraint terms_texts_cancellation_fits CHECK (((char_length(cancellation_policy) >= 1) AND (char_length(cancellation_policy) <= 40000))),
+  constraint terms_texts_has_text CHECK ((COALESCE(refund_policy, cancellation_policy) IS NOT NULL)),
+  constraint terms_texts_refund_fits CHECK (((char_length(refund_policy) >= 1) AND (char_length(refund_policy) <= 40000)))
+);
+comment on table private.terms_texts is 'What the terms of a version say of refunds and cancellations, word for word: shown to the bank when an order that was placed under them is disputed. Some twelve pages each at most.';
+CREATE TRIGGER keep_terms_text BEFORE DELETE OR UPDATE ON private.terms_texts FOR EACH ROW EXECUTE FUNCTION private.keep_terms_text();
+row level security on private.terms_texts;
+
+
 table private.unchecked_orders (
   order_id uuid not null,
   noted_at timestamp with time zone default clock_timestamp() not null,
@@ -825,7 +840,7 @@ comment on table public.dispute_decisions is 'What was decided about a dispute t
 comment on column public.dispute_decisions.dispute_id is 'disputes.id.';
 comment on column public.dispute_decisions.round is 'The status that waited for the answer: warning_needs_response, needs_response, appeal_needs_response.';
 comment on column public.dispute_decisions.decision is 'fight: evidence is submitted; accept: the dispute is closed; leave: nothing is done.';
-comment on column public.dispute_decisions.reason is 'Why: policy (the settings), below_limit (worth less than dispute_accept_below), written (somebody has written evidence at Stripe), staff (leave_dispute()), fee (fighting costs one, which only staff acknowledge), no_field (Stripe has no field for such an appeal).';
+comment on column public.dispute_decisions.reason is 'Why: policy (the settings), below_limit (worth less than dispute_accept_below), written (somebody has written evidence at Stripe), staff (leave_dispute()), fee (fighting costs one, which only staff acknowledge), no_field (Stripe takes no evidence in this round: of an appeal of another payment than by card, of an inquiry of Klarna''s).';
 comment on column public.dispute_decisions.submissions is 'How often evidence had been submitted when it was decided: more means that it has been answered.';
 comment on column public.dispute_decisions.created_at is 'When it was decided.';
 row level security on public.dispute_decisions;
@@ -1137,6 +1152,7 @@ table public.order_terms (
   constraint order_terms_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE
 );
 comment on table public.order_terms is 'The version of the terms that was in force when an attempt of an order began, and so on its payment page.';
+CREATE INDEX order_terms_version_idx ON public.order_terms USING btree (version);
 row level security on public.order_terms;
 policy order_terms_read on public.order_terms as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.order_terms to authenticated;
@@ -2312,6 +2328,14 @@ grant select on view reporting.webhook_lag_hourly to authenticated;
 grant select on view reporting.webhook_lag_hourly to service_role;
 
 
+CREATE OR REPLACE FUNCTION private.accepted_terms(p_order_id uuid)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.accepted_terms(p_order_id uuid) is 'The terms that were accepted with an order first, with the texts of that version where they are kept; null: nothing was asked.';
+
+
 CREATE OR REPLACE FUNCTION private.account_customer(p_user_id uuid, p_email text, p_livemode boolean)
  RETURNS uuid
  LANGUAGE plpgsql
@@ -3475,6 +3499,13 @@ CREATE OR REPLACE FUNCTION private.judge_price()
 comment on function private.judge_price() is 'Trigger of product_variants: staff hear at once of a price that Stripe refuses, whichever way it came in; corrected or retired, the alert closes.';
 
 
+CREATE OR REPLACE FUNCTION private.keep_terms_text()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.keep_terms_text() is 'Trigger of terms_texts. SHINV: the text was in force when orders were placed, and is evidence.';
+
+
 CREATE OR REPLACE FUNCTION private.kept_session(p_order_id uuid)
  RETURNS checkout_sessions
  LANGUAGE plpgsql
@@ -3885,6 +3916,14 @@ CREATE OR REPLACE FUNCTION private.mismatch_alert(p_order_id uuid)
  STABLE
  SET search_path TO '';
 comment on function private.mismatch_alert(p_order_id uuid) is 'The dedupe_key of the alert payment_mismatch of an order: another one after each release.';
+
+
+CREATE OR REPLACE FUNCTION private.money_back(p_order_id uuid)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.money_back(p_order_id uuid) is 'The refunds of an order that have arrived, and the returns that were asked for; received_at null: the goods have not come back.';
 
 
 CREATE OR REPLACE FUNCTION private.money_left(p_payment_id text)
@@ -5677,6 +5716,14 @@ CREATE OR REPLACE FUNCTION private.tried_orders(p_livemode boolean, p_from times
  STABLE
  SET search_path TO '';
 comment on function private.tried_orders(p_livemode boolean, p_from timestamp with time zone, p_until timestamp with time zone, OUT o_tried bigint, OUT o_refused bigint) is 'How many orders somebody tried to pay in a span of time, and how many of them were refused and not paid in it. Outages of a bank or network do not count.';
+
+
+CREATE OR REPLACE FUNCTION private.twin_order(p_order_id uuid)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.twin_order(p_order_id uuid) is 'The order that a disputed one may be taken for a duplicate of: paid by the same buyer, the same amount, at most 14 days before or after; null: there is none.';
 
 
 CREATE OR REPLACE FUNCTION private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[])

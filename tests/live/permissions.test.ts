@@ -36,6 +36,7 @@ const neededBy: Record<string, KeyPermission | "none that Stripe names"> = {
   "disputes.retrieve": "rak_dispute_write",
   "disputes.update": "rak_dispute_write",
   "reviews.list": "rak_review_read",
+  "files.create": "rak_file_write",
   "reviews.retrieve": "rak_review_read",
   // Refused to a restricted key, it is done without: see reconcile_objects.ts.
   "radar.earlyFraudWarnings.list": "none that Stripe names",
@@ -147,7 +148,7 @@ Deno.test("doctor vouches for no right that Stripe has said nothing of", async (
   });
   const subject = { env: { stripeSecretKey: key, livemode: false }, stripe, kind: "project" };
   assert.deepEqual((await checkPermissions(subject as unknown as Subject)).map(({ what }) => what), [
-    "of 12 rights it cannot be told whether the restricted key has them",
+    "of 13 rights it cannot be told whether the restricted key has them",
   ]);
 });
 
