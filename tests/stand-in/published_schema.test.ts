@@ -98,7 +98,12 @@ async function liveALittle(stand: StandIn): Promise<void> {
     images: ["http://shop.test/t.png"],
   });
   const price = await stripe.prices.create({ product: product.id, currency: "usd", unit_amount: 5900 });
-  await stripe.prices.update(price.id, { nickname: "regular" });
+  await stripe.prices.update(price.id, {
+    nickname: "regular",
+    currency_options: { eur: { unit_amount: 5500 } },
+  });
+  const link = await stripe.paymentLinks.create({ line_items: [{ price: price.id, quantity: 1 }] });
+  await stripe.paymentLinks.update(link.id, { restrictions: { completed_sessions: { limit: 5 } } });
   const customer = await stripe.customers.create({ email: "a@example.com", address: { line1: "1 Main St" } });
   await stripe.paymentMethods.attach("pm_card_visa", { customer: customer.id });
 }
@@ -162,14 +167,15 @@ test("every object the stand-in returns fits Stripe's published schema", async (
       limit: 100,
       expand: ["data.line_items", "data.total_details.breakdown"],
     }),
-    stripe.coupons.list({ limit: 100 }),
+    stripe.coupons.list({ limit: 100, expand: ["data.applies_to"] }),
     stripe.customers.list({ limit: 100 }),
     stripe.disputes.list({ limit: 100 }),
     stripe.events.list({ limit: 100 }),
     stripe.paymentIntents.list({ limit: 100, expand: ["data.latest_charge", "data.payment_method"] }),
     stripe.paymentMethods.list({ limit: 100 }),
+    stripe.paymentLinks.list({ limit: 100, expand: ["data.line_items"] }),
     stripe.payouts.list({ limit: 100, expand: ["data.destination"] }),
-    stripe.prices.list({ limit: 100 }),
+    stripe.prices.list({ limit: 100, expand: ["data.currency_options"] }),
     stripe.products.list({ limit: 100 }),
     stripe.promotionCodes.list({ limit: 100 }),
     stripe.radar.earlyFraudWarnings.list({ limit: 100 }),

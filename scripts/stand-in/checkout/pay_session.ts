@@ -9,6 +9,7 @@ import { settleMethod } from "../payments/payment_methods.ts";
 import { presentmentOf } from "../payments/presentment.ts";
 import { type BusinessInput, collectedBusiness } from "./business.ts";
 import { redeem } from "./discounts.ts";
+import { countCompleted } from "./payment_link_session.ts";
 import { keepMethod, withCustomer } from "./session_customer.ts";
 import type { SessionInternals } from "./session_internals.ts";
 import { CLOSED } from "./ui_mode.ts";
@@ -182,6 +183,7 @@ function completeWithoutPayment(context: Context, prepared: Prepared): Stripe.Ch
   };
   save(context, { ...prepared, session });
   redeem(context, session);
+  countCompleted(context, session);
   context.emit("checkout.session.completed", session);
   return session;
 }
@@ -265,6 +267,7 @@ function concludeAttempt(
   };
   context.store.put("checkout.session", completed);
   redeem(context, completed);
+  countCompleted(context, completed);
   context.emit("checkout.session.completed", completed);
   return completed;
 }

@@ -1,4 +1,5 @@
 import type Stripe from "stripe";
+import { byCurrency } from "../core/currency_options.ts";
 import { address, shipping } from "../core/address_fields.ts";
 import { DAHLIA, ENDIVE, isBefore } from "../core/api_version.ts";
 import {
@@ -58,13 +59,20 @@ const priceData = map({
   ],
 });
 
+export const adjustableQuantity = map({
+  enabled: required(truth),
+  maximum: whole(1, 999_999),
+  minimum: whole(0, 999_998),
+});
+
 const lineItem = map({
+  adjustable_quantity: adjustableQuantity,
   metadata,
   price: text(),
   price_data: priceData,
   quantity: whole(1, 999_999),
 }, {
-  unsupported: ["adjustable_quantity", "tax_rates"],
+  unsupported: ["tax_rates"],
   rules: [
     onlyOneOf("price", "price_data"),
     someOf("You must specify either `price` or `price_data` for each line item.", "price", "price_data"),
@@ -101,7 +109,11 @@ export const shippingRateShape = {
   fixed_amount: map({
     amount: required(whole(0)),
     currency: required(currency),
-  }, { unsupported: ["currency_options"] }),
+    currency_options: byCurrency(map({
+      amount: required(whole(0)),
+      tax_behavior: oneOf("exclusive", "inclusive", "unspecified"),
+    })),
+  }),
   metadata,
   tax_behavior: oneOf("exclusive", "inclusive", "unspecified"),
   tax_code: taxCode,
@@ -277,7 +289,8 @@ export const sessionListParams = paramsOf<Stripe.Checkout.SessionListParams>()({
   customer: text(),
   customer_details: map({ email: required(email) }),
   payment_intent: text(),
+  payment_link: text(),
   status: oneOf("complete", "expired", "open"),
-}, { unsupported: ["customer_account", "payment_link", "subscription"] });
+}, { unsupported: ["customer_account", "subscription"] });
 
 export const lineItemListParams = paramsOf<Stripe.Checkout.SessionListLineItemsParams>()(listParams);

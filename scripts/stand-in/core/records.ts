@@ -2,7 +2,7 @@ import type Stripe from "stripe";
 import type { CardBehaviour, ReadCard } from "../payments/test_cards.ts";
 import type { OtherMethod, OtherRefund } from "../payments/other_methods.ts";
 import type { BankBehaviour } from "../payments/test_bank_accounts.ts";
-import type { SessionInternals } from "../checkout/session_internals.ts";
+import type { SessionInternals, SessionLine } from "../checkout/session_internals.ts";
 
 /** The objects the API serves, by the `object` name they carry. */
 export interface Records {
@@ -15,6 +15,7 @@ export interface Records {
   dispute: Stripe.Dispute;
   mandate: Stripe.Mandate;
   payment_intent: Stripe.PaymentIntent;
+  payment_link: Stripe.PaymentLink;
   payment_method: Stripe.PaymentMethod;
   payout: Stripe.Payout;
   price: Stripe.Price;
@@ -44,6 +45,7 @@ export const LABELS: Record<Kind, string> = {
   dispute: "dispute",
   mandate: "mandate",
   payment_intent: "payment_intent",
+  payment_link: "payment link",
   payment_method: "PaymentMethod",
   payout: "payout",
   price: "price",
@@ -69,6 +71,7 @@ export const INDEXED_PATHS: readonly [Kind, string][] = [
   ["checkout.session", "customer"],
   ["checkout.session", "customer_details.email"],
   ["checkout.session", "status"],
+  ["checkout.session", "payment_link"],
   ["checkout.session", "recovered_from"],
   ["dispute", "charge"],
   ["dispute", "payment_intent"],
@@ -90,6 +93,15 @@ export const INDEXED_PATHS: readonly [Kind, string][] = [
   ["balance_transaction", "available_on"],
 ];
 
+/** Amounts by currency. */
+export type ByCurrency<T> = Record<string, T>;
+
+/** An amount in one of an object's other currencies. */
+export interface CurrencyOption {
+  amount: number;
+  taxBehavior: Stripe.Price.TaxBehavior;
+}
+
 /** What the stand-in must remember beside an object and never serves. */
 export interface Internals {
   session: SessionInternals;
@@ -104,6 +116,11 @@ export interface Internals {
   dispute: { packet: boolean };
   /** What an automatic payout consists of, newest first. */
   payout: { transactions: string[] };
+  /** What an object costs in currencies beside its own. */
+  currency_options: ByCurrency<CurrencyOption>;
+  /** The products that a coupon is for; it is for all where nothing is kept. */
+  coupon: { products: string[] };
+  payment_link: { lines: SessionLine[] };
   settings: Record<string, string>;
 }
 

@@ -5,6 +5,7 @@ import { invalidRequest } from "../core/errors.ts";
 import {
   currency,
   type Field,
+  list,
   map,
   metadata,
   oneOf,
@@ -43,6 +44,7 @@ const code: Field<string> = {
 
 const couponParams = paramsOf<Stripe.CouponCreateParams>()({
   amount_off: whole(1),
+  applies_to: map({ products: list(text()) }),
   currency,
   duration: oneOf("forever", "once", "repeating"),
   duration_in_months: whole(1, 100),
@@ -53,7 +55,7 @@ const couponParams = paramsOf<Stripe.CouponCreateParams>()({
   percent_off: percentage,
   redeem_by: timestamp,
 }, {
-  unsupported: ["applies_to", "currency_options"],
+  unsupported: ["currency_options"],
   rules: [
     onlyOneOf("percent_off", "amount_off"),
     someOf("Must provide exactly one of `percent_off` or `amount_off`.", "percent_off", "amount_off"),
@@ -108,7 +110,10 @@ function createCoupon(context: Context, params: ShapeValue<typeof couponParams.s
     times_redeemed: 0,
     valid: true,
   };
+  const products = params.applies_to?.products ?? [];
+  products.forEach((product, index) => need(context, "product", product, `applies_to[products][${index}]`));
   context.store.put("coupon", coupon);
+  if (products.length > 0) context.store.setInternals("coupon", id, { products });
   context.emit("coupon.created", coupon);
   return coupon;
 }
