@@ -14,6 +14,8 @@ export interface Records {
   customer: Stripe.Customer | Stripe.DeletedCustomer;
   dispute: Stripe.Dispute;
   mandate: Stripe.Mandate;
+  file: Stripe.File;
+  file_link: Stripe.FileLink;
   payment_intent: Stripe.PaymentIntent;
   payment_link: Stripe.PaymentLink;
   payment_method: Stripe.PaymentMethod;
@@ -44,6 +46,8 @@ export const LABELS: Record<Kind, string> = {
   customer: "customer",
   dispute: "dispute",
   mandate: "mandate",
+  file: "file upload",
+  file_link: "file link",
   payment_intent: "payment_intent",
   payment_link: "payment link",
   payment_method: "PaymentMethod",
@@ -75,6 +79,9 @@ export const INDEXED_PATHS: readonly [Kind, string][] = [
   ["checkout.session", "recovered_from"],
   ["dispute", "charge"],
   ["dispute", "payment_intent"],
+  ["file", "purpose"],
+  ["file_link", "file"],
+  ["file_link", "url"],
   ["payment_intent", "customer"],
   ["payment_method", "customer"],
   ["price", "product"],
@@ -121,6 +128,8 @@ export interface Internals {
   /** The products that a coupon is for; it is for all where nothing is kept. */
   coupon: { products: string[] };
   payment_link: { lines: SessionLine[] };
+  /** What is in it, in base64. */
+  file: { data: string };
   settings: Record<string, string>;
 }
 
