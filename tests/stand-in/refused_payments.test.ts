@@ -183,7 +183,7 @@ const INTENTS: Case[] = [
     "customer={customer}",
     "payment_method",
   ],
-  ["attaching twice", "/v1/payment_methods/{kept}/attach", "customer={customer}"],
+  ["attaching to another customer", "/v1/payment_methods/{kept}/attach", "customer={other}"],
   [
     "attaching to a deleted customer",
     "/v1/payment_methods/pm_card_visa/attach",

@@ -153,7 +153,7 @@ test({
       "2026-10-28.endive",
     );
     assert.equal(ok, false);
-    assert.match(stdout + stderr, /Received unknown parameter: payment_method_types/);
+    assert.match(stdout + stderr, /payment_method_types_no_longer_supported/);
   }));
 
 test(

@@ -122,8 +122,32 @@ const shippingOption = map({ shipping_rate: text(), shipping_rate_data: map(ship
 
 const customMessage = map({ message: required(text(1200)) });
 
-/** Accepted and without any effect here, but not with every `ui_mode`. */
-const given: Field<true> = { read: () => true };
+const FONTS =
+  "be_vietnam_pro,bitter,chakra_petch,default,hahmlet,inconsolata,inter,lato,lora,m_plus_1_code,montserrat,noto_sans,noto_sans_jp,noto_serif,nunito,open_sans,pridi,pt_sans,pt_serif,raleway,roboto,roboto_slab,source_sans_pro,titillium_web,ubuntu_mono,zen_maru_gothic"
+    .split(",");
+
+const picture = map({ type: required(oneOf("file", "url")), file: text(), url });
+
+/** How the page looks; nothing here looks different for it. */
+const branding = map({
+  background_color: clearable(text()),
+  border_style: clearable(oneOf("pill", "rectangular", "rounded")),
+  button_color: clearable(text()),
+  display_name: text(),
+  font_family: clearable(oneOf(...FONTS)),
+  icon: picture,
+  logo: picture,
+});
+
+/** What belongs to another mode: a session that names it in `payment` mode is refused. */
+const ofOtherMode: Field<true> = {
+  read(node, context) {
+    if (typeof node !== "string") return true;
+    throw invalidRequest("Invalid object", context.path);
+  },
+};
+
+const cardFeature = oneOf("if_available", "never");
 
 const LOCALES =
   "auto,bg,cs,da,de,el,en,en-GB,es,es-419,et,fi,fil,fr,fr-CA,hi-IN,hr,hu,id,it,ja,ko,lt,lv,ms,mt,nb,nl,pl,pt,pt-BR,ro,ru,sk,sl,sv,th,tr,vi,zh,zh-HK,zh-TW"
@@ -152,7 +176,7 @@ export const sessionCreateParams = paramsOf<Stripe.Checkout.SessionCreateParams>
   allowed_payment_method_types: methodTypes,
   automatic_tax: map({ enabled: required(truth) }, { unsupported: ["liability"] }),
   billing_address_collection: oneOf("auto", "required"),
-  branding_settings: given,
+  branding_settings: branding,
   cancel_url: url,
   client_reference_id: text(200),
   consent_collection: map({
@@ -192,7 +216,7 @@ export const sessionCreateParams = paramsOf<Stripe.Checkout.SessionCreateParams>
   managed_payments: map({ enabled: truth }),
   metadata,
   mode: oneOf("payment", "setup", "subscription"),
-  origin_context: given,
+  origin_context: oneOf("mobile_app", "web"),
   payment_intent_data: map({
     capture_method: oneOf("automatic", "automatic_async", "manual"),
     description: text(1000),
@@ -206,17 +230,15 @@ export const sessionCreateParams = paramsOf<Stripe.Checkout.SessionCreateParams>
   }, { unsupported: ["application_fee_amount", "on_behalf_of", "transfer_data"] }),
   payment_method_options: map({
     card: map({
+      request_extended_authorization: cardFeature,
+      request_incremental_authorization: cardFeature,
+      request_multicapture: cardFeature,
+      request_overcapture: cardFeature,
       request_three_d_secure: oneOf("any", "automatic", "challenge"),
       statement_descriptor_suffix_kana: text(22),
       statement_descriptor_suffix_kanji: text(17),
     }, {
       unsupported: ["capture_method", "installments", "restrictions", "setup_future_usage"],
-      inert: [
-        "request_extended_authorization",
-        "request_incremental_authorization",
-        "request_multicapture",
-        "request_overcapture",
-      ],
     }),
   }, { unsupported: [...FOREIGN_METHODS, ...PLAIN_METHODS] }),
   payment_method_collection: oneOf("always", "if_required"),
@@ -231,8 +253,8 @@ export const sessionCreateParams = paramsOf<Stripe.Checkout.SessionCreateParams>
   }),
   shipping_address_collection: map({ allowed_countries: required(list(oneOf(...SHIPPING_COUNTRIES), 250)) }),
   shipping_options: list(shippingOption, 5),
-  subscription_data: given,
-  setup_intent_data: given,
+  subscription_data: ofOtherMode,
+  setup_intent_data: ofOtherMode,
   submit_type: oneOf("auto", "book", "donate", "pay", "subscribe"),
   success_url: url,
   tax_id_collection: map({ enabled: required(truth), required: oneOf("if_supported", "never") }),

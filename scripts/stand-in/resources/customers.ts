@@ -80,7 +80,11 @@ const NOT_SIMULATED = [
   "tax",
   "tax_id_data",
   "test_clock",
+  "validate",
 ];
+
+/** What customers had before payment methods. */
+const LEGACY = ["bank_account", "card", "default_alipay_account", "default_bank_account", "default_card"];
 
 /** What only a new customer is given. */
 const CREATION = ["payment_method", "tax_id_data", "test_clock"];
@@ -107,7 +111,7 @@ const updateParams = paramsOf<Stripe.CustomerUpdateParams>()({
   preferred_locales: list(text()),
   shipping: clearable(shipping),
   tax_exempt: clearable(oneOf("exempt", "none", "reverse")),
-}, { unsupported: [...NOT_SIMULATED.filter((name) => !CREATION.includes(name)), "default_card"] });
+}, { unsupported: [...NOT_SIMULATED.filter((name) => !CREATION.includes(name)), ...LEGACY] });
 
 /** `/v1/customers` */
 export const customerRoutes: Route[] = [

@@ -22,12 +22,12 @@ import {
 } from "../core/fields.ts";
 import { offSession, statementDescriptor, statementDescriptorSuffix } from "../core/kinds.ts";
 import { onlyOneOf, onlyWhere } from "../core/rules.ts";
-import { FOREIGN_METHODS, METHOD_TYPES, PLAIN_METHODS } from "../payments/foreign_methods.ts";
+import { ALLOWED_TYPES, FOREIGN_METHODS, METHOD_TYPES, PLAIN_METHODS } from "../payments/foreign_methods.ts";
 import { OTHER_METHODS } from "../payments/other_methods.ts";
 import { methodInputShape, methodRules, radarOptions } from "./payment_methods.ts";
 
 const methodOptions = map({
-  card: map({ request_three_d_secure: oneOf("any", "automatic", "challenge") }, {
+  card: clearable(map({ request_three_d_secure: oneOf("any", "automatic", "challenge") }, {
     unsupported: [
       "capture_method",
       "cvc_token",
@@ -45,7 +45,7 @@ const methodOptions = map({
       "statement_descriptor_suffix_kanji",
       "three_d_secure",
     ],
-  }),
+  })),
 }, { unsupported: [...FOREIGN_METHODS, ...PLAIN_METHODS] });
 const mandateData = map({
   customer_acceptance: required(map({
@@ -87,7 +87,7 @@ const methodData = map(methodInputShape, {
 export const createParams = paramsOf<Stripe.PaymentIntentCreateParams>()({
   amount: required(whole(1)),
   currency: required(currency),
-  allowed_payment_method_types: methodTypes,
+  allowed_payment_method_types: list(oneOf(...ALLOWED_TYPES), 100),
   automatic_payment_methods: map({ enabled: required(truth), allow_redirects: oneOf("always", "never") }),
   capture_method: oneOf("automatic", "automatic_async", "manual"),
   confirm: truth,

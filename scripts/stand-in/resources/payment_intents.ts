@@ -8,9 +8,8 @@ import { changedMetadata } from "../checkout/session_internals.ts";
 import { recordChargeBalance } from "../payments/charges.ts";
 import { checkAmount, checkUnits } from "../core/money.ts";
 import { confirmIntent } from "../payments/confirm.ts";
-import { FOREIGN_METHODS } from "../payments/foreign_methods.ts";
 import { createIntent, saveIntent, sessionOfIntent } from "../payments/intents.ts";
-import { methodsFor } from "../payments/other_methods.ts";
+import { methodsFor, OTHER_METHODS } from "../payments/other_methods.ts";
 import { checkUnspent, createPaymentMethod, usePaymentMethod } from "../payments/payment_methods.ts";
 import { confirmParams, createParams, updateParams } from "./payment_intent_params.ts";
 
@@ -248,7 +247,10 @@ function methodTypes(params: {
 }): string[] {
   const own = methodsFor(params.currency);
   const asked = (params as ConfirmInput).payment_method_types ?? params.allowed_payment_method_types;
-  const foreign = asked?.find((type) => FOREIGN_METHODS.includes(type));
+  const foreign = asked?.find((type) =>
+    !own.includes(type) && !OTHER_METHODS.some((other) => other === type) &&
+    !["sepa_debit", "us_bank_account"].includes(type)
+  );
   if (foreign !== undefined) throw unsupported(`the payment method type \`${foreign}\``);
   const wrong = (params as ConfirmInput).payment_method_types?.find((type) => !own.includes(type));
   if (wrong !== undefined) {
@@ -312,7 +314,14 @@ export const paymentIntentRoutes: Route[] = [
     "GET",
     "/v1/payment_intents/:id",
     paramsOf<Stripe.PaymentIntentRetrieveParams>()({ client_secret: text() }),
-    (context, _params, id) => need(context, "payment_intent", id),
+    (context, { client_secret: secret }, id) => {
+      const intent = need(context, "payment_intent", id);
+      if (secret === undefined || secret === intent.client_secret) return intent;
+      throw invalidRequest(
+        "The client_secret provided does not match the client_secret associated with the PaymentIntent.",
+        "client_secret",
+      );
+    },
   ),
   route("POST", "/v1/payment_intents/:id", updateParams, (context, params, id) => {
     const intent = need(context, "payment_intent", id);

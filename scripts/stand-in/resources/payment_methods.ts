@@ -46,7 +46,7 @@ const methodType: Field<"card" | "sepa_debit" | "us_bank_account"> = {
 };
 
 /** A session of Radar; nothing here depends on it. */
-export const radarOptions = map({ session: text() });
+export const radarOptions = map({ session: text(), referrer: clearable(text()) });
 
 /** What describes a payment method, in its own call and inside a payment intent's. */
 export const methodInputShape = {
@@ -165,6 +165,7 @@ export const paymentMethodRoutes: Route[] = [
     (context, params, id) => {
       needCustomer(context, params.customer);
       const method = usePaymentMethod(context, id, 404);
+      if (method.customer === params.customer) return method;
       if (method.customer !== null) {
         throw invalidRequest("The payment method you provided has already been attached to a customer.");
       }

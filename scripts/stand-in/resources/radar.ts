@@ -49,10 +49,12 @@ export const radarRoutes: Route[] = [
       alias: required(text(100)),
       name: required(text(100)),
       item_type: oneOf(
+        "account",
         "card_bin",
         "card_fingerprint",
         "case_sensitive_string",
         "country",
+        "crypto_fingerprint",
         "customer_id",
         "email",
         "ip_address",
