@@ -644,6 +644,7 @@ table private.velocity_rules (
   constraint velocity_rules_alert_known CHECK ((alert = ANY (ARRAY['warning'::text, 'critical'::text]))),
   constraint velocity_rules_amount_has_currency CHECK (((measure <> 'amount'::text) OR (currency IS NOT NULL))),
   constraint velocity_rules_baseline_share_range CHECK (((baseline_share > (0)::numeric) AND (baseline_share < (1)::numeric))),
+  constraint velocity_rules_held_of_shopper CHECK (((measure <> ALL (ARRAY['held_pieces'::text, 'held_share'::text])) OR (subject = ANY (ARRAY['user'::text, 'email'::text, 'address'::text, 'shop'::text])))),
   constraint velocity_rules_measure_known CHECK ((measure = ANY (ARRAY['unpaid_checkouts'::text, 'declines'::text, 'declined_orders'::text, 'cards'::text, 'emails'::text, 'amount'::text, 'disposable_email'::text, 'outages'::text, 'held_pieces'::text, 'held_share'::text]))),
   constraint velocity_rules_min_pieces_positive CHECK ((min_pieces > 0)),
   constraint velocity_rules_shop_refuses_nobody CHECK (((subject <> 'shop'::text) OR (action <> 'block'::text))),
@@ -772,6 +773,7 @@ CREATE INDEX checkout_sessions_open_idx ON public.checkout_sessions USING btree 
 CREATE INDEX checkout_sessions_order_id_idx ON public.checkout_sessions USING btree (order_id);
 CREATE INDEX checkout_sessions_payment_id_idx ON public.checkout_sessions USING btree (payment_id);
 CREATE INDEX checkout_sessions_stripe_customer_id_idx ON public.checkout_sessions USING btree (stripe_customer_id);
+CREATE INDEX checkout_sessions_unpaid_idx ON public.checkout_sessions USING btree (completed_at) WHERE ((status = 'complete'::text) AND (payment_status = 'unpaid'::text) AND (NOT async_payment_failed));
 row level security on public.checkout_sessions;
 policy checkout_sessions_read on public.checkout_sessions as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.checkout_sessions to authenticated;
@@ -875,6 +877,7 @@ comment on column public.disputes.version is 'Which of Stripes reports this is; 
 comment on column public.disputes.created_at is 'When it was opened.';
 CREATE INDEX disputes_charge_id_idx ON public.disputes USING btree (charge_id);
 CREATE INDEX disputes_created_at_idx ON public.disputes USING btree (created_at);
+CREATE INDEX disputes_open_idx ON public.disputes USING btree (created_at) WHERE (status <> ALL (ARRAY['won'::text, 'lost'::text, 'warning_closed'::text, 'prevented'::text]));
 CREATE INDEX disputes_order_id_idx ON public.disputes USING btree (order_id);
 CREATE INDEX disputes_payment_id_idx ON public.disputes USING btree (payment_id);
 CREATE TRIGGER count_dispute AFTER INSERT OR UPDATE OF statuses_seen ON public.disputes FOR EACH ROW EXECUTE FUNCTION private.count_dispute();
@@ -910,6 +913,7 @@ comment on column public.fraud_signals.was_actionable is 'True once any version 
 comment on column public.fraud_signals.answer is 'What early_fraud_warning_policy said of a warning when it was first seen actionable: refund, or review (also when the parcel had left). Frozen: the setting may change.';
 comment on column public.fraud_signals.released_at is 'When staff released the order knowing this sign: it holds the order no more. What comes later does.';
 CREATE INDEX fraud_signals_charge_id_idx ON public.fraud_signals USING btree (charge_id);
+CREATE INDEX fraud_signals_open_reviews_idx ON public.fraud_signals USING btree (source_id) WHERE ((kind = 'review'::text) AND open);
 CREATE INDEX fraud_signals_order_id_idx ON public.fraud_signals USING btree (order_id);
 CREATE INDEX fraud_signals_payment_id_idx ON public.fraud_signals USING btree (payment_id);
 CREATE INDEX fraud_signals_velocity_idx ON public.fraud_signals USING btree (created_at) WHERE (kind = 'velocity'::text);
@@ -1306,6 +1310,7 @@ CREATE INDEX payment_attempts_card_fingerprint_idx ON public.payment_attempts US
 CREATE INDEX payment_attempts_created_at_idx ON public.payment_attempts USING btree (created_at);
 CREATE INDEX payment_attempts_order_id_idx ON public.payment_attempts USING btree (order_id);
 CREATE INDEX payment_attempts_payment_id_idx ON public.payment_attempts USING btree (payment_id);
+CREATE INDEX payment_attempts_refused_idx ON public.payment_attempts USING btree (created_at) WHERE (outcome = ANY (ARRAY['failed'::text, 'blocked'::text]));
 CREATE TRIGGER count_payment_attempt AFTER INSERT OR UPDATE OF outcome, three_d_secure_result ON public.payment_attempts FOR EACH ROW EXECUTE FUNCTION private.count_payment_attempt();
 row level security on public.payment_attempts;
 policy payment_attempts_read on public.payment_attempts as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
@@ -1347,6 +1352,7 @@ comment on column public.payments.presentment_amount is 'What the customer was c
 comment on column public.payments.presentment_currency is 'The currency that the customer paid in; null: the payment''s own.';
 CREATE INDEX payments_card_last4_idx ON public.payments USING btree (card_last4);
 CREATE INDEX payments_charge_id_idx ON public.payments USING btree (charge_id);
+CREATE INDEX payments_open_idx ON public.payments USING btree (created_at) WHERE (status = ANY (ARRAY['processing'::text, 'requires_capture'::text]));
 CREATE INDEX payments_order_id_idx ON public.payments USING btree (order_id);
 CREATE INDEX payments_visa_idx ON public.payments USING btree (livemode, succeeded_at) WHERE ((card_brand = 'visa'::text) AND (succeeded_at IS NOT NULL));
 CREATE TRIGGER count_new_payment AFTER INSERT ON public.payments FOR EACH ROW WHEN ((new.succeeded_at IS NOT NULL)) EXECUTE FUNCTION private.count_payment();
@@ -1550,6 +1556,7 @@ comment on column public.refunds.released_at is 'When staff let the order ship a
 comment on column public.refunds.seen_at is 'When we first heard of it: staff who ask for a refund do not know of one that was made and not heard of.';
 CREATE INDEX refunds_charge_id_idx ON public.refunds USING btree (charge_id);
 CREATE INDEX refunds_created_at_idx ON public.refunds USING btree (created_at);
+CREATE INDEX refunds_open_idx ON public.refunds USING btree (created_at) WHERE (status = ANY (ARRAY['pending'::text, 'requires_action'::text]));
 CREATE INDEX refunds_order_id_idx ON public.refunds USING btree (order_id);
 CREATE INDEX refunds_payment_id_idx ON public.refunds USING btree (payment_id);
 CREATE INDEX refunds_request_id_idx ON public.refunds USING btree (request_id);
@@ -2287,7 +2294,7 @@ view reporting.webhook_health with (security_invoker=true) (
   last_received_at timestamp with time zone,
   last_day bigint
 );
-comment on view reporting.webhook_health is 'Stripe''s events by type and outcome.';
+comment on view reporting.webhook_health is 'Stripe''s events of the last 30 days by type and outcome, and whatever has failed, however long ago.';
 grant select on view reporting.webhook_health to authenticated;
 grant select on view reporting.webhook_health to service_role;
 
@@ -2868,10 +2875,10 @@ comment on function private.country_currencies_fit(p_value jsonb) is 'Whether th
 
 
 CREATE OR REPLACE FUNCTION private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer, p_accepts_marketing boolean, p_ui_mode text)
- RETURNS uuid
+ RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer, p_accepts_marketing boolean, p_ui_mode text) is 'A pending order with the frozen prices of p_cart (see price_cart()), what the velocity rules found, and its stock reserved. Returns its id.';
+comment on function private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer, p_accepts_marketing boolean, p_ui_mode text) is 'A pending order with the frozen prices of p_cart (see price_cart()), what the velocity rules found, and its stock reserved. Returns its checkout_snapshot(). SHSTK.';
 
 
 CREATE OR REPLACE FUNCTION private.decline_class(p_code text)
@@ -3324,6 +3331,14 @@ grant execute on function private.is_command(c staff_commands, p_command text, p
 grant execute on function private.is_command(c staff_commands, p_command text, p_args jsonb) to service_role;
 
 
+CREATE OR REPLACE FUNCTION private.is_disposable(p_mailbox text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.is_disposable(p_mailbox text) is 'Whether a mailbox (as of email_key()) is at a domain that gives anybody one for minutes, or below it.';
+
+
 CREATE OR REPLACE FUNCTION private.is_erased(p_fact jsonb, p_order_id uuid)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3742,6 +3757,14 @@ CREATE OR REPLACE FUNCTION private.measure_holds(p_rule private.velocity_rules, 
  STABLE
  SET search_path TO '';
 comment on function private.measure_holds(p_rule private.velocity_rules, p_key text, p_lines jsonb, p_order_id uuid, OUT o_value bigint, OUT o_until timestamp with time zone) is 'Measures held_pieces and held_share: what unpaid orders of a subject hold together with p_lines, [{ variant_id, quantity }] of the cart that asks; for the shop, what all of them hold. o_until: when the last hold runs out.';
+
+
+CREATE OR REPLACE FUNCTION private.measure_shop_holds(p_rule private.velocity_rules)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.measure_shop_holds(p_rule private.velocity_rules) is 'Measures held_pieces and held_share of the whole shop: what all unpaid orders hold. One pass over the stock, since each checkout asks.';
 
 
 CREATE OR REPLACE FUNCTION private.measure_stock()
@@ -4452,6 +4475,14 @@ CREATE OR REPLACE FUNCTION private.receive_event(p_event jsonb, p_settle text)
 comment on function private.receive_event(p_event jsonb, p_settle text) is 'Stores and applies a delivery: { the parameters of receive_stripe_event() by name }, but for its alerts. p_settle: see apply_facts().';
 
 
+CREATE OR REPLACE FUNCTION private.recent_activity(p_subject text, p_key text, p_since timestamp with time zone, OUT o_orders timestamp with time zone[], OUT o_attempts timestamp with time zone[], OUT o_holds boolean)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.recent_activity(p_subject text, p_key text, p_since timestamp with time zone, OUT o_orders timestamp with time zone[], OUT o_attempts timestamp with time zone[], OUT o_holds boolean) is 'When a subject of the velocity rules ordered and tried to pay since p_since (and somewhat before), and whether it may hold stock: no measure counts more. Null for subjects that are not looked at.';
+
+
 CREATE OR REPLACE FUNCTION private.recent_drift()
  RETURNS SETOF reconciliation_drift
  LANGUAGE sql
@@ -4988,6 +5019,14 @@ CREATE OR REPLACE FUNCTION private.rule_webhook_lag(r private.alert_rules, p_liv
 comment on function private.rule_webhook_lag(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'How many of the last 500 deliveries in the window came late, once they are one in twenty.';
 
 
+CREATE OR REPLACE FUNCTION private.rules_that_may_hit(p_user_id uuid, p_mailbox text, p_ip inet, p_cart jsonb, p_livemode boolean, p_order_id uuid)
+ RETURNS TABLE(rule private.velocity_rules, key text, factor numeric)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.rules_that_may_hit(p_user_id uuid, p_mailbox text, p_ip inet, p_cart jsonb, p_livemode boolean, p_order_id uuid) is 'The rules that a checkout has to measure, and for whom: those whose measure could reach the threshold by what is cheap to know. A new measure needs its bound here, or is never measured.';
+
+
 CREATE OR REPLACE FUNCTION private.run_accept_dispute(p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
@@ -5379,6 +5418,14 @@ CREATE OR REPLACE FUNCTION private.shop()
 comment on function private.shop() is 'The settings that begin with shop_, by their names without it: what every mail is written with.';
 
 
+CREATE OR REPLACE FUNCTION private.shop_refusals_reach(p_threshold bigint, p_since timestamp with time zone, p_livemode boolean)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.shop_refusals_reach(p_threshold bigint, p_since timestamp with time zone, p_livemode boolean) is 'Whether the whole shop has seen that many refused attempts.';
+
+
 CREATE OR REPLACE FUNCTION private.shop_setting_fits(p_key text, p_value jsonb)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -5661,12 +5708,12 @@ CREATE OR REPLACE FUNCTION private.velocity_exceeded(p_risk jsonb)
 comment on function private.velocity_exceeded(p_risk jsonb) is 'The outcome of a checkout that check_velocity() blocks.';
 
 
-CREATE OR REPLACE FUNCTION private.velocity_keys(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid)
- RETURNS TABLE(key text, factor numeric)
+CREATE OR REPLACE FUNCTION private.velocity_keys(p_user_id uuid, p_mailbox text, p_ip inet, p_order_id uuid)
+ RETURNS TABLE(subject text, measure text, key text, factor numeric)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.velocity_keys(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid) is 'Whom a rule measures when this shopper orders or pays, and what its threshold is multiplied with. No row: the rule does not look at them. p_order_id null: the order does not exist yet.';
+comment on function private.velocity_keys(p_user_id uuid, p_mailbox text, p_ip inet, p_order_id uuid) is 'Whom rules measure when this shopper orders or pays: key of each subject, the measure if it is only one, and what a threshold is multiplied with. p_mailbox as of email_key(). p_order_id null: the order does not exist yet.';
 
 
 CREATE OR REPLACE FUNCTION private.version(VARIADIC p_parts text[])
@@ -5958,7 +6005,8 @@ CREATE OR REPLACE FUNCTION public.attach_checkout_session(p_order_id uuid, p_att
  RETURNS void
  LANGUAGE plpgsql
  SECURITY DEFINER
- SET search_path TO '';
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan';
 comment on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer) is 'Notes the session that Stripe made for an attempt. p_email_change: which address of the account Stripe''s customer has now, as customer_email_change of the snapshot. Idempotent. SHORD: no such order.';
 grant execute on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer) to service_role;
 
@@ -5967,7 +6015,8 @@ CREATE OR REPLACE FUNCTION public.begin_checkout(p_items jsonb, p_idempotency_ke
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
- SET search_path TO '';
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan';
 comment on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean, p_accepts_marketing boolean, p_ui_mode text, p_currency text, p_country text) is 'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede false), velocity_exceeded. p_currency, p_country: what the shopper wants to pay in, and where the parcel goes; null: not said. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, SHCUR mixed currencies, SHNIC currency_unavailable, SHSHP shipping_unavailable, SHINV invalid.';
 grant execute on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean, p_accepts_marketing boolean, p_ui_mode text, p_currency text, p_country text) to service_role;
 
@@ -6527,7 +6576,8 @@ CREATE OR REPLACE FUNCTION public.resume_checkout(p_order_id uuid, p_session_sec
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
- SET search_path TO '';
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan';
 comment on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'Opens an unpaid order again, on a hosted page. existing: the snapshot of an attempt that can be paid, a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success page; cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; velocity_exceeded. p_velocity_mode null: that of the last attempt. SHORD: no such order. SHSTK: sold out.';
 grant execute on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) to service_role;
 

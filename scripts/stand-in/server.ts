@@ -15,6 +15,8 @@ import { DeliveryQueue } from "./delivery/queue.ts";
 import { HostedPages } from "./page/hosted_pages.ts";
 import { decideDispute, lapseDispute } from "./payments/disputes.ts";
 import { settleBankDebit } from "./payments/confirm.ts";
+import { releaseFunds } from "./payments/balance.ts";
+import { payOutDaily, payPayout } from "./payments/payouts.ts";
 import { failRefund, succeedRefund } from "./payments/refunds.ts";
 import { concludeAsync } from "./checkout/pay_session.ts";
 import { expireOnTime } from "./checkout/expire_session.ts";
@@ -51,6 +53,7 @@ const DEFAULT_PACE: Pace = {
   refundMs: 1000,
   bankDebitMs: 60_000,
   disputeMs: 500,
+  payoutMs: 60_000,
 };
 
 /** Starts the Stripe stand-in on 127.0.0.1. */
@@ -216,7 +219,11 @@ const taskHandlers: Record<TaskKind, (context: Context, subject: string) => void
   decide_dispute: decideDispute,
   expire_session: expireOnTime,
   fail_refund: failRefund,
+  funds_available: (context, day) => {
+    if (releaseFunds(context, day)) payOutDaily(context);
+  },
   lapse_dispute: lapseDispute,
+  pay_payout: payPayout,
   succeed_refund: succeedRefund,
   settle_bank_debit: (context, id) => {
     const intent = context.store.get("payment_intent", id);

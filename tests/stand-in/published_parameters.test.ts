@@ -77,6 +77,9 @@ const TEXTS: readonly [RegExp, string][] = [
   [/number/, "000123456789"],
   [/enabled_events/, "*"],
   [/cvc/, "123"],
+  [/exp_month/, "12"],
+  [/exp_year/, "2040"],
+  [/^status$/, "paid"],
 ];
 
 /** Values that a parameter may have, each as form. */

@@ -90,6 +90,7 @@ async function liveALittle(stand: StandIn): Promise<void> {
   await lifeOfCharges(stand);
   await stripe.radar.valueLists.create({ alias: "cards", name: "Cards", item_type: "card_fingerprint" })
     .then((list) => stripe.radar.valueListItems.create({ value_list: list.id, value: "x" }));
+  await lifeOfMoney(stand);
   await stripe.webhookEndpoints.create({ url: "http://127.0.0.1:9/hook", enabled_events: ["payout.paid"] });
   const product = await stripe.products.create({
     name: "Tie",
@@ -100,6 +101,28 @@ async function liveALittle(stand: StandIn): Promise<void> {
   await stripe.prices.update(price.id, { nickname: "regular" });
   const customer = await stripe.customers.create({ email: "a@example.com", address: { line1: "1 Main St" } });
   await stripe.paymentMethods.attach("pm_card_visa", { customer: customer.id });
+}
+
+/** Payouts that arrive, bounce and are taken back, and cards that are saved or not. */
+async function lifeOfMoney({ stripe, control }: StandIn): Promise<void> {
+  await payIntent(stripe, "pm_card_bypassPending", { amount: 50_000 });
+  const payouts = [];
+  for (const amount of [1000, 2000, 3000]) {
+    payouts.push(await stripe.payouts.create({ amount, currency: "usd" }));
+  }
+  const [arrives, bounces, taken] = payouts.map(idOf);
+  await control("POST", "payout", { payout: arrives, status: "paid" });
+  await control("POST", "payout", { payout: bounces, status: "failed" });
+  await stripe.payouts.cancel(taken ?? "");
+  const byCard = { automatic_payment_methods: { enabled: true, allow_redirects: "never" } } as const;
+  await stripe.setupIntents.create({ ...byCard, confirm: true, payment_method: "pm_card_visa" });
+  await stripe.setupIntents.create({ ...byCard, confirm: true, payment_method: "pm_card_chargeDeclined" })
+    .catch((error) => assert.equal(error.code, "card_declined"));
+  await stripe.setupIntents.create({
+    confirm: true,
+    payment_method: "pm_card_threeDSecureRequired",
+    return_url: "http://shop.test/back",
+  });
 }
 
 async function lifeOfCharges({ stripe }: StandIn): Promise<void> {
@@ -145,6 +168,7 @@ test("every object the stand-in returns fits Stripe's published schema", async (
     stripe.events.list({ limit: 100 }),
     stripe.paymentIntents.list({ limit: 100, expand: ["data.latest_charge", "data.payment_method"] }),
     stripe.paymentMethods.list({ limit: 100 }),
+    stripe.payouts.list({ limit: 100, expand: ["data.destination"] }),
     stripe.prices.list({ limit: 100 }),
     stripe.products.list({ limit: 100 }),
     stripe.promotionCodes.list({ limit: 100 }),
@@ -152,12 +176,20 @@ test("every object the stand-in returns fits Stripe's published schema", async (
     stripe.radar.valueLists.list({ limit: 100 }),
     stripe.refunds.list({ limit: 100 }),
     stripe.reviews.list({ limit: 100 }),
+    stripe.setupIntents.list({ limit: 100, expand: ["data.latest_attempt"] }),
     stripe.shippingRates.list({ limit: 100 }),
     stripe.webhookEndpoints.list({ limit: 100 }),
   ];
   const differences = new Set<string>();
   let objects = 0;
-  for (const { data } of await Promise.all(lists)) {
+  const [balance, token, mandate] = await Promise.all([
+    stripe.balance.retrieve(),
+    stripe.tokens.retrieve("tok_visa"),
+    stripe.charges.search({ query: "currency:'eur'" })
+      .then(({ data }) => data.flatMap((charge) => charge.payment_method_details?.sepa_debit?.mandate ?? []))
+      .then(([id]) => stripe.mandates.retrieve(id ?? "")),
+  ]);
+  for (const { data } of [...await Promise.all(lists), { data: [balance, token, mandate] }]) {
     assert.ok(data.length > 0, "a kind of object was not made");
     for (const object of data) {
       objects++;

@@ -28,6 +28,7 @@ import { settleBankDebit } from "../payments/confirm.ts";
 import { PROGRAMMES } from "../payments/dispute_evidence.ts";
 import { appealDispute, openDispute } from "../payments/disputes.ts";
 import { warnOfFraud } from "../payments/early_fraud_warnings.ts";
+import { movePayout, PAYOUT_MOVES } from "../payments/payouts.ts";
 import { moveRefund, REFUND_MOVES } from "../payments/refunds.ts";
 import { createPaymentMethod } from "../payments/payment_methods.ts";
 import { openReview } from "../payments/reviews.ts";
@@ -163,6 +164,18 @@ export class ControlApi {
         (params) =>
           host.inContext((context) =>
             moveRefund(context, need(context, "refund", params.refund), params.status)
+          ),
+      ),
+      this.#call(
+        "POST",
+        "/_control/payout",
+        paramsOf<{ payout: string; status: string }>()({
+          payout: required(text()),
+          status: required(oneOf(...PAYOUT_MOVES)),
+        }),
+        (params) =>
+          host.inContext((context) =>
+            movePayout(context, need(context, "payout", params.payout), params.status)
           ),
       ),
       this.#call(

@@ -21,6 +21,8 @@ export interface Pace {
   bankDebitMs: number | null;
   /** How long the bank takes to decide a dispute once evidence is submitted. */
   disputeMs: number;
+  /** How long a payout takes to arrive; null: only by `/_control/payout`. */
+  payoutMs: number | null;
 }
 
 /** What a request, a shopper's click or a timer works with. */
@@ -47,7 +49,9 @@ export type TaskKind =
   | "decide_dispute"
   | "expire_session"
   | "fail_refund"
+  | "funds_available"
   | "lapse_dispute"
+  | "pay_payout"
   | "settle_bank_debit"
   | "succeed_refund";
 

@@ -14,6 +14,7 @@ export interface StripeErrorBody {
   charge?: string;
   payment_intent?: Stripe.PaymentIntent;
   payment_method?: Stripe.PaymentMethod;
+  setup_intent?: Stripe.SetupIntent;
 }
 
 /** An answer of the API that is an error. `keepsChanges`: a declined card is an error that still left a charge behind. */

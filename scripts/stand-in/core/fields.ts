@@ -296,7 +296,7 @@ function readShape<S extends Shape>(
   const unknown: string[] = [];
   for (const [name, member] of Object.entries(node)) {
     const inner = child(context, name);
-    const known = Object.hasOwn(shape, name) ? shape[name] : notes.older?.[name];
+    const known = [shape, notes.older ?? {}].find((fields) => Object.hasOwn(fields, name))?.[name];
     const field = known !== undefined && isSpoken(known, context.version) ? known : undefined;
     if (field !== undefined) {
       if (member === "" && field.takesEmpty !== true) throw emptyValue(inner.path);

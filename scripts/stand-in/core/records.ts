@@ -1,5 +1,5 @@
 import type Stripe from "stripe";
-import type { CardBehaviour } from "../payments/test_cards.ts";
+import type { CardBehaviour, ReadCard } from "../payments/test_cards.ts";
 import type { OtherMethod, OtherRefund } from "../payments/other_methods.ts";
 import type { BankBehaviour } from "../payments/test_bank_accounts.ts";
 import type { SessionInternals } from "../checkout/session_internals.ts";
@@ -7,13 +7,16 @@ import type { SessionInternals } from "../checkout/session_internals.ts";
 /** The objects the API serves, by the `object` name they carry. */
 export interface Records {
   balance_transaction: Stripe.BalanceTransaction;
+  bank_account: Stripe.BankAccount;
   charge: Stripe.Charge;
   "checkout.session": Stripe.Checkout.Session;
   coupon: Stripe.Coupon;
   customer: Stripe.Customer | Stripe.DeletedCustomer;
   dispute: Stripe.Dispute;
+  mandate: Stripe.Mandate;
   payment_intent: Stripe.PaymentIntent;
   payment_method: Stripe.PaymentMethod;
+  payout: Stripe.Payout;
   price: Stripe.Price;
   product: Stripe.Product;
   promotion_code: Stripe.PromotionCode;
@@ -22,7 +25,10 @@ export interface Records {
   "radar.value_list_item": Stripe.Radar.ValueListItem;
   refund: Stripe.Refund;
   review: Stripe.Review;
+  setup_attempt: Stripe.SetupAttempt;
+  setup_intent: Stripe.SetupIntent;
   shipping_rate: Stripe.ShippingRate;
+  token: Stripe.Token;
   webhook_endpoint: Stripe.WebhookEndpoint;
 }
 export type Kind = keyof Records;
@@ -30,13 +36,16 @@ export type Kind = keyof Records;
 /** The name Stripe uses for a kind in "No such …" messages. */
 export const LABELS: Record<Kind, string> = {
   balance_transaction: "balance transaction",
+  bank_account: "external account",
   charge: "charge",
   "checkout.session": "checkout.session",
   coupon: "coupon",
   customer: "customer",
   dispute: "dispute",
+  mandate: "mandate",
   payment_intent: "payment_intent",
   payment_method: "PaymentMethod",
+  payout: "payout",
   price: "price",
   product: "product",
   promotion_code: "promotion_code",
@@ -45,7 +54,10 @@ export const LABELS: Record<Kind, string> = {
   "radar.value_list_item": "value list item",
   refund: "refund",
   review: "review",
+  setup_attempt: "setup_attempt",
+  setup_intent: "setupintent",
   shipping_rate: "shipping rate",
+  token: "token",
   webhook_endpoint: "webhook endpoint",
 };
 
@@ -67,12 +79,15 @@ export const INDEXED_PATHS: readonly [Kind, string][] = [
   ["radar.early_fraud_warning", "charge"],
   ["radar.early_fraud_warning", "payment_intent"],
   ["radar.value_list_item", "value_list"],
+  ["setup_attempt", "setup_intent"],
+  ["setup_intent", "customer"],
   ["refund", "charge"],
   ["refund", "payment_intent"],
   ["review", "charge"],
   ["review", "payment_intent"],
   ["customer", "email"],
   ["balance_transaction", "source"],
+  ["balance_transaction", "available_on"],
 ];
 
 /** What the stand-in must remember beside an object and never serves. */
@@ -81,10 +96,14 @@ export interface Internals {
   payment_intent: { session: string | null; return_url: string | null; behaviour: Behaviour | null };
   /** `spent`: it was detached, or charged while it belonged to nobody, and can be used no more. */
   payment_method: Behaviour & { spent?: boolean };
+  token: ReadCard;
+  setup_intent: { return_url: string | null };
   price: { images: string[]; productName: string; description: string | null };
   webhook_endpoint: EndpointInternals;
   /** Whether Smart Disputes has evidence of its own. */
   dispute: { packet: boolean };
+  /** What an automatic payout consists of, newest first. */
+  payout: { transactions: string[] };
   settings: Record<string, string>;
 }
 

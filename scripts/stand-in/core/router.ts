@@ -1,5 +1,5 @@
 import { type Context, need } from "./context.ts";
-import { ApiError, invalidRequest, unsupported } from "./errors.ts";
+import { ApiError, invalidRequest, resourceMissing, unsupported } from "./errors.ts";
 import {
   type Field,
   map,
@@ -136,6 +136,28 @@ export function listOf<K extends Kind>(
   return listObject(url, data, hasMore);
 }
 
+/** Answers a list call of objects that are not stored by themselves, newest first as they are given. */
+export function pageOf<T extends { id: string }>(
+  url: string,
+  all: readonly T[],
+  input: PageInput,
+  label: string,
+): { object: "list"; data: T[]; has_more: boolean; url: string } {
+  const { limit, startingAfter, endingBefore } = pageQuery(input);
+  const indexOf = (cursor: string, param: string) => {
+    const index = all.findIndex(({ id }) => id === cursor);
+    if (index < 0) throw resourceMissing(label, cursor, param, 400);
+    return index;
+  };
+  if (endingBefore !== undefined) {
+    const until = indexOf(endingBefore, "ending_before");
+    const from = Math.max(0, until - limit);
+    return listObject(url, all.slice(from, until), from > 0);
+  }
+  const from = startingAfter === undefined ? 0 : indexOf(startingAfter, "starting_after") + 1;
+  return listObject(url, all.slice(from, from + limit), all.length > from + limit);
+}
+
 /**
  * A list operation: the page parameters page, and each further parameter filters by the property of the same
  * name (or by the path that `paths` gives for it).
@@ -176,11 +198,12 @@ interface Node {
 
 /** Resources Stripe has and a shop that sells goods does not need; they are named in the refusal. */
 const FOREIGN =
-  "account_links,account_sessions,accounts,apple_pay,application_fees,apps,balance,balance_settings,billing,billing_portal,climate,confirmation_tokens,country_specs,credit_notes,crypto,customer_sessions,entitlements,ephemeral_keys,exchange_rates,external_accounts,file_links,files,financial_connections,forwarding,identity,invoiceitems,invoice_payments,invoice_rendering_templates,invoices,issuing,link_account_sessions,linked_accounts,mandates,payment_attempt_records,payment_links,payment_method_configurations,payment_method_domains,payment_records,payouts,plans,quotes,reporting,setup_attempts,setup_intents,sigma,sources,subscription_items,subscription_schedules,subscriptions,tax,tax_codes,tax_ids,tax_rates,terminal,test_helpers,tokens,topups,transfers,treasury"
+  "account_links,account_sessions,accounts,apple_pay,application_fees,apps,balance_settings,billing,billing_portal,climate,confirmation_tokens,country_specs,credit_notes,crypto,customer_sessions,entitlements,ephemeral_keys,exchange_rates,external_accounts,file_links,files,financial_connections,forwarding,identity,invoiceitems,invoice_payments,invoice_rendering_templates,invoices,issuing,link_account_sessions,linked_accounts,payment_attempt_records,payment_links,payment_method_configurations,payment_method_domains,payment_records,plans,quotes,reporting,sigma,sources,subscription_items,subscription_schedules,subscriptions,tax,tax_codes,tax_ids,tax_rates,terminal,test_helpers,topups,transfers,treasury"
     .split(",");
 
 /** What hangs below an object of a resource that the stand-in has, and is left out all the same. */
 const FOREIGN_BELOW: Record<string, readonly string[]> = {
+  balance: ["history"],
   charges: ["capture", "dispute", "refund", "refunds"],
   customers:
     "balance_transactions,bank_accounts,cards,cash_balance,cash_balance_transactions,discount,funding_instructions,payment_methods,sources,subscriptions,tax_ids"
@@ -191,7 +214,9 @@ const FOREIGN_BELOW: Record<string, readonly string[]> = {
     "increment_authorization",
     "verify_microdeposits",
   ],
+  payouts: ["reverse"],
   products: ["features"],
+  setup_intents: ["verify_microdeposits"],
   radar: ["payment_evaluations", "value_lists"],
 };
 
@@ -217,7 +242,6 @@ export class Router {
 
   /** The route and the ids in the path; Stripe's 404 when there is none, our 501 for what is left out on purpose. */
   find(method: string, path: string): { route: Route; ids: string[] } {
-    if (method === "GET" && /^\/v1\/\w+\/search$/.test(path)) throw unsupported("the search API");
     const ids: string[] = [];
     let node: Node | undefined = this.#root;
     for (const part of path.split("/").slice(1)) {

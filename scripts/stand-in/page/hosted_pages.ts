@@ -12,6 +12,7 @@ import { savedCards } from "../checkout/session_customer.ts";
 import { afterPayment } from "../checkout/ui_mode.ts";
 import { withTotals } from "../checkout/totals.ts";
 import { sessionOfIntent } from "../payments/intents.ts";
+import { completeSetup } from "../payments/setup_intents.ts";
 import { createPaymentMethod } from "../payments/payment_methods.ts";
 import { isOther, OTHER_NAMES } from "../payments/other_methods.ts";
 import { authorizeView, challengeDone, challengeView, receiptView } from "./challenge_view.ts";
@@ -174,16 +175,23 @@ export class HostedPages {
 
   #challenge(id: string): Response {
     return this.#inContext((context) => {
+      const setup = context.store.get("setup_intent", id);
+      if (setup?.status === "requires_action") return page(challengeView(id, "save your card"));
       const intent = need(context, "payment_intent", id);
       if (intent.status !== "requires_action") {
         return page(notice("Nothing to verify", "This payment is not waiting for your bank.", null));
       }
-      return page(challengeView(intent), 200, isEmbedded(sessionOfIntent(context, id)));
+      return page(
+        challengeView(id, `charge ${formatMoney(intent.amount, intent.currency)}`),
+        200,
+        isEmbedded(sessionOfIntent(context, id)),
+      );
     });
   }
 
   #endChallenge(id: string, form: FormData, request: Request): Response {
     const passed = form.get("outcome") === "pass";
+    if (id.startsWith("seti_")) return this.#endSetup(id, passed);
     const { returnUrl, ofSession, framed } = this.#inContext((context) => {
       const back = context.store.internals("payment_intent", id)?.return_url ?? null;
       const { session } = endChallenge(context, id, passed);
@@ -198,6 +206,18 @@ export class HostedPages {
       target.searchParams.set("payment_intent", id);
       target.searchParams.set("redirect_status", passed ? "succeeded" : "failed");
     }
+    return new Response(null, { status: 303, headers: { location: target.href } });
+  }
+
+  #endSetup(id: string, passed: boolean): Response {
+    const returnUrl = this.#inContext((context) => {
+      completeSetup(context, need(context, "setup_intent", id), passed);
+      return context.store.internals("setup_intent", id)?.return_url ?? null;
+    });
+    if (returnUrl === null) return page(challengeDone());
+    const target = new URL(returnUrl);
+    target.searchParams.set("setup_intent", id);
+    target.searchParams.set("redirect_status", passed ? "succeeded" : "failed");
     return new Response(null, { status: 303, headers: { location: target.href } });
   }
 

@@ -2,7 +2,7 @@ import type Stripe from "stripe";
 import { type Context, idOf, need } from "../core/context.ts";
 import { invalidRequest } from "../core/errors.ts";
 import { newId } from "../core/ids.ts";
-import { recordBalance } from "./charges.ts";
+import { recordBalance } from "./balance.ts";
 import {
   addEvidence,
   eligibilityOf,

@@ -5,6 +5,7 @@ import { paramsOf } from "../core/fields.ts";
 import { type Route, route } from "../core/router.ts";
 import { needInternals } from "../checkout/pay_session.ts";
 import { breakdown, totalsOf } from "../checkout/totals.ts";
+import { balanceRoutes } from "./balance.ts";
 import { chargeRefunds, chargeRoutes } from "./charges.ts";
 import { checkoutSessionRoutes, sessionLineItems } from "./checkout_sessions.ts";
 import { cliSessionRoutes } from "./cli_sessions.ts";
@@ -19,7 +20,10 @@ import { priceRoutes } from "./prices.ts";
 import { productRoutes } from "./products.ts";
 import { radarRoutes } from "./radar.ts";
 import { refundRoutes } from "./refunds.ts";
+import { searchRoutes } from "./search.ts";
+import { setupIntentRoutes } from "./setup_intents.ts";
 import { shippingRateRoutes } from "./shipping_rates.ts";
+import { tokenRoutes } from "./tokens.ts";
 import { type EndpointHost, webhookEndpointRoutes } from "./webhook_endpoints.ts";
 
 /** The account behind every key, for clients that ask who they are. */
@@ -46,6 +50,7 @@ export function allRoutes(
 ): Route[] {
   return [
     accountRoute,
+    ...balanceRoutes,
     ...chargeRoutes,
     ...cliSessionRoutes(openCliSession),
     ...checkoutSessionRoutes,
@@ -60,7 +65,10 @@ export function allRoutes(
     ...productRoutes,
     ...radarRoutes,
     ...refundRoutes,
+    ...searchRoutes,
+    ...setupIntentRoutes,
     ...shippingRateRoutes,
+    ...tokenRoutes,
     ...webhookEndpointRoutes(host),
   ];
 }
@@ -68,6 +76,8 @@ export function allRoutes(
 /** Properties that appear only when expanded. */
 export function includable(context: Context): Includable {
   return {
+    // Counted by the search itself, which has no id.
+    "search_result.total_count": () => null,
     "charge.refunds": (id) => chargeRefunds(context, id),
     "checkout.session.line_items": (id) => sessionLineItems(context, id),
     "checkout.session.total_details.breakdown": (id) => {

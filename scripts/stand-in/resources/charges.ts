@@ -74,22 +74,4 @@ export const chargeRoutes: Route[] = [
       unsupported: ["transfer_group"],
     }),
   ),
-  route(
-    "GET",
-    "/v1/balance_transactions/:id",
-    noParams,
-    (context, _params, id) => need(context, "balance_transaction", id),
-  ),
-  listRoute(
-    "/v1/balance_transactions",
-    "balance_transaction",
-    paramsOf<Stripe.BalanceTransactionListParams>()({
-      ...datedListParams,
-      currency: text(3),
-      source: text(),
-      type: text(),
-    }, {
-      unsupported: ["payout"],
-    }),
-  ),
 ];

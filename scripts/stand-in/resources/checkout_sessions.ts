@@ -1,9 +1,9 @@
 import type Stripe from "stripe";
 import { fullAddress } from "../core/address_fields.ts";
 import { type Context, need } from "../core/context.ts";
-import { invalidRequest, resourceMissing } from "../core/errors.ts";
+import { invalidRequest } from "../core/errors.ts";
 import { paramsOf } from "../core/fields.ts";
-import { listObject, listOf, pageQuery, type Route, route } from "../core/router.ts";
+import { listObject, listOf, pageOf, type Route, route } from "../core/router.ts";
 import type { Filter } from "../core/store.ts";
 import { readShippingOptions } from "../checkout/cart_input.ts";
 import { createSession } from "../checkout/create_session.ts";
@@ -99,19 +99,6 @@ export const checkoutSessionRoutes: Route[] = [
   }),
   route("GET", "/v1/checkout/sessions/:id/line_items", lineItemListParams, (context, params, id) => {
     const all = sessionLineItems(context, id);
-    const { limit, startingAfter, endingBefore } = pageQuery(params);
-    const indexOf = (cursor: string, param: string) => {
-      const index = all.data.findIndex((item) => item.id === cursor);
-      if (index < 0) throw resourceMissing("line item", cursor, param, 400);
-      return index;
-    };
-    if (endingBefore !== undefined) {
-      const until = indexOf(endingBefore, "ending_before");
-      const from = Math.max(0, until - limit);
-      return { ...all, data: all.data.slice(from, until), has_more: from > 0 };
-    }
-    const from = startingAfter === undefined ? 0 : indexOf(startingAfter, "starting_after") + 1;
-    const rest = all.data.slice(from);
-    return { ...all, data: rest.slice(0, limit), has_more: rest.length > limit };
+    return pageOf(all.url, all.data, params, "line item");
   }),
 ];

@@ -1,9 +1,20 @@
 import type Stripe from "stripe";
+import { CLOVER } from "../core/api_version.ts";
 import { address, fullAddress, fullShipping, shipping } from "../core/address_fields.ts";
 import { type Context, need } from "../core/context.ts";
-import { clearable, email, list, metadata, oneOf, paramsOf, text } from "../core/fields.ts";
+import {
+  clearable,
+  email,
+  type Field,
+  list,
+  metadata,
+  oneOf,
+  paramsOf,
+  text,
+  until,
+} from "../core/fields.ts";
 import { newId } from "../core/ids.ts";
-import { resourceMissing } from "../core/errors.ts";
+import { resourceMissing, unsupported } from "../core/errors.ts";
 import { datedListParams, listOf, listParams, type Route, route } from "../core/router.ts";
 import { METHOD_TYPES } from "../payments/foreign_methods.ts";
 import { spend } from "../payments/payment_methods.ts";
@@ -86,6 +97,14 @@ const NOT_SIMULATED = [
 /** What customers had before payment methods. */
 const LEGACY = ["bank_account", "card", "default_alipay_account", "default_bank_account", "default_card"];
 
+/** Versions before 2025-09-30 give a customer a discount of their own, for what is billed to them. */
+const ownDiscount: Field<never> = {
+  read(_node, context) {
+    throw unsupported(`a customer's discount (the parameter \`${context.path}\` of ${context.operation})`);
+  },
+};
+const older = { coupon: until(CLOVER, ownDiscount), promotion_code: until(CLOVER, ownDiscount) };
+
 /** What only a new customer is given. */
 const CREATION = ["payment_method", "tax_id_data", "test_clock"];
 
@@ -99,7 +118,7 @@ const createParams = paramsOf<Stripe.CustomerCreateParams>()({
   preferred_locales: list(text()),
   shipping: clearable(shipping),
   tax_exempt: clearable(oneOf("exempt", "none", "reverse")),
-}, { unsupported: NOT_SIMULATED });
+}, { unsupported: NOT_SIMULATED, older });
 
 const updateParams = paramsOf<Stripe.CustomerUpdateParams>()({
   address: clearable(address),
@@ -111,7 +130,7 @@ const updateParams = paramsOf<Stripe.CustomerUpdateParams>()({
   preferred_locales: list(text()),
   shipping: clearable(shipping),
   tax_exempt: clearable(oneOf("exempt", "none", "reverse")),
-}, { unsupported: [...NOT_SIMULATED.filter((name) => !CREATION.includes(name)), ...LEGACY] });
+}, { unsupported: [...NOT_SIMULATED.filter((name) => !CREATION.includes(name)), ...LEGACY], older });
 
 /** `/v1/customers` */
 export const customerRoutes: Route[] = [

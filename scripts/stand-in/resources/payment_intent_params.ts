@@ -47,7 +47,7 @@ const methodOptions = map({
     ],
   })),
 }, { unsupported: [...FOREIGN_METHODS, ...PLAIN_METHODS] });
-const mandateData = map({
+export const mandateData = map({
   customer_acceptance: required(map({
     accepted_at: timestamp,
     offline: map({}),
@@ -79,7 +79,7 @@ const confirming = onlyWhere(
   "off_session",
   "return_url",
 );
-const methodData = map(methodInputShape, {
+export const methodData = map(methodInputShape, {
   unsupported: [...FOREIGN_METHODS, ...OTHER_METHODS],
   rules: methodRules,
 });

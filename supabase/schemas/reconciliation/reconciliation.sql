@@ -207,6 +207,17 @@ comment on type public.open_object is
   'Something that is not at its end as far as we know: checkout_session, payment, refund, dispute or review, '
   'and its id at Stripe.';
 
+-- What is open, a small part of each table however long the shop has been: see list_open_objects().
+create index checkout_sessions_unpaid_idx on public.checkout_sessions (completed_at)
+  where status = 'complete' and payment_status = 'unpaid' and not async_payment_failed;
+create index payments_open_idx on public.payments (created_at)
+  where status in ('processing', 'requires_capture');
+create index refunds_open_idx on public.refunds (created_at) where status in ('pending', 'requires_action');
+create index disputes_open_idx on public.disputes (created_at)
+  where status not in ('won', 'lost', 'warning_closed', 'prevented');
+create index fraud_signals_open_reviews_idx on public.fraud_signals (source_id)
+  where kind = 'review' and open;
+
 create function public.list_open_objects(p_since timestamptz, p_limit integer) returns public.open_object[]
 language plpgsql
 volatile
