@@ -76,6 +76,7 @@ const TEXTS: readonly [RegExp, string][] = [
   [/routing_number/, "110000000"],
   [/number/, "000123456789"],
   [/enabled_events/, "*"],
+  [/alias/, "some_text"],
   [/cvc/, "123"],
   [/exp_month/, "12"],
   [/exp_year/, "2040"],

@@ -8,7 +8,7 @@ import { readLines, readShippingOptions } from "./cart_input.ts";
 import { applyDiscount } from "./discounts.ts";
 import type { SessionCreate } from "./session_params.ts";
 import { FOREIGN_METHODS } from "../payments/foreign_methods.ts";
-import { isRedirect, methodsFor } from "../payments/other_methods.ts";
+import { canWait, isRedirect, methodsFor } from "../payments/other_methods.ts";
 import { changedMetadata, type SessionInternals } from "./session_internals.ts";
 import { placeOf, readUiMode } from "./ui_mode.ts";
 import { withTotals } from "./totals.ts";
@@ -135,7 +135,8 @@ function methodTypes(params: SessionCreate, currency: string): string[] {
   const offered = given.filter((type) =>
     (allowed === undefined || allowed.includes(type)) &&
     !(params.excluded_payment_method_types ?? []).includes(type) &&
-    !(params.redirect_on_completion === "never" && isRedirect(type))
+    !(params.redirect_on_completion === "never" && isRedirect(type)) &&
+    (params.payment_intent_data?.capture_method !== "manual" || canWait(type))
   );
   if (offered.length === 0) throw invalidRequest("No valid payment method types for this Checkout Session.");
   return offered;

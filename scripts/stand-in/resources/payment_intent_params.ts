@@ -2,6 +2,7 @@
 import type Stripe from "stripe";
 import { shipping } from "../core/address_fields.ts";
 import { ENDIVE } from "../core/api_version.ts";
+import { invalidRequest } from "../core/errors.ts";
 import {
   clearable,
   currency,
@@ -12,6 +13,7 @@ import {
   oneOf,
   paramsOf,
   required,
+  type Rule,
   type ShapeNotes,
   text,
   timestamp,
@@ -47,13 +49,23 @@ const methodOptions = map({
     ],
   })),
 }, { unsupported: [...FOREIGN_METHODS, ...PLAIN_METHODS] });
+/** An acceptance online says where it came from, one offline does not. */
+const onlineDetails: Rule = ({ type, online }, at) => {
+  if (type === "online" && online === undefined) {
+    throw invalidRequest(`Missing required param: ${at("online")}.`, at("online"), "parameter_missing");
+  }
+  if (type === "offline" && online !== undefined) {
+    throw invalidRequest("`online` can only be given when `type` is `online`.", at("online"));
+  }
+};
+
 export const mandateData = map({
   customer_acceptance: required(map({
     accepted_at: timestamp,
     offline: map({}),
-    online: map({ ip_address: text(), user_agent: text() }),
+    online: map({ ip_address: required(text()), user_agent: required(text()) }),
     type: required(oneOf("offline", "online")),
-  })),
+  }, { rules: [onlineDetails] })),
 });
 const methodTypes = list(oneOf(...METHOD_TYPES), 100);
 

@@ -9,12 +9,13 @@ import { recordChargeBalance } from "../payments/charges.ts";
 import { checkAmount, checkUnits } from "../core/money.ts";
 import { confirmIntent } from "../payments/confirm.ts";
 import { createIntent, saveIntent, sessionOfIntent } from "../payments/intents.ts";
-import { methodsFor, OTHER_METHODS } from "../payments/other_methods.ts";
+import { canWait, methodsFor, OTHER_METHODS } from "../payments/other_methods.ts";
 import { checkUnspent, createPaymentMethod, usePaymentMethod } from "../payments/payment_methods.ts";
 import { confirmParams, createParams, updateParams } from "./payment_intent_params.ts";
 
 interface ConfirmInput {
   error_on_requires_action?: boolean;
+  mandate_data?: object | null;
   off_session?: boolean;
   /** Of API versions before Endive alone. */
   payment_method_types?: string[];
@@ -107,6 +108,7 @@ function confirm(context: Context, given: Stripe.PaymentIntent, input: ConfirmIn
     ? missingMethod(intent)
     : methodOf(context, intent.customer, chosen);
   checkAllowed(intent, method);
+  checkMandate(context, method, input.mandate_data ?? null);
   if (
     intent.automatic_payment_methods?.enabled === true &&
     intent.automatic_payment_methods.allow_redirects !== "never" && input.return_url === undefined &&
@@ -123,6 +125,20 @@ function confirm(context: Context, given: Stripe.PaymentIntent, input: ConfirmIn
   });
   if (attempt.kind === "declined") throw attempt.error;
   return attempt.intent;
+}
+
+/** Refuses to debit an account whose holder has not allowed it, now or for every time. */
+function checkMandate(context: Context, { id, type }: Stripe.PaymentMethod, given: object | null): void {
+  if (given !== null || !["sepa_debit", "us_bank_account"].includes(type)) return;
+  const standing = context.store.all("mandate", ["payment_method", id]).some((mandate) =>
+    mandate.type === "multi_use" && mandate.status === "active"
+  );
+  if (standing) return;
+  throw invalidRequest(
+    "This PaymentIntent requires a mandate, but no existing mandate was found. Collect mandate acceptance from the customer and try again, providing acceptance data in the mandate_data parameter.",
+    "mandate_data",
+    "payment_intent_mandate_invalid",
+  );
 }
 
 /** Refuses a payment method of a type that this payment does not take. */
@@ -243,9 +259,12 @@ function cancel(
 function methodTypes(params: {
   currency: string;
   allowed_payment_method_types?: string[];
+  capture_method?: string;
   excluded_payment_method_types?: string[];
 }): string[] {
-  const own = methodsFor(params.currency);
+  const own = methodsFor(params.currency).filter((type) =>
+    params.capture_method !== "manual" || canWait(type)
+  );
   const asked = (params as ConfirmInput).payment_method_types ?? params.allowed_payment_method_types;
   const foreign = asked?.find((type) =>
     !own.includes(type) && !OTHER_METHODS.some((other) => other === type) &&
@@ -255,7 +274,7 @@ function methodTypes(params: {
   const wrong = (params as ConfirmInput).payment_method_types?.find((type) => !own.includes(type));
   if (wrong !== undefined) {
     throw invalidRequest(
-      `The currency provided (${params.currency}) is invalid for the payment method type \`${wrong}\`.`,
+      `The payment method type \`${wrong}\` is invalid for the currency or the capture method of this PaymentIntent.`,
       "payment_method_types",
     );
   }
