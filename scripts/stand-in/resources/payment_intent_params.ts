@@ -19,10 +19,9 @@ import {
   timestamp,
   truth,
   until,
-  url,
   whole,
 } from "../core/fields.ts";
-import { offSession, statementDescriptor, statementDescriptorSuffix } from "../core/kinds.ts";
+import { offSession, returnUrl, statementDescriptor, statementDescriptorSuffix } from "../core/kinds.ts";
 import { onlyOneOf, onlyWhere } from "../core/rules.ts";
 import { ALLOWED_TYPES, FOREIGN_METHODS, METHOD_TYPES, PLAIN_METHODS } from "../payments/foreign_methods.ts";
 import { OTHER_METHODS } from "../payments/other_methods.ts";
@@ -116,7 +115,7 @@ export const createParams = paramsOf<Stripe.PaymentIntentCreateParams>()({
   payment_method_options: methodOptions,
   radar_options: radarOptions,
   receipt_email: email,
-  return_url: url,
+  return_url: returnUrl,
   setup_future_usage: oneOf("off_session", "on_session"),
   shipping,
   statement_descriptor: statementDescriptor,
@@ -146,7 +145,7 @@ export const updateParams = paramsOf<Stripe.PaymentIntentUpdateParams>()({
   customer: text(),
   description: text(1000),
   metadata,
-  payment_method: text(),
+  payment_method: clearable(text()),
   receipt_email: clearable(email),
   shipping: clearable(shipping),
   statement_descriptor: statementDescriptor,
@@ -179,7 +178,7 @@ export const confirmParams = paramsOf<Stripe.PaymentIntentConfirmParams>()({
   payment_method_data: methodData,
   radar_options: radarOptions,
   receipt_email: clearable(email),
-  return_url: url,
+  return_url: returnUrl,
   shipping: clearable(shipping),
   use_stripe_sdk: truth,
 }, {

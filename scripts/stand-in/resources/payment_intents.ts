@@ -355,13 +355,14 @@ export const paymentIntentRoutes: Route[] = [
     }
     checkDescriptor(params.statement_descriptor, types ?? intent.payment_method_types);
     if (params.customer !== undefined) needCustomer(context, params.customer);
-    const method = payment_method === undefined
+    const method = payment_method === undefined || payment_method === null
       ? null
       : methodOf(context, params.customer ?? intent.customer, payment_method);
     return saveIntent(context, intent, {
       ...rest,
       metadata: changedMetadata(intent.metadata, change),
       ...(method === null ? {} : { payment_method: method.id, status: "requires_confirmation" }),
+      ...(payment_method === null ? { payment_method: null, status: "requires_payment_method" } : {}),
       ...(parcel === undefined ? {} : { shipping: parcel === null ? null : fullShipping(parcel) }),
     });
   }),

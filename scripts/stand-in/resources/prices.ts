@@ -5,6 +5,7 @@ import {
   clearable,
   currency,
   type Field,
+  list,
   map,
   metadata,
   oneOf,
@@ -238,9 +239,11 @@ export const priceRoutes: Route[] = [
       ...datedListParams,
       active: truth,
       currency,
+      lookup_keys: list(text(200), 10),
       product: text(),
       type: oneOf("one_time", "recurring"),
-    }, { unsupported: ["lookup_keys", "recurring"] }),
+    }, { unsupported: ["recurring"] }),
+    { lookup_keys: "lookup_key" },
   ),
 ];
 

@@ -13,8 +13,8 @@ import {
   text,
   truth,
   until,
-  url,
 } from "../core/fields.ts";
+import { returnUrl } from "../core/kinds.ts";
 import { datedListParams, listRoute, type Route, route } from "../core/router.ts";
 import { onlyOneOf, onlyWhere } from "../core/rules.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
@@ -49,7 +49,7 @@ const createParams = paramsOf<Stripe.SetupIntentCreateParams>()({
   payment_method: text(),
   payment_method_data: methodData,
   payment_method_options: methodOptions,
-  return_url: url,
+  return_url: returnUrl,
   usage: oneOf("off_session", "on_session"),
   use_stripe_sdk: truth,
 }, {
@@ -99,7 +99,7 @@ const confirmParams = paramsOf<Stripe.SetupIntentConfirmParams>()({
   mandate_data: clearable(mandateData),
   payment_method: text(),
   payment_method_data: methodData,
-  return_url: url,
+  return_url: returnUrl,
   use_stripe_sdk: truth,
 }, {
   unsupported: [
