@@ -1,6 +1,6 @@
 import type Stripe from "stripe";
 import { address, shipping } from "../core/address_fields.ts";
-import { DAHLIA, ENDIVE, isBefore } from "../core/api_version.ts";
+import { AUGUST_2022, DAHLIA, ENDIVE, isBefore } from "../core/api_version.ts";
 import {
   clearable,
   clearableList,
@@ -23,7 +23,7 @@ import {
   whole,
 } from "../core/fields.ts";
 import { decimalText, statementDescriptor, statementDescriptorSuffix, taxCode } from "../core/kinds.ts";
-import { invalidRequest } from "../core/errors.ts";
+import { invalidRequest, unsupported } from "../core/errors.ts";
 import { SHIPPING_COUNTRIES } from "../core/places.ts";
 import { datedListParams, listParams } from "../core/router.ts";
 import { needs, onlyOneOf, someOf } from "../core/rules.ts";
@@ -58,6 +58,15 @@ const priceData = map({
   ],
 });
 
+/** Lines had no prices once. */
+const withoutPrice: Field<never> = {
+  read(_node, context) {
+    throw unsupported(
+      `line items without a price (the parameter \`${context.path}\` of ${context.operation})`,
+    );
+  },
+};
+
 const lineItem = map({
   metadata,
   price: text(),
@@ -65,6 +74,11 @@ const lineItem = map({
   quantity: whole(1, 999_999),
 }, {
   unsupported: ["adjustable_quantity", "tax_rates"],
+  older: Object.fromEntries(
+    ["amount", "currency", "description", "images", "name"].map((
+      name,
+    ) => [name, until(AUGUST_2022, withoutPrice)]),
+  ),
   rules: [
     onlyOneOf("price", "price_data"),
     someOf("You must specify either `price` or `price_data` for each line item.", "price", "price_data"),

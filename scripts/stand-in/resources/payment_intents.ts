@@ -1,7 +1,7 @@
 import type Stripe from "stripe";
 import { fullShipping, type ShippingInput } from "../core/address_fields.ts";
 import { behaviourOf, type Context, idOf, need, needCustomer } from "../core/context.ts";
-import { ApiError, invalidRequest, unsupported } from "../core/errors.ts";
+import { invalidRequest } from "../core/errors.ts";
 import { metadata, type MetadataChange, oneOf, paramsOf, text, whole } from "../core/fields.ts";
 import { datedListParams, listRoute, type Route, route } from "../core/router.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
@@ -9,8 +9,16 @@ import { recordChargeBalance } from "../payments/charges.ts";
 import { checkAmount, checkUnits } from "../core/money.ts";
 import { confirmIntent } from "../payments/confirm.ts";
 import { createIntent, saveIntent, sessionOfIntent } from "../payments/intents.ts";
-import { canWait, methodsFor, OTHER_METHODS } from "../payments/other_methods.ts";
 import { checkUnspent, createPaymentMethod, usePaymentMethod } from "../payments/payment_methods.ts";
+import {
+  checkAllowed,
+  checkChangeable,
+  checkDescriptor,
+  checkMandate,
+  methodTypes,
+  OPEN,
+  unexpected,
+} from "./payment_intent_checks.ts";
 import { confirmParams, createParams, updateParams } from "./payment_intent_params.ts";
 
 interface ConfirmInput {
@@ -24,56 +32,6 @@ interface ConfirmInput {
   receipt_email?: string | null;
   return_url?: string;
   shipping?: ShippingInput | null;
-}
-
-/** Stripe's refusal of what a payment's state does not allow. */
-function unexpected(intent: Stripe.PaymentIntent, message: string, param?: string): ApiError {
-  return new ApiError(400, {
-    type: "invalid_request_error",
-    code: "payment_intent_unexpected_state",
-    message,
-    ...(param === undefined ? {} : { param }),
-    payment_intent: intent,
-  });
-}
-
-/** The states in which nothing has been paid yet. */
-const OPEN = ["requires_payment_method", "requires_confirmation", "requires_action"];
-
-/** What cannot be changed once a payment is under way, or has ended. */
-const FIXED = [
-  "amount",
-  "currency",
-  "customer",
-  "payment_method",
-  "payment_method_types",
-  "statement_descriptor",
-  "statement_descriptor_suffix",
-] as const;
-
-function checkChangeable(
-  intent: Stripe.PaymentIntent,
-  params: Partial<Record<typeof FIXED[number], unknown>>,
-) {
-  if (OPEN.includes(intent.status)) return;
-  const name = FIXED.find((fixed) => params[fixed] !== undefined);
-  if (name === undefined) return;
-  throw unexpected(
-    intent,
-    `This PaymentIntent's ${name} could not be updated because it has a status of ${intent.status}. You may only update the ${name} of a PaymentIntent with one of the following statuses: ${
-      OPEN.join(", ")
-    }.`,
-    name,
-  );
-}
-
-/** Refuses a descriptor where a card may pay: cards have a suffix alone. */
-function checkDescriptor(descriptor: string | undefined, types: readonly string[]): void {
-  if (descriptor === undefined || !types.includes("card")) return;
-  throw invalidRequest(
-    "The `statement_descriptor` parameter is not supported for PaymentIntents that can be paid by card. Use `statement_descriptor_suffix` instead.",
-    "statement_descriptor",
-  );
 }
 
 function confirm(context: Context, given: Stripe.PaymentIntent, input: ConfirmInput): Stripe.PaymentIntent {
@@ -125,32 +83,6 @@ function confirm(context: Context, given: Stripe.PaymentIntent, input: ConfirmIn
   });
   if (attempt.kind === "declined") throw attempt.error;
   return attempt.intent;
-}
-
-/** Refuses to debit an account whose holder has not allowed it, now or for every time. */
-function checkMandate(context: Context, { id, type }: Stripe.PaymentMethod, given: object | null): void {
-  if (given !== null || !["sepa_debit", "us_bank_account"].includes(type)) return;
-  const standing = context.store.all("mandate", ["payment_method", id]).some((mandate) =>
-    mandate.type === "multi_use" && mandate.status === "active"
-  );
-  if (standing) return;
-  throw invalidRequest(
-    "This PaymentIntent requires a mandate, but no existing mandate was found. Collect mandate acceptance from the customer and try again, providing acceptance data in the mandate_data parameter.",
-    "mandate_data",
-    "payment_intent_mandate_invalid",
-  );
-}
-
-/** Refuses a payment method of a type that this payment does not take. */
-function checkAllowed(intent: Stripe.PaymentIntent, { type }: Stripe.PaymentMethod): void {
-  if (intent.payment_method_types.includes(type)) return;
-  throw invalidRequest(
-    `The PaymentMethod provided (${type}) is not allowed for this PaymentIntent. Please attach a payment method of one of the following types to this PaymentIntent: ${
-      intent.payment_method_types.join(", ")
-    }.`,
-    "payment_method",
-    "payment_intent_incompatible_payment_method",
-  );
 }
 
 /** The payment method with this id; a saved one is charged for its own customer only. */
@@ -253,41 +185,6 @@ function cancel(
   });
   context.emit("payment_intent.canceled", canceled);
   return canceled;
-}
-
-/** The ways to pay that an intent takes: what was asked for, as far as its currency goes with it. */
-function methodTypes(params: {
-  currency: string;
-  allowed_payment_method_types?: string[];
-  capture_method?: string;
-  excluded_payment_method_types?: string[];
-}): string[] {
-  const own = methodsFor(params.currency).filter((type) =>
-    params.capture_method !== "manual" || canWait(type)
-  );
-  const asked = (params as ConfirmInput).payment_method_types ?? params.allowed_payment_method_types;
-  const foreign = asked?.find((type) =>
-    !own.includes(type) && !OTHER_METHODS.some((other) => other === type) &&
-    !["sepa_debit", "us_bank_account"].includes(type)
-  );
-  if (foreign !== undefined) throw unsupported(`the payment method type \`${foreign}\``);
-  const wrong = (params as ConfirmInput).payment_method_types?.find((type) => !own.includes(type));
-  if (wrong !== undefined) {
-    throw invalidRequest(
-      `The payment method type \`${wrong}\` is invalid for the currency or the capture method of this PaymentIntent.`,
-      "payment_method_types",
-    );
-  }
-  const types = (asked ?? own).filter((type) =>
-    own.includes(type) && !(params.excluded_payment_method_types ?? []).includes(type)
-  );
-  if (types.length > 0) return types;
-  throw invalidRequest(
-    "No valid payment method types for this PaymentIntent: none of those asked for goes with its currency.",
-    params.allowed_payment_method_types === undefined
-      ? "excluded_payment_method_types"
-      : "allowed_payment_method_types",
-  );
 }
 
 /** `/v1/payment_intents` */

@@ -1,5 +1,5 @@
 import type Stripe from "stripe";
-import { OBEYED, standingOf } from "../core/api_version.ts";
+import { OF_ENDPOINTS, standingOf } from "../core/api_version.ts";
 import type { Context } from "../core/context.ts";
 import { need } from "../core/context.ts";
 import { isEventType } from "../delivery/event_types.ts";
@@ -41,13 +41,13 @@ const eventType: Field<string> = {
 const apiVersion: Field<string> = {
   read(node, context) {
     const version = text().read(node, context);
+    if (OF_ENDPOINTS.includes(version)) return version;
     const standing = standingOf(version);
-    if (standing === "obeyed") return version;
     if (standing === "unknown") {
       throw invalidRequest(`Invalid ${context.path}: ${version} is not an API version.`, context.path);
     }
     throw unsupported(
-      `webhook endpoints of API version ${version}: it speaks ${OBEYED[0]} to ${OBEYED.at(-1)}`,
+      `webhook endpoints of API version ${version}: it speaks ${OF_ENDPOINTS[0]} to ${OF_ENDPOINTS.at(-1)}`,
     );
   },
 };
