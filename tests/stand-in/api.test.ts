@@ -167,6 +167,23 @@ test("errors say where their code is explained and where the request is logged",
   assert.equal((await plain.json()).error.doc_url, undefined);
 });
 
+test("lists of prices by lookup key and of products by id", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const { id: product } = await stripe.products.create({ name: "Tie" });
+  await stripe.products.create({ name: "Hat" });
+  const [first, second] = await Promise.all(
+    ["a", "b", "c"].map((lookup_key) =>
+      stripe.prices.create({ product, currency: "usd", unit_amount: 900, lookup_key })
+    ),
+  );
+  const prices = await stripe.prices.list({ lookup_keys: ["a", "b", "none"], expand: ["data.product"] });
+  assert.deepEqual(prices.data.map(({ id }) => id).sort(), [first?.id, second?.id].sort());
+  assert.deepEqual((await stripe.products.list({ ids: [product] })).data.map(({ id }) => id), [product]);
+  const both = await refusal(stripe.products.list({ ids: [product], starting_after: product }));
+  assert.match(both.message, /only specify one of these parameters/);
+});
+
 test("a list filtered by what does not exist says so", async () => {
   await using stand = await standIn();
   const error = await refusal(stand.stripe.paymentIntents.list({ customer: "cus_none" }));

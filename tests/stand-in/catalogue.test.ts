@@ -59,6 +59,11 @@ test("a price has amounts in other currencies, which a session and its shipping 
 
   const missing = await refusal(stripe.checkout.sessions.create(shirt({ ...order, currency: "chf" })));
   assert.match(missing.message, /only supports `usd`\. This doesn't match the expected currency: `chf`/);
+  const cleared = await stripe.prices.update(price.id, {
+    currency_options: "",
+    expand: ["currency_options"],
+  });
+  assert.deepEqual(Object.keys(cleared.currency_options ?? {}), ["usd"]);
   const own = await refusal(
     stripe.prices.create({
       product: product.id,

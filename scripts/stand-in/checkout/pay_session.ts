@@ -119,7 +119,8 @@ function save(context: Context, { session, internals }: Prepared): void {
   context.store.setInternals("session", session.id, internals);
 }
 
-function intentFor(context: Context, { session, internals }: Prepared): Stripe.PaymentIntent {
+/** The payment of a session: the one of an earlier attempt brought up to date, or a new one. */
+export function intentFor(context: Context, { session, internals }: Prepared): Stripe.PaymentIntent {
   const data = internals.paymentIntentData;
   const details = session.collected_information?.shipping_details ?? null;
   const shipping = details === null ? data.shipping : {

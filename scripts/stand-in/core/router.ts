@@ -174,7 +174,10 @@ export function listRoute<K extends Kind, S extends Shape>(
       if (name in datedListParams) continue;
       const named = NAMED_KINDS[name];
       if (named !== undefined && typeof wanted === "string") need(context, named, wanted, name);
-      if (typeof wanted === "string" || typeof wanted === "boolean" || typeof wanted === "number") {
+      if (
+        typeof wanted === "string" || typeof wanted === "boolean" || typeof wanted === "number" ||
+        (Array.isArray(wanted) && wanted.every((value) => typeof value === "string"))
+      ) {
         filters.push([paths[name] ?? name, wanted]);
       }
     }

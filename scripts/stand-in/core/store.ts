@@ -43,8 +43,8 @@ export class StateVersionError extends Error {
   override name = "StateVersionError";
 }
 
-/** How a list is filtered: a dotted path into the object, and the value it must have. */
-export type Filter = readonly [path: string, value: string | number | boolean];
+/** How a list is filtered: a dotted path into the object, and the value it must have, or one of several. */
+export type Filter = readonly [path: string, value: string | number | boolean | readonly string[]];
 export interface CreatedRange {
   gt?: number;
   gte?: number;
@@ -76,7 +76,10 @@ export function pageConditions(
     args.push(value);
   };
   for (const [path, value] of query.filters ?? []) {
-    add(`${jsonPath(path)} = ?`, typeof value === "boolean" ? Number(value) : value);
+    if (typeof value === "object") {
+      where.push(`${jsonPath(path)} in (${value.map(() => "?").join(", ")})`);
+      args.push(...value);
+    } else add(`${jsonPath(path)} = ?`, typeof value === "boolean" ? Number(value) : value);
   }
   const { created = {} } = query;
   if (created.gt !== undefined) add("created > ?", created.gt);

@@ -91,7 +91,11 @@ const NOT_SIMULATED = [
   "tax",
   "tax_id_data",
   "test_clock",
+  "validate",
 ];
+
+/** What customers had before payment methods. */
+const LEGACY = ["bank_account", "card", "default_alipay_account", "default_bank_account", "default_card"];
 
 /** Versions before 2025-09-30 give a customer a discount of their own, for what is billed to them. */
 const ownDiscount: Field<never> = {
@@ -126,7 +130,7 @@ const updateParams = paramsOf<Stripe.CustomerUpdateParams>()({
   preferred_locales: list(text()),
   shipping: clearable(shipping),
   tax_exempt: clearable(oneOf("exempt", "none", "reverse")),
-}, { unsupported: [...NOT_SIMULATED.filter((name) => !CREATION.includes(name)), "default_card"], older });
+}, { unsupported: [...NOT_SIMULATED.filter((name) => !CREATION.includes(name)), ...LEGACY], older });
 
 /** `/v1/customers` */
 export const customerRoutes: Route[] = [

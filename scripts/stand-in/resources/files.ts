@@ -66,6 +66,16 @@ const MAX_PAGES = 50;
 
 const latin1 = new TextDecoder("latin1");
 
+/** Purposes of files that Stripe makes, and that are listed with the others. */
+const OF_STRIPE = [
+  "document_provider_identity_document",
+  "finance_report_run",
+  "financial_account_statement",
+  "identity_document_downloadable",
+  "selfie",
+  "sigma_scheduled_query",
+];
+
 const purpose: Field<string> = {
   read(node, context) {
     const value = oneOf(...Object.keys(PURPOSES), ...OTHER_PURPOSES).read(node, context);
@@ -183,6 +193,9 @@ export const fileRoutes: Route[] = [
   listRoute(
     "/v1/files",
     "file",
-    paramsOf<Stripe.FileListParams>()({ ...datedListParams, purpose: oneOf(...Object.keys(PURPOSES)) }),
+    paramsOf<Stripe.FileListParams>()({
+      ...datedListParams,
+      purpose: oneOf(...Object.keys(PURPOSES), ...OTHER_PURPOSES, ...OF_STRIPE),
+    }),
   ),
 ];

@@ -7,6 +7,7 @@ import {
   clearable,
   currency,
   type Field,
+  list,
   map,
   metadata,
   oneOf,
@@ -105,7 +106,12 @@ const currencyOption = map({
 
 type CurrencyOptionsInput = ByCurrency<ReturnType<typeof currencyOption.read>>;
 
-function keepOptions(context: Context, price: Stripe.Price, input: CurrencyOptionsInput | undefined): void {
+function keepOptions(
+  context: Context,
+  price: Stripe.Price,
+  input: CurrencyOptionsInput | null | undefined,
+): void {
+  if (input === null) context.store.setInternals("currency_options", price.id, {});
   const options = Object.entries(input ?? {}).map(([code, option]) => {
     const path = `currency_options[${code}]`;
     if (code === price.currency) {
@@ -195,7 +201,7 @@ const createParams = paramsOf<Stripe.PriceCreateParams>()({
 
 const updateParams = paramsOf<Stripe.PriceUpdateParams>()({
   active: truth,
-  currency_options: byCurrency(currencyOption),
+  currency_options: clearable(byCurrency(currencyOption)),
   lookup_key: text(200),
   metadata,
   nickname: clearable(text()),
@@ -285,9 +291,11 @@ export const priceRoutes: Route[] = [
       ...datedListParams,
       active: truth,
       currency,
+      lookup_keys: list(text(200), 10),
       product: text(),
       type: oneOf("one_time", "recurring"),
-    }, { unsupported: ["lookup_keys", "recurring"] }),
+    }, { unsupported: ["recurring"] }),
+    { lookup_keys: "lookup_key" },
   ),
 ];
 
