@@ -160,6 +160,30 @@ test("a coupon for some products takes off theirs alone, and does not apply with
   assert.equal(unknown.code, "resource_missing");
 });
 
+test("a tax rate is kept and changed, and no line item takes it", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const rate = await stripe.taxRates.create({
+    display_name: "VAT",
+    inclusive: true,
+    percentage: 7.7,
+    country: "ch",
+  });
+  assert.deepEqual([rate.percentage, rate.country, rate.active], [7.7, "CH", true]);
+  const changed = await stripe.taxRates.update(rate.id, { active: false, metadata: { old: "1" } });
+  assert.deepEqual([changed.active, changed.metadata], [false, { old: "1" }]);
+  assert.deepEqual((await stripe.taxRates.list({ active: true })).data, []);
+  for (const percentage of [-1, 101, 1.23456]) {
+    const wrong = await refusal(stripe.taxRates.create({ display_name: "VAT", inclusive: true, percentage }));
+    assert.equal(wrong.param, "percentage");
+  }
+  const [item] = shirt().line_items ?? [];
+  const used = await refusal(
+    stripe.checkout.sessions.create(shirt({ line_items: [{ ...item, tax_rates: [rate.id] }] })),
+  );
+  assert.match(used.message, /`line_items\[0\]\[tax_rates\]`/);
+});
+
 test("a restricted key reads balance, payouts and setup intents only where its permissions say so", async () => {
   const key = ["rk", "test", "BooksOnly000000"].join("_");
   const granted = ["rak_balance_read", "rak_balance_transaction_source_read", "rak_payout_read"];

@@ -102,6 +102,7 @@ async function liveALittle(stand: StandIn): Promise<void> {
     nickname: "regular",
     currency_options: { eur: { unit_amount: 5500 } },
   });
+  await stripe.taxRates.create({ display_name: "VAT", inclusive: true, percentage: 19, country: "DE" });
   const link = await stripe.paymentLinks.create({ line_items: [{ price: price.id, quantity: 1 }] });
   await stripe.paymentLinks.update(link.id, { restrictions: { completed_sessions: { limit: 5 } } });
   const customer = await stripe.customers.create({ email: "a@example.com", address: { line1: "1 Main St" } });
@@ -193,6 +194,7 @@ test("every object the stand-in returns fits Stripe's published schema", async (
     stripe.reviews.list({ limit: 100 }),
     stripe.setupIntents.list({ limit: 100, expand: ["data.latest_attempt"] }),
     stripe.shippingRates.list({ limit: 100 }),
+    stripe.taxRates.list({ limit: 100 }),
     stripe.webhookEndpoints.list({ limit: 100 }),
   ];
   const differences = new Set<string>();

@@ -9,7 +9,7 @@ import { settleMethod } from "../payments/payment_methods.ts";
 import { presentmentOf } from "../payments/presentment.ts";
 import { type BusinessInput, collectedBusiness } from "./business.ts";
 import { redeem } from "./discounts.ts";
-import { countCompleted } from "./payment_link_session.ts";
+import { countCompleted } from "./link_limits.ts";
 import { keepMethod, withCustomer } from "./session_customer.ts";
 import type { SessionInternals } from "./session_internals.ts";
 import { CLOSED } from "./ui_mode.ts";

@@ -8,14 +8,6 @@ export interface LinkVisit {
   email: string | null;
 }
 
-/** Why a link leads nowhere, as its page says it; null when it can be paid by. */
-export function linkProblem(link: Stripe.PaymentLink): string | null {
-  const { count, limit } = link.restrictions?.completed_sessions ?? { count: 0, limit: Infinity };
-  if (link.active && count < limit) return null;
-  return link.inactive_message ??
-    "This link is no longer active. If you believe this is an error, contact the shop.";
-}
-
 /** Opens a session for a shopper who follows a payment link. */
 export function openLink(context: Context, id: string, visit: LinkVisit): Stripe.Checkout.Session {
   const link = need(context, "payment_link", id);
@@ -48,22 +40,4 @@ export function openLink(context: Context, id: string, visit: LinkVisit): Stripe
   const linked: Stripe.Checkout.Session = { ...session, payment_link: id, success_url: target ?? null };
   context.store.put("checkout.session", linked);
   return linked;
-}
-
-/** Counts a session of a link that was completed; the last one that it allows closes it. */
-export function countCompleted(context: Context, session: Stripe.Checkout.Session): void {
-  const link = context.store.get(
-    "payment_link",
-    typeof session.payment_link === "string" ? session.payment_link : "",
-  );
-  const restriction = link?.restrictions?.completed_sessions;
-  if (link === undefined || restriction === undefined) return;
-  const count = restriction.count + 1;
-  const changed: Stripe.PaymentLink = {
-    ...link,
-    active: link.active && count < restriction.limit,
-    restrictions: { completed_sessions: { ...restriction, count } },
-  };
-  context.store.put("payment_link", changed);
-  context.emit("payment_link.updated", changed, link);
 }

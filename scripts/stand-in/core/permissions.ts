@@ -34,6 +34,7 @@ const RESOURCES: readonly (readonly [prefix: string, resource: string])[] = [
   ["/v1/setup_attempts", "setup_intent"],
   ["/v1/setup_intents", "setup_intent"],
   ["/v1/mandates", "mandate"],
+  ["/v1/tax_rates", "tax_rate"],
   ["/v1/tokens", "token"],
   ["/v1/shipping_rates", "shipping_rate"],
   ["/v1/webhook_endpoints", "webhook"],

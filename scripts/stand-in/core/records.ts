@@ -31,6 +31,7 @@ export interface Records {
   setup_attempt: Stripe.SetupAttempt;
   setup_intent: Stripe.SetupIntent;
   shipping_rate: Stripe.ShippingRate;
+  tax_rate: Stripe.TaxRate;
   token: Stripe.Token;
   webhook_endpoint: Stripe.WebhookEndpoint;
 }
@@ -63,6 +64,7 @@ export const LABELS: Record<Kind, string> = {
   setup_attempt: "setup_attempt",
   setup_intent: "setupintent",
   shipping_rate: "shipping rate",
+  tax_rate: "tax rate",
   token: "token",
   webhook_endpoint: "webhook endpoint",
 };

@@ -36,7 +36,7 @@ create index if not exists tasks_due on tasks (due_at);
 `;
 
 /** Counts up whenever what is kept changes its shape. */
-const STATE_VERSION = 1;
+const STATE_VERSION = 2;
 
 /** The state on disk does not fit this program. */
 export class StateVersionError extends Error {

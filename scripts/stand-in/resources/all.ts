@@ -26,6 +26,7 @@ import { refundRoutes } from "./refunds.ts";
 import { searchRoutes } from "./search.ts";
 import { setupIntentRoutes } from "./setup_intents.ts";
 import { shippingRateOptions, shippingRateRoutes } from "./shipping_rates.ts";
+import { taxRateRoutes } from "./tax_rates.ts";
 import { tokenRoutes } from "./tokens.ts";
 import { type EndpointHost, webhookEndpointRoutes } from "./webhook_endpoints.ts";
 
@@ -74,6 +75,7 @@ export function allRoutes(
     ...searchRoutes,
     ...setupIntentRoutes,
     ...shippingRateRoutes,
+    ...taxRateRoutes,
     ...tokenRoutes,
     ...webhookEndpointRoutes(host),
   ];

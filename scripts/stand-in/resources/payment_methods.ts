@@ -1,6 +1,6 @@
 import type Stripe from "stripe";
 import { address, fullAddress } from "../core/address_fields.ts";
-import { type Context, need, needCustomer } from "../core/context.ts";
+import { type Context, idOf, need, needCustomer } from "../core/context.ts";
 import { ApiError, invalidRequest, unsupported } from "../core/errors.ts";
 import {
   clearable,
@@ -225,6 +225,15 @@ export const paymentMethodRoutes: Route[] = [
     const detached: Stripe.PaymentMethod = { ...method, customer: null };
     context.store.put("payment_method", detached);
     spend(context, id);
+    const customer = context.store.get("customer", idOf(method.customer) ?? "");
+    if (
+      customer !== undefined && customer.deleted !== true &&
+      customer.invoice_settings.default_payment_method === id
+    ) {
+      const invoice_settings = { ...customer.invoice_settings, default_payment_method: null };
+      context.store.put("customer", { ...customer, invoice_settings });
+      context.emit("customer.updated", { ...customer, invoice_settings }, customer);
+    }
     context.emit("payment_method.detached", detached, method);
     return detached;
   }),
