@@ -81,8 +81,7 @@ const TRIGGERS: Record<string, string[]> = {
 
 /** What the CLI brings along beyond that: the feature that each of them is refused by, by name. */
 const REFUSED: Record<string, string[]> = {
-  // API v2, in a version that is not obeyed.
-  "the API version 2024-09-30.acacia": ["v1.billing.meter.no_meter_found"],
+  "API v2": ["v1.billing.meter.no_meter_found"],
   "GET /v1/billing": ["v1.billing.meter.error_report_triggered"],
   "POST /v1/accounts": [
     "account.application.deauthorized",
