@@ -22,6 +22,7 @@ import { concludeAsync } from "./checkout/pay_session.ts";
 import { expireOnTime } from "./checkout/expire_session.ts";
 import { allRoutes, includable } from "./resources/all.ts";
 import { newId } from "./core/ids.ts";
+import { linkedFile } from "./resources/files.ts";
 
 export interface StripeOptions {
   /** 0 takes any free port. */
@@ -145,6 +146,7 @@ class StandIn {
       return this.#listeners.connect(request, pathname.split("/").at(-1) ?? "");
     }
     if (pathname.startsWith("/v1/") || pathname.startsWith("/v2/")) return this.#api.handle(request, url);
+    if (pathname.startsWith("/links/")) return this.#inContext((context) => linkedFile(context, url.href));
     if (pathname.startsWith("/_control/")) return this.#control.handle(request, url);
     return this.#pages.handle(request, url);
   }

@@ -139,7 +139,14 @@ async function lifeOfCharges({ stripe }: StandIn): Promise<void> {
   await payIntent(stripe, "pm_card_authenticationRequired", { return_url: "http://shop.test/back" });
   const fought = await payIntent(stripe, "pm_card_createDispute");
   const [dispute] = (await stripe.disputes.list({ payment_intent: fought.id })).data;
-  await stripe.disputes.update(idOf(dispute), { evidence: { uncategorized_text: "winning_evidence" } });
+  const receipt = await stripe.files.create({
+    file: { data: "%PDF-1.4", name: "receipt.pdf" },
+    purpose: "dispute_evidence",
+    file_link_data: { create: true },
+  });
+  await stripe.disputes.update(idOf(dispute), {
+    evidence: { receipt: receipt.id, uncategorized_text: "winning_evidence" },
+  });
   await eventually("dispute and refunds to be decided", async () => {
     const [last] = (await stripe.disputes.list({ payment_intent: fought.id })).data;
     const refunds = (await stripe.refunds.list()).data;
@@ -166,6 +173,8 @@ test("every object the stand-in returns fits Stripe's published schema", async (
     stripe.customers.list({ limit: 100 }),
     stripe.disputes.list({ limit: 100 }),
     stripe.events.list({ limit: 100 }),
+    stripe.files.list({ limit: 100 }),
+    stripe.fileLinks.list({ limit: 100 }),
     stripe.paymentIntents.list({ limit: 100, expand: ["data.latest_charge", "data.payment_method"] }),
     stripe.paymentMethods.list({ limit: 100 }),
     stripe.payouts.list({ limit: 100, expand: ["data.destination"] }),

@@ -25,6 +25,7 @@ import type { ApiFault, Faults } from "../delivery/faults.ts";
 import type { DeliveryQueue } from "../delivery/queue.ts";
 import { concludeAsync, endChallenge, paySession } from "../checkout/pay_session.ts";
 import { settleBankDebit } from "../payments/confirm.ts";
+import { DISPUTE_REASONS } from "../payments/dispute_methods.ts";
 import { PROGRAMMES } from "../payments/dispute_evidence.ts";
 import { appealDispute, openDispute } from "../payments/disputes.ts";
 import { warnOfFraud } from "../payments/early_fraud_warnings.ts";
@@ -196,7 +197,7 @@ export class ControlApi {
         (params) => ({ ran: host.runTasks(params.seconds * 1000) }),
       ),
       this.#chargeCall("/_control/dispute", {
-        kind: oneOf("fraudulent", "inquiry", "product_not_received"),
+        kind: oneOf("inquiry", ...DISPUTE_REASONS),
         eligible: list(oneOf(...PROGRAMMES)),
         packet: truth,
       }, (context, charge, { kind = "fraudulent", ...traits }) => openDispute(context, charge, kind, traits)),

@@ -10,6 +10,7 @@ import { type Permissions, requirePermission, requireReading } from "./permissio
 import type { RequestLog } from "./request_log.ts";
 import type { Method, Router } from "./router.ts";
 import type { Store } from "./store.ts";
+import { FileAnswer, isUpload, MAX_UPLOAD_LENGTH, uploadForm, withoutContents } from "./uploads.ts";
 import type { ApiFault, Faults } from "../delivery/faults.ts";
 
 /** What the API needs from the server around it. */
@@ -30,7 +31,8 @@ const MAX_BODY_LENGTH = 1_000_000;
 
 interface Answer {
   status: number;
-  body: string;
+  /** Bytes: a file. */
+  body: string | Uint8Array<ArrayBuffer>;
   headers: Record<string, string>;
 }
 
@@ -62,12 +64,13 @@ export class Api {
   async handle(request: Request, url: URL): Promise<Response> {
     const requestId = newId("request");
     const fault = this.#host.faults.take(request.method, url.pathname);
-    const body = request.method === "POST" ? await request.text() : "";
+    const uploads = isUpload(request, url);
+    const body = request.method !== "POST" ? "" : await (uploads ? uploadForm(request) : request.text());
     const answer = await this.#answer(request, url, body, requestId, fault);
     this.#host.log.add({
       method: request.method,
       path: url.pathname + url.search,
-      body,
+      body: uploads ? withoutContents(body) : body,
       status: answer.status,
       idempotency_key: request.headers.get("idempotency-key"),
       stripe_version: request.headers.get("stripe-version"),
@@ -100,7 +103,7 @@ export class Api {
       const permissions = this.#permissionsOf(request);
       if (request.headers.has("stripe-account")) throw unsupported("Connect (the `Stripe-Account` header)");
       this.#checkRate();
-      if (body.length > MAX_BODY_LENGTH) {
+      if (body.length > (isUpload(request, url) ? MAX_UPLOAD_LENGTH : MAX_BODY_LENGTH)) {
         throw new ApiError(413, { type: "invalid_request_error", message: "The request body is too large." });
       }
       if (permissions !== null) requirePermission(permissions, request.method as Method, url.pathname);
@@ -199,7 +202,7 @@ export class Api {
       const answer = errorAnswer(error, requestId);
       // Stripe keeps what began to run, refusals too: only a malformed request may be corrected and sent again.
       if (work.began && answer.status !== UNSUPPORTED) {
-        this.#idempotency.finish(key, answer.status, answer.body);
+        this.#idempotency.finish(key, answer.status, String(answer.body));
       } else this.#idempotency.release(key);
       return { ...answer, headers: { ...answer.headers, "idempotency-key": key } };
     }
@@ -226,7 +229,7 @@ export class Api {
           return asOf(version, copy, context.store);
         });
         // In the same transaction as the changes: after a crash the key and its effects are there, or neither is.
-        if (key !== null) this.#idempotency.finish(key, answer.status, answer.body);
+        if (key !== null) this.#idempotency.finish(key, answer.status, String(answer.body));
         return answer;
       },
       request,
@@ -238,7 +241,11 @@ export class Api {
 /** A declined card is an answer that leaves its charge behind; any other error undoes the request. */
 function runRoute(requestId: string, run: () => object): Answer {
   try {
-    return { status: 200, body: JSON.stringify(run(), null, 2), headers: {} };
+    const answer = run();
+    if (answer instanceof FileAnswer) {
+      return { status: 200, body: answer.bytes.slice(), headers: { "content-type": answer.contentType } };
+    }
+    return { status: 200, body: JSON.stringify(answer, null, 2), headers: {} };
   } catch (error) {
     if (error instanceof ApiError && error.keepsChanges) return errorAnswer(error, requestId);
     throw error;

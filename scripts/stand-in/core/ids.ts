@@ -13,6 +13,8 @@ const SHAPES = {
   dispute: ["dp_1", 23],
   early_fraud_warning: ["issfr_1", 23],
   event: ["evt_1", 23],
+  file: ["file_1", 23],
+  file_link: ["link_1", 23],
   fingerprint: ["", 16],
   line_item: ["li_1", 23],
   listener: ["cliws_1", 23],

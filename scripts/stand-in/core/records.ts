@@ -14,6 +14,8 @@ export interface Records {
   customer: Stripe.Customer | Stripe.DeletedCustomer;
   dispute: Stripe.Dispute;
   mandate: Stripe.Mandate;
+  file: Stripe.File;
+  file_link: Stripe.FileLink;
   payment_intent: Stripe.PaymentIntent;
   payment_method: Stripe.PaymentMethod;
   payout: Stripe.Payout;
@@ -43,6 +45,8 @@ export const LABELS: Record<Kind, string> = {
   customer: "customer",
   dispute: "dispute",
   mandate: "mandate",
+  file: "file upload",
+  file_link: "file link",
   payment_intent: "payment_intent",
   payment_method: "PaymentMethod",
   payout: "payout",
@@ -72,6 +76,9 @@ export const INDEXED_PATHS: readonly [Kind, string][] = [
   ["checkout.session", "recovered_from"],
   ["dispute", "charge"],
   ["dispute", "payment_intent"],
+  ["file", "purpose"],
+  ["file_link", "file"],
+  ["file_link", "url"],
   ["mandate", "payment_method"],
   ["payment_intent", "customer"],
   ["payment_method", "customer"],
@@ -106,6 +113,8 @@ export interface Internals {
   dispute: { packet: boolean };
   /** What an automatic payout consists of, newest first. */
   payout: { transactions: string[] };
+  /** What is in it, in base64. */
+  file: { data: string };
   settings: Record<string, string>;
 }
 

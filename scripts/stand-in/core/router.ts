@@ -201,7 +201,7 @@ interface Node {
 
 /** Resources Stripe has and a shop that sells goods does not need; they are named in the refusal. */
 const FOREIGN =
-  "account_links,account_sessions,accounts,apple_pay,application_fees,apps,balance_settings,billing,billing_portal,climate,confirmation_tokens,country_specs,credit_notes,crypto,customer_sessions,entitlements,ephemeral_keys,exchange_rates,external_accounts,file_links,files,financial_connections,forwarding,identity,invoiceitems,invoice_payments,invoice_rendering_templates,invoices,issuing,link_account_sessions,linked_accounts,payment_attempt_records,payment_links,payment_method_configurations,payment_method_domains,payment_records,plans,quotes,reporting,sigma,sources,subscription_items,subscription_schedules,subscriptions,tax,tax_codes,tax_ids,tax_rates,terminal,test_helpers,topups,transfers,treasury"
+  "account_links,account_sessions,accounts,apple_pay,application_fees,apps,balance_settings,billing,billing_portal,climate,confirmation_tokens,country_specs,credit_notes,crypto,customer_sessions,entitlements,ephemeral_keys,exchange_rates,external_accounts,financial_connections,forwarding,identity,invoiceitems,invoice_payments,invoice_rendering_templates,invoices,issuing,link_account_sessions,linked_accounts,payment_attempt_records,payment_links,payment_method_configurations,payment_method_domains,payment_records,plans,quotes,reporting,sigma,sources,subscription_items,subscription_schedules,subscriptions,tax,tax_codes,tax_ids,tax_rates,terminal,test_helpers,topups,transfers,treasury"
     .split(",");
 
 /** What hangs below an object of a resource that the stand-in has, and is left out all the same. */

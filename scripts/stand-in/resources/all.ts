@@ -13,6 +13,8 @@ import { couponRoutes } from "./coupons.ts";
 import { customerRoutes } from "./customers.ts";
 import { disputeRoutes } from "./disputes.ts";
 import { eventRoutes, type Resend } from "./events.ts";
+import { fileLinkRoutes } from "./file_links.ts";
+import { fileRoutes } from "./files.ts";
 import { paymentIntentRoutes } from "./payment_intents.ts";
 import { paymentMethodRoutes } from "./payment_methods.ts";
 import { paymentPageRoutes } from "./payment_pages.ts";
@@ -58,6 +60,8 @@ export function allRoutes(
     ...customerRoutes,
     ...disputeRoutes,
     ...eventRoutes(resend),
+    ...fileLinkRoutes,
+    ...fileRoutes,
     ...paymentIntentRoutes,
     ...paymentMethodRoutes,
     ...paymentPageRoutes,
