@@ -186,8 +186,16 @@ test("lists of prices by lookup key and of products by id", async () => {
 
 test("a list filtered by what does not exist says so", async () => {
   await using stand = await standIn();
-  const error = await refusal(stand.stripe.paymentIntents.list({ customer: "cus_none" }));
-  assert.deepEqual([error.statusCode, error.param, error.code], [400, "customer", "resource_missing"]);
+  const { stripe } = stand;
+  for (
+    const [param, listed] of [
+      ["customer", stripe.paymentIntents.list({ customer: "cus_none" })],
+      ["setup_intent", stripe.setupAttempts.list({ setup_intent: "seti_none" })],
+    ] as const
+  ) {
+    const error = await refusal(listed);
+    assert.deepEqual([error.statusCode, error.param, error.code], [400, param, "resource_missing"]);
+  }
 });
 
 test("an older Stripe-Version may still send payment_method_types, one not published yet is refused", async () => {
