@@ -190,6 +190,9 @@ test("a payment may lead back to an app, and its method be taken back before it 
   });
   const emptied = await stripe.paymentIntents.update(id, { payment_method: "" });
   assert.deepEqual([emptied.payment_method, emptied.status], [null, "requires_payment_method"]);
+  const setup = await stripe.setupIntents.create({ payment_method: "pm_card_visa" });
+  const bare = await stripe.setupIntents.update(setup.id, { payment_method: "" });
+  assert.deepEqual([bare.payment_method, bare.status], [null, "requires_payment_method"]);
   const confirm = (return_url: string) =>
     stripe.paymentIntents.confirm(id, { payment_method: "pm_card_threeDSecureRequired", return_url });
   assert.equal((await refusal(confirm("javascript://alert"))).code, "url_invalid");

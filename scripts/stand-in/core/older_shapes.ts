@@ -27,7 +27,7 @@ const OLD_UI_MODES: Readonly<Record<string, string>> = {
 
 /** The whole coupon, where newer versions have its id alone. */
 function whole(coupon: unknown, source: Source): unknown {
-  return typeof coupon === "string" ? source.find(coupon) ?? coupon : coupon;
+  return typeof coupon === "string" ? source.find(coupon, "coupon") ?? coupon : coupon;
 }
 
 /** Moves a coupon out of the hash that holds it since Clover. */

@@ -60,7 +60,9 @@ const NAMED_KINDS: Readonly<Record<string, Kind>> = {
   coupon: "coupon",
   customer: "customer",
   payment_intent: "payment_intent",
+  payment_method: "payment_method",
   product: "product",
+  setup_intent: "setup_intent",
   value_list: "radar.value_list",
 };
 

@@ -47,6 +47,16 @@ const OTHER_PURPOSES = [
   "terminal_wifi_private_key",
 ];
 
+/** What Stripe itself makes files for. */
+const STRIPES_PURPOSES = [
+  "document_provider_identity_document",
+  "finance_report_run",
+  "financial_account_statement",
+  "identity_document_downloadable",
+  "selfie",
+  "sigma_scheduled_query",
+];
+
 const MIME: Record<FileType, string> = {
   gif: "image/gif",
   jpg: "image/jpeg",
@@ -65,16 +75,6 @@ const MAGIC: readonly (readonly [FileType, string])[] = [
 const MAX_PAGES = 50;
 
 const latin1 = new TextDecoder("latin1");
-
-/** Purposes of files that Stripe makes, and that are listed with the others. */
-const OF_STRIPE = [
-  "document_provider_identity_document",
-  "finance_report_run",
-  "financial_account_statement",
-  "identity_document_downloadable",
-  "selfie",
-  "sigma_scheduled_query",
-];
 
 const purpose: Field<string> = {
   read(node, context) {
@@ -195,7 +195,7 @@ export const fileRoutes: Route[] = [
     "file",
     paramsOf<Stripe.FileListParams>()({
       ...datedListParams,
-      purpose: oneOf(...Object.keys(PURPOSES), ...OTHER_PURPOSES, ...OF_STRIPE),
+      purpose: oneOf(...Object.keys(PURPOSES), ...OTHER_PURPOSES, ...STRIPES_PURPOSES),
     }),
   ),
 ];

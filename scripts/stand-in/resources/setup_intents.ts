@@ -80,7 +80,7 @@ const updateParams = paramsOf<Stripe.SetupIntentUpdateParams>()({
   customer: text(),
   description: text(1000),
   metadata,
-  payment_method: text(),
+  payment_method: clearable(text()),
 }, {
   unsupported: [
     "allowed_payment_method_types",
@@ -225,7 +225,7 @@ export const setupIntentRoutes: Route[] = [
     }
     if (params.customer !== undefined) needCustomer(context, params.customer);
     const customer = params.customer ?? idOf(setup.customer);
-    const method = params.payment_method === undefined
+    const method = params.payment_method === undefined || params.payment_method === null
       ? null
       : methodOf(context, customer, params.payment_method);
     return saveSetup(context, setup, {
@@ -235,6 +235,7 @@ export const setupIntentRoutes: Route[] = [
         setup.payment_method_types,
       metadata: changedMetadata(setup.metadata ?? {}, params.metadata),
       ...(method === null ? {} : { payment_method: method.id, status: "requires_confirmation" }),
+      ...(params.payment_method === null ? { payment_method: null, status: "requires_payment_method" } : {}),
     });
   }),
   route(
@@ -278,6 +279,6 @@ export const setupIntentRoutes: Route[] = [
   route("GET", "/v1/mandates/:id", noParams, (context, _params, id) => need(context, "mandate", id)),
 ];
 
-function touchesMethod(params: { customer?: string; payment_method?: string }): boolean {
+function touchesMethod(params: { customer?: string; payment_method?: string | null }): boolean {
   return params.customer !== undefined || params.payment_method !== undefined;
 }
