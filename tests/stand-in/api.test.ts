@@ -167,10 +167,54 @@ test("errors say where their code is explained and where the request is logged",
   assert.equal((await plain.json()).error.doc_url, undefined);
 });
 
+test("lists of prices by lookup key and of products by id", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const { id: product } = await stripe.products.create({ name: "Tie" });
+  await stripe.products.create({ name: "Hat" });
+  const [first, second] = await Promise.all(
+    ["a", "b", "c"].map((lookup_key) =>
+      stripe.prices.create({ product, currency: "usd", unit_amount: 900, lookup_key })
+    ),
+  );
+  const prices = await stripe.prices.list({ lookup_keys: ["a", "b", "none"], expand: ["data.product"] });
+  assert.deepEqual(prices.data.map(({ id }) => id).sort(), [first?.id, second?.id].sort());
+  assert.deepEqual((await stripe.products.list({ ids: [product] })).data.map(({ id }) => id), [product]);
+  const both = await refusal(stripe.products.list({ ids: [product], starting_after: product }));
+  assert.match(both.message, /only specify one of these parameters/);
+});
+
+test("ids of one's own may be alike from kind to kind", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  await stripe.products.create({ id: "summer", name: "Summer" });
+  await stripe.coupons.create({ id: "summer", percent_off: 10 });
+  const { id } = await stripe.prices.create({ product: "summer", currency: "usd", unit_amount: 900 });
+  const code = await stripe.promotionCodes.create({
+    promotion: { type: "coupon", coupon: "summer" },
+    expand: ["promotion.coupon"],
+  });
+  const { coupon } = code.promotion;
+  const { product } = await stripe.prices.retrieve(id, { expand: ["product"] });
+  assert.deepEqual(
+    [coupon, product].map((object) => typeof object === "object" ? object?.object : object),
+    ["coupon", "product"],
+  );
+  assert.equal((await stripe.coupons.list({ starting_after: "summer" })).data.length, 0);
+});
+
 test("a list filtered by what does not exist says so", async () => {
   await using stand = await standIn();
-  const error = await refusal(stand.stripe.paymentIntents.list({ customer: "cus_none" }));
-  assert.deepEqual([error.statusCode, error.param, error.code], [400, "customer", "resource_missing"]);
+  const { stripe } = stand;
+  for (
+    const [param, listed] of [
+      ["customer", stripe.paymentIntents.list({ customer: "cus_none" })],
+      ["setup_intent", stripe.setupAttempts.list({ setup_intent: "seti_none" })],
+    ] as const
+  ) {
+    const error = await refusal(listed);
+    assert.deepEqual([error.statusCode, error.param, error.code], [400, param, "resource_missing"]);
+  }
 });
 
 test("an older Stripe-Version may still send payment_method_types, one not published yet is refused", async () => {

@@ -6,6 +6,7 @@ import { idOf, payIntent, type StandIn, standIn } from "./stand_in.ts";
 /** What the requests name. */
 async function world({ stripe }: StandIn) {
   const customer = (await stripe.customers.create({ email: "a@example.com" })).id;
+  const other = (await stripe.customers.create({})).id;
   const gone = (await stripe.customers.create({})).id;
   await stripe.customers.del(gone);
   const product = (await stripe.products.create({ name: "Tie" })).id;
@@ -60,6 +61,7 @@ async function world({ stripe }: StandIn) {
     list,
     off,
     open,
+    other,
     paid: paid.id,
     price,
     product,

@@ -89,6 +89,33 @@ test("a card that its bank declines, or that is not verified, is not set up; the
   ]);
 });
 
+test("a customer is made with a saved card as the default, which ends when the card is detached", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const card = await stripe.paymentMethods.create({ type: "card", card: { token: "tok_visa" } });
+  const customer = await stripe.customers.create({
+    payment_method: card.id,
+    invoice_settings: { default_payment_method: card.id },
+  });
+  assert.equal(customer.invoice_settings.default_payment_method, card.id);
+  assert.equal((await stripe.paymentMethods.retrieve(card.id)).customer, customer.id);
+  const other = await stripe.paymentMethods.create({ type: "card", card: { token: "tok_amex" } });
+  const foreign = await refusal(
+    stripe.customers.update(customer.id, { invoice_settings: { default_payment_method: other.id } }),
+  );
+  assert.match(foreign.message, /does not have a payment method with the ID/);
+  assert.match(
+    (await refusal(stripe.customers.create({ payment_method: card.id }))).message,
+    /already been attached/,
+  );
+  await stripe.paymentMethods.detach(card.id);
+  const after = await stripe.customers.retrieve(customer.id) as Stripe.Customer;
+  assert.equal(after.invoice_settings.default_payment_method, null);
+  const declined = await refusal(stripe.customers.create({ payment_method: "pm_card_chargeDeclined" }));
+  assert.equal(declined.code, "card_declined");
+  assert.equal((await stripe.customers.list()).data.length, 1);
+});
+
 test("setting up refuses what Stripe refuses, and a bank debit needs its mandate", async () => {
   await using stand = await standIn();
   const { stripe } = stand;
@@ -121,6 +148,8 @@ test("setting up refuses what Stripe refuses, and a bank debit needs its mandate
   });
   const mandate = done.mandate as Stripe.Mandate;
   assert.deepEqual([mandate.type, mandate.status, mandate.payment_method], ["multi_use", "active", iban.id]);
+  const { url = "", reference } = mandate.payment_method_details.sepa_debit ?? {};
+  assert.match(await (await fetch(url)).text(), new RegExp(`Mandate ${reference}`));
 
   const debit = await stripe.paymentIntents.create({
     amount: 900,

@@ -19,7 +19,7 @@ async function ask(stand: StandIn, path: string, form: string, version: string) 
   return { ...await response.json(), http: response.status, version: response.headers.get("stripe-version") };
 }
 
-test("API versions: those of two years are obeyed, older ones and previews named 501, others are none", async () => {
+test("API versions: those since 2020 are obeyed, older ones and previews named 501, others are none", async () => {
   await using stand = await standIn();
   for (const version of OBEYED) {
     const answer = await ask(stand, "/v1/customers", "", version);
@@ -27,8 +27,8 @@ test("API versions: those of two years are obeyed, older ones and previews named
   }
   for (
     const version of [
-      "2024-09-30.acacia",
-      "2020-08-27",
+      "2020-03-02",
+      "2019-05-16",
       "2026-10-28.preview",
       `${OBEYED.at(-1)}; some_beta=v1`,
     ]
@@ -37,7 +37,7 @@ test("API versions: those of two years are obeyed, older ones and previews named
     assert.equal(answer.http, 501, version);
     assert.match(
       answer.error.message,
-      /the API version .* it speaks 2024-10-28.acacia to|the beta some_beta=v1/,
+      /the API version .* it speaks 2020-08-27 to|the beta some_beta=v1/,
     );
   }
   for (const version of ["2025-03-31", "2025-03-31.clover", "2026-11-25.endive", "latest"]) {
@@ -136,4 +136,41 @@ test("API versions: an endpoint gets events in the shapes of its own, signed as 
   );
   const read = await get(stand, `/v1/events/${completed.id}`, "2025-02-24.acacia");
   assert.deepEqual([read.api_version, read.data.object.ui_mode], ["2026-10-28.endive", "hosted_page"]);
+});
+
+test("API versions: of 2020, with which Stripe's samples come: charges and refunds inside, a payment from the start", async () => {
+  await using stand = await standIn();
+  const { stripe, control } = stand;
+  const old = "2020-08-27";
+  const { id: product } = await stripe.products.create({ name: "Tie" });
+  const { id: price } = await stripe.prices.create({ product, currency: "usd", unit_amount: 900 });
+  const made = await ask(
+    stand,
+    "/v1/checkout/sessions",
+    `mode=payment&success_url=http://shop.test/ok&payment_method_types[]=card&line_items[0][price]=${price}` +
+      "&line_items[0][quantity]=1&shipping_address_collection[allowed_countries][]=US",
+    old,
+  );
+  assert.deepEqual([made.http, made.customer_creation, made.shipping], [200, "always", null]);
+  const before = await get(stand, `/v1/payment_intents/${made.payment_intent}`, old);
+  assert.deepEqual([before.status, before.charges.data], ["requires_payment_method", []]);
+  await control("POST", "pay", { session: made.id });
+  const paid = await get(stand, `/v1/checkout/sessions/${made.id}?expand[]=payment_intent`, old);
+  assert.deepEqual([paid.payment_intent.id, paid.shipping.address.country], [made.payment_intent, "US"]);
+  const [charge] = paid.payment_intent.charges.data;
+  assert.deepEqual([charge.paid, paid.payment_intent.latest_charge], [true, undefined]);
+  await stripe.refunds.create({ charge: charge.id, amount: 100 });
+  const refunded = await get(stand, `/v1/charges/${charge.id}`, old);
+  assert.deepEqual(refunded.refunds.data.map(({ amount }: { amount: number }) => amount), [100]);
+  assert.deepEqual((await get(stand, `/v1/products/${product}`, "2023-10-16")).features, []);
+  const endpoint = await ask(
+    stand,
+    "/v1/webhook_endpoints",
+    `url=http://shop.test&enabled_events[]=*&api_version=${old}`,
+    old,
+  );
+  assert.deepEqual([endpoint.http, /it speaks 2024-10-28.acacia to/.test(endpoint.error.message)], [
+    501,
+    true,
+  ]);
 });

@@ -1,4 +1,5 @@
 import type Stripe from "stripe";
+import { AUGUST_2022, isBefore } from "../core/api_version.ts";
 import { type Context, needCustomer } from "../core/context.ts";
 import { fullShipping } from "../core/address_fields.ts";
 import { invalidRequest, unsupported } from "../core/errors.ts";
@@ -8,9 +9,10 @@ import { readLines, readShippingOptions } from "./cart_input.ts";
 import { applyDiscount } from "./discounts.ts";
 import type { SessionCreate } from "./session_params.ts";
 import { FOREIGN_METHODS } from "../payments/foreign_methods.ts";
-import { isRedirect, methodsFor } from "../payments/other_methods.ts";
+import { canWait, isRedirect, methodsFor } from "../payments/other_methods.ts";
 import { changedMetadata, type SessionInternals } from "./session_internals.ts";
 import { placeOf, readUiMode } from "./ui_mode.ts";
+import { intentFor } from "./pay_session.ts";
 import { withTotals } from "./totals.ts";
 
 const MIN_LIFE_S = 30 * 60;
@@ -135,7 +137,8 @@ function methodTypes(params: SessionCreate, currency: string): string[] {
   const offered = given.filter((type) =>
     (allowed === undefined || allowed.includes(type)) &&
     !(params.excluded_payment_method_types ?? []).includes(type) &&
-    !(params.redirect_on_completion === "never" && isRedirect(type))
+    !(params.redirect_on_completion === "never" && isRedirect(type)) &&
+    (params.payment_intent_data?.capture_method !== "manual" || canWait(type))
   );
   if (offered.length === 0) throw invalidRequest("No valid payment method types for this Checkout Session.");
   return offered;
@@ -143,6 +146,7 @@ function methodTypes(params: SessionCreate, currency: string): string[] {
 
 /** Creates an open session with its page. */
 export function createSession(context: Context, params: SessionCreate): Stripe.Checkout.Session {
+  const paysFromTheStart = isBefore(context.version, AUGUST_2022);
   checkMode(params);
   const uiMode = readUiMode(params);
   const { lines, currency } = readLines(context, params);
@@ -214,7 +218,9 @@ export function createSession(context: Context, params: SessionCreate): Stripe.C
     },
     customer: params.customer ?? null,
     customer_account: null,
-    customer_creation: params.customer === undefined ? params.customer_creation ?? "if_required" : null,
+    customer_creation: params.customer === undefined
+      ? params.customer_creation ?? (paysFromTheStart ? "always" : "if_required")
+      : null,
     customer_details: initialDetails(context, params),
     customer_email: params.customer_email ?? null,
     discounts: [],
@@ -274,11 +280,16 @@ export function createSession(context: Context, params: SessionCreate): Stripe.C
     wallet_options: null,
     ...placeOf(context, id, uiMode, params),
   };
-  const discounted = applyDiscount(context, withTotals(context, base, internals), params.discounts?.[0]);
-  const session = withTotals(context, discounted, internals);
-  if (session.amount_total !== 0) checkAmount(session.amount_total ?? 0, currency);
-  context.store.put("checkout.session", session);
+  // A coupon looks at the lines.
   context.store.setInternals("session", id, internals);
+  const discounted = applyDiscount(context, withTotals(context, base, internals), params.discounts?.[0]);
+  const priced = withTotals(context, discounted, internals);
+  if (priced.amount_total !== 0) checkAmount(priced.amount_total ?? 0, currency);
+  // Versions before August 2022 make the payment with the session; it is the attempt's since.
+  const session = paysFromTheStart && priced.amount_total !== 0
+    ? { ...priced, payment_intent: intentFor(context, { session: priced, internals }).id }
+    : priced;
+  context.store.put("checkout.session", session);
   context.schedule("expire_session", id, (session.expires_at - context.now) * 1000);
   return session;
 }

@@ -1,6 +1,7 @@
 import type Stripe from "stripe";
+import { byCurrency } from "../core/currency_options.ts";
 import { address, shipping } from "../core/address_fields.ts";
-import { DAHLIA, ENDIVE, isBefore } from "../core/api_version.ts";
+import { AUGUST_2022, DAHLIA, ENDIVE, isBefore } from "../core/api_version.ts";
 import {
   clearable,
   clearableList,
@@ -23,7 +24,7 @@ import {
   whole,
 } from "../core/fields.ts";
 import { decimalText, statementDescriptor, statementDescriptorSuffix, taxCode } from "../core/kinds.ts";
-import { invalidRequest } from "../core/errors.ts";
+import { invalidRequest, unsupported } from "../core/errors.ts";
 import { SHIPPING_COUNTRIES } from "../core/places.ts";
 import { datedListParams, listParams } from "../core/router.ts";
 import { needs, onlyOneOf, someOf } from "../core/rules.ts";
@@ -58,13 +59,34 @@ const priceData = map({
   ],
 });
 
+export const adjustableQuantity = map({
+  enabled: required(truth),
+  maximum: whole(1, 999_999),
+  minimum: whole(0, 999_998),
+});
+
+/** Lines had no prices once. */
+const withoutPrice: Field<never> = {
+  read(_node, context) {
+    throw unsupported(
+      `line items without a price (the parameter \`${context.path}\` of ${context.operation})`,
+    );
+  },
+};
+
 const lineItem = map({
+  adjustable_quantity: adjustableQuantity,
   metadata,
   price: text(),
   price_data: priceData,
   quantity: whole(1, 999_999),
 }, {
-  unsupported: ["adjustable_quantity", "tax_rates"],
+  unsupported: ["tax_rates"],
+  older: Object.fromEntries(
+    ["amount", "currency", "description", "images", "name"].map((
+      name,
+    ) => [name, until(AUGUST_2022, withoutPrice)]),
+  ),
   rules: [
     onlyOneOf("price", "price_data"),
     someOf("You must specify either `price` or `price_data` for each line item.", "price", "price_data"),
@@ -101,7 +123,11 @@ export const shippingRateShape = {
   fixed_amount: map({
     amount: required(whole(0)),
     currency: required(currency),
-  }, { unsupported: ["currency_options"] }),
+    currency_options: byCurrency(map({
+      amount: required(whole(0)),
+      tax_behavior: oneOf("exclusive", "inclusive", "unspecified"),
+    })),
+  }),
   metadata,
   tax_behavior: oneOf("exclusive", "inclusive", "unspecified"),
   tax_code: taxCode,
@@ -122,8 +148,32 @@ const shippingOption = map({ shipping_rate: text(), shipping_rate_data: map(ship
 
 const customMessage = map({ message: required(text(1200)) });
 
-/** Accepted and without any effect here, but not with every `ui_mode`. */
-const given: Field<true> = { read: () => true };
+const FONTS =
+  "be_vietnam_pro,bitter,chakra_petch,default,hahmlet,inconsolata,inter,lato,lora,m_plus_1_code,montserrat,noto_sans,noto_sans_jp,noto_serif,nunito,open_sans,pridi,pt_sans,pt_serif,raleway,roboto,roboto_slab,source_sans_pro,titillium_web,ubuntu_mono,zen_maru_gothic"
+    .split(",");
+
+const picture = map({ type: required(oneOf("file", "url")), file: text(), url });
+
+/** How the page looks; nothing here looks different for it. */
+const branding = map({
+  background_color: clearable(text()),
+  border_style: clearable(oneOf("pill", "rectangular", "rounded")),
+  button_color: clearable(text()),
+  display_name: text(),
+  font_family: clearable(oneOf(...FONTS)),
+  icon: picture,
+  logo: picture,
+});
+
+/** What belongs to another mode: a session that names it in `payment` mode is refused. */
+const ofOtherMode: Field<true> = {
+  read(node, context) {
+    if (typeof node !== "string") return true;
+    throw invalidRequest("Invalid object", context.path);
+  },
+};
+
+const cardFeature = oneOf("if_available", "never");
 
 const LOCALES =
   "auto,bg,cs,da,de,el,en,en-GB,es,es-419,et,fi,fil,fr,fr-CA,hi-IN,hr,hu,id,it,ja,ko,lt,lv,ms,mt,nb,nl,pl,pt,pt-BR,ro,ru,sk,sl,sv,th,tr,vi,zh,zh-HK,zh-TW"
@@ -152,7 +202,7 @@ export const sessionCreateParams = paramsOf<Stripe.Checkout.SessionCreateParams>
   allowed_payment_method_types: methodTypes,
   automatic_tax: map({ enabled: required(truth) }, { unsupported: ["liability"] }),
   billing_address_collection: oneOf("auto", "required"),
-  branding_settings: given,
+  branding_settings: branding,
   cancel_url: url,
   client_reference_id: text(200),
   consent_collection: map({
@@ -192,7 +242,7 @@ export const sessionCreateParams = paramsOf<Stripe.Checkout.SessionCreateParams>
   managed_payments: map({ enabled: truth }),
   metadata,
   mode: oneOf("payment", "setup", "subscription"),
-  origin_context: given,
+  origin_context: oneOf("mobile_app", "web"),
   payment_intent_data: map({
     capture_method: oneOf("automatic", "automatic_async", "manual"),
     description: text(1000),
@@ -206,17 +256,15 @@ export const sessionCreateParams = paramsOf<Stripe.Checkout.SessionCreateParams>
   }, { unsupported: ["application_fee_amount", "on_behalf_of", "transfer_data"] }),
   payment_method_options: map({
     card: map({
+      request_extended_authorization: cardFeature,
+      request_incremental_authorization: cardFeature,
+      request_multicapture: cardFeature,
+      request_overcapture: cardFeature,
       request_three_d_secure: oneOf("any", "automatic", "challenge"),
       statement_descriptor_suffix_kana: text(22),
       statement_descriptor_suffix_kanji: text(17),
     }, {
       unsupported: ["capture_method", "installments", "restrictions", "setup_future_usage"],
-      inert: [
-        "request_extended_authorization",
-        "request_incremental_authorization",
-        "request_multicapture",
-        "request_overcapture",
-      ],
     }),
   }, { unsupported: [...FOREIGN_METHODS, ...PLAIN_METHODS] }),
   payment_method_collection: oneOf("always", "if_required"),
@@ -231,8 +279,8 @@ export const sessionCreateParams = paramsOf<Stripe.Checkout.SessionCreateParams>
   }),
   shipping_address_collection: map({ allowed_countries: required(list(oneOf(...SHIPPING_COUNTRIES), 250)) }),
   shipping_options: list(shippingOption, 5),
-  subscription_data: given,
-  setup_intent_data: given,
+  subscription_data: ofOtherMode,
+  setup_intent_data: ofOtherMode,
   submit_type: oneOf("auto", "book", "donate", "pay", "subscribe"),
   success_url: url,
   tax_id_collection: map({ enabled: required(truth), required: oneOf("if_supported", "never") }),
@@ -277,7 +325,8 @@ export const sessionListParams = paramsOf<Stripe.Checkout.SessionListParams>()({
   customer: text(),
   customer_details: map({ email: required(email) }),
   payment_intent: text(),
+  payment_link: text(),
   status: oneOf("complete", "expired", "open"),
-}, { unsupported: ["customer_account", "payment_link", "subscription"] });
+}, { unsupported: ["customer_account", "subscription"] });
 
 export const lineItemListParams = paramsOf<Stripe.Checkout.SessionListLineItemsParams>()(listParams);

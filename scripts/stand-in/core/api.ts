@@ -218,8 +218,7 @@ export class Api {
         const run = route.prepare(context, form, ids);
         work.began = true;
         const answer = runRoute(requestId, () => {
-          const find = (id: string) => context.store.find(id);
-          const object = asOf(version, run(), find);
+          const object = asOf(version, run(), context.store);
           if (paths.length === 0) return object;
           const copy = structuredClone(object);
           const mayRead = permissions === null
@@ -227,7 +226,7 @@ export class Api {
             : (object: unknown) => requireReading(permissions, object);
           const includable = this.#host.includable(context);
           expand(copy, paths, { store: context.store, includable, mayRead, version });
-          return asOf(version, copy, find);
+          return asOf(version, copy, context.store);
         });
         // In the same transaction as the changes: after a crash the key and its effects are there, or neither is.
         if (key !== null) this.#idempotency.finish(key, answer.status, String(answer.body));

@@ -7,20 +7,30 @@ export const API_VERSION = "2026-10-28.endive";
  */
 export const CLI_FIXTURE_VERSION = "2025-08-27.basil";
 
-/** The first version of each release that changed shapes of what the stand-in has. */
+/** The first versions that changed shapes of what the stand-in has. */
+export const AUGUST_2022 = "2022-08-01";
+export const NOVEMBER_2022 = "2022-11-15";
+export const APRIL_2024 = "2024-04-10";
 export const BASIL = "2025-03-31.basil";
 export const CLOVER = "2025-09-30.clover";
 export const DAHLIA = "2026-03-25.dahlia";
 export const ENDIVE = "2026-09-30.endive";
 
-/** Versions that are obeyed, oldest first: those of the last two years. https://docs.stripe.com/changelog */
+/**
+ * Versions that are obeyed in requests and answers, oldest first. Those before 2024-10-28.acacia raised other events
+ * for refunds, so no endpoint is of them. https://docs.stripe.com/changelog
+ */
 export const OBEYED: readonly string[] = `
-  2024-10-28.acacia 2024-11-20.acacia 2024-12-18.acacia 2025-01-27.acacia 2025-02-24.acacia 2025-03-01.dashboard
-  2025-03-31.basil 2025-04-30.basil 2025-05-28.basil 2025-06-30.basil 2025-07-30.basil 2025-08-27.basil
-  2025-09-30.clover 2025-10-29.clover 2025-11-17.clover 2025-12-15.clover 2026-01-28.clover 2026-02-25.clover
-  2026-03-25.dahlia 2026-04-22.dahlia 2026-05-27.dahlia 2026-06-24.dahlia 2026-07-29.dahlia 2026-08-26.dahlia
-  2026-09-30.endive 2026-10-28.endive
+  2020-08-27 2022-08-01 2022-11-15 2023-08-16 2023-10-16 2024-04-10 2024-06-20 2024-09-30.acacia
+  2024-10-28.acacia 2024-11-20.acacia 2024-12-18.acacia 2025-01-27.acacia 2025-02-24.acacia
+  2025-03-01.dashboard 2025-03-31.basil 2025-04-30.basil 2025-05-28.basil 2025-06-30.basil 2025-07-30.basil
+  2025-08-27.basil 2025-09-30.clover 2025-10-29.clover 2025-11-17.clover 2025-12-15.clover 2026-01-28.clover
+  2026-02-25.clover 2026-03-25.dahlia 2026-04-22.dahlia 2026-05-27.dahlia 2026-06-24.dahlia
+  2026-07-29.dahlia 2026-08-26.dahlia 2026-09-30.endive 2026-10-28.endive
 `.trim().split(/\s+/);
+
+/** Versions that a webhook endpoint may be pinned to, oldest first. */
+export const OF_ENDPOINTS: readonly string[] = OBEYED.slice(OBEYED.indexOf("2024-10-28.acacia"));
 
 /** Versions that Stripe has and the stand-in does not obey. */
 const FORGONE = new Set(
@@ -33,8 +43,7 @@ const FORGONE = new Set(
   2016-02-23 2016-02-29 2016-03-07 2016-06-15 2016-07-06 2016-10-19 2017-01-27 2017-02-14 2017-04-06 2017-05-25
   2017-06-05 2017-08-15 2017-12-14 2018-01-23 2018-02-05 2018-02-06 2018-02-28 2018-05-21 2018-07-27 2018-08-23
   2018-09-06 2018-09-24 2018-10-31 2018-11-08 2019-02-11 2019-02-19 2019-03-14 2019-05-16 2019-08-14 2019-09-09
-  2019-10-08 2019-10-17 2019-11-05 2019-12-03 2020-03-02 2020-08-27 2022-08-01 2022-11-15 2023-08-16 2023-10-16
-  2024-04-10 2024-06-20 2024-09-30.acacia`.split(/\s+/),
+  2019-10-08 2019-10-17 2019-11-05 2019-12-03 2020-03-02`.split(/\s+/),
 );
 
 /** Whether a version is obeyed, is one of Stripe's that is not, or is none at all. */

@@ -115,7 +115,7 @@ class Walk {
       throw this.#cannot();
     }
     if (typeof value === "string") {
-      const object = this.#source.store.find(value);
+      const object = this.#source.store.find(value, name);
       if (object === undefined) throw this.#cannot();
       this.#source.mayRead?.(object.object);
       target[name] = object;

@@ -19,6 +19,7 @@ const SHAPES = {
   line_item: ["li_1", 23],
   listener: ["cliws_1", 23],
   mandate: ["mandate_1", 23],
+  payment_link: ["plink_1", 23],
   payout: ["po_1", 23],
   payment_intent: ["pi_3", 23],
   payment_method: ["pm_1", 23],

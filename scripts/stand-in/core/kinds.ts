@@ -80,9 +80,21 @@ export const ownId: Field<string> = {
     const value = text().read(node, context);
     if (/^[\w-]+$/.test(value)) return value;
     throw invalidRequest(
-      `Invalid ${context.path}: only letters, digits, dashes and underscores can be used.`,
+      `This value must match the regex pattern. (/\\A[a-zA-Z0-9_\\-]+\\z/ does not match for the value ${value}).`,
       context.path,
     );
+  },
+};
+
+/** Where the shopper goes back to: a URL, or an address that opens an app. */
+export const returnUrl: Field<string> = {
+  read(node, context) {
+    const value = textOf(node, context);
+    const scheme = /^([a-z][a-z0-9+.-]*):\/\/\S+$/i.exec(value)?.[1]?.toLowerCase();
+    if (value.length <= 5000 && scheme !== undefined && !["data", "javascript"].includes(scheme)) {
+      return value;
+    }
+    throw invalidRequest("Not a valid URL", context.path, "url_invalid");
   },
 };
 

@@ -11,6 +11,8 @@ export type Permissions = ReadonlySet<string>;
 /** Where an operation's objects belong. Stripe's dashboard has charges and refunds in one line. */
 const RESOURCES: readonly (readonly [prefix: string, resource: string])[] = [
   ["/v1/account", "accounts_kyc_basic"],
+  ["/v1/balance_transactions", "balance_transaction_source"],
+  ["/v1/balance", "balance"],
   ["/v1/charges", "charge"],
   ["/v1/checkout/sessions", "checkout_session"],
   ["/v1/coupons", "coupon"],
@@ -20,19 +22,27 @@ const RESOURCES: readonly (readonly [prefix: string, resource: string])[] = [
   ["/v1/file_links", "file_link"],
   ["/v1/files", "file"],
   ["/v1/payment_intents", "payment_intent"],
+  ["/v1/payment_links", "payment_link"],
   ["/v1/payment_methods", "payment_method"],
+  ["/v1/payouts", "payout"],
   ["/v1/prices", "plan"],
   ["/v1/products", "product"],
   ["/v1/promotion_codes", "promotion_code"],
   ["/v1/radar/value_list", "radar_value_list"],
   ["/v1/refunds", "charge"],
   ["/v1/reviews", "review"],
+  ["/v1/setup_attempts", "setup_intent"],
+  ["/v1/setup_intents", "setup_intent"],
+  ["/v1/mandates", "mandate"],
+  ["/v1/tax_rates", "tax_rate"],
+  ["/v1/tokens", "token"],
   ["/v1/shipping_rates", "shipping_rate"],
   ["/v1/webhook_endpoints", "webhook"],
 ];
 
 /** Objects that are read where another one is asked for with `expand[]`. */
 const OBJECTS: Readonly<Record<string, string>> = {
+  balance_transaction: "balance_transaction_source",
   charge: "charge",
   "checkout.session": "checkout_session",
   customer: "customer",
@@ -41,7 +51,9 @@ const OBJECTS: Readonly<Record<string, string>> = {
   file_link: "file_link",
   payment_intent: "payment_intent",
   payment_method: "payment_method",
+  payout: "payout",
   refund: "charge",
+  setup_intent: "setup_intent",
   review: "review",
 };
 

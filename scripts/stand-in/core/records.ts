@@ -2,7 +2,7 @@ import type Stripe from "stripe";
 import type { CardBehaviour, ReadCard } from "../payments/test_cards.ts";
 import type { OtherMethod, OtherRefund } from "../payments/other_methods.ts";
 import type { BankBehaviour } from "../payments/test_bank_accounts.ts";
-import type { SessionInternals } from "../checkout/session_internals.ts";
+import type { SessionInternals, SessionLine } from "../checkout/session_internals.ts";
 
 /** The objects the API serves, by the `object` name they carry. */
 export interface Records {
@@ -17,6 +17,7 @@ export interface Records {
   file: Stripe.File;
   file_link: Stripe.FileLink;
   payment_intent: Stripe.PaymentIntent;
+  payment_link: Stripe.PaymentLink;
   payment_method: Stripe.PaymentMethod;
   payout: Stripe.Payout;
   price: Stripe.Price;
@@ -30,6 +31,7 @@ export interface Records {
   setup_attempt: Stripe.SetupAttempt;
   setup_intent: Stripe.SetupIntent;
   shipping_rate: Stripe.ShippingRate;
+  tax_rate: Stripe.TaxRate;
   token: Stripe.Token;
   webhook_endpoint: Stripe.WebhookEndpoint;
 }
@@ -48,6 +50,7 @@ export const LABELS: Record<Kind, string> = {
   file: "file upload",
   file_link: "file link",
   payment_intent: "payment_intent",
+  payment_link: "payment link",
   payment_method: "PaymentMethod",
   payout: "payout",
   price: "price",
@@ -61,6 +64,7 @@ export const LABELS: Record<Kind, string> = {
   setup_attempt: "setup_attempt",
   setup_intent: "setupintent",
   shipping_rate: "shipping rate",
+  tax_rate: "tax rate",
   token: "token",
   webhook_endpoint: "webhook endpoint",
 };
@@ -73,14 +77,17 @@ export const INDEXED_PATHS: readonly [Kind, string][] = [
   ["checkout.session", "customer"],
   ["checkout.session", "customer_details.email"],
   ["checkout.session", "status"],
+  ["checkout.session", "payment_link"],
   ["checkout.session", "recovered_from"],
   ["dispute", "charge"],
   ["dispute", "payment_intent"],
   ["file", "purpose"],
   ["file_link", "file"],
   ["file_link", "url"],
+  ["mandate", "payment_method"],
   ["payment_intent", "customer"],
   ["payment_method", "customer"],
+  ["price", "lookup_key"],
   ["price", "product"],
   ["promotion_code", "code"],
   ["radar.early_fraud_warning", "charge"],
@@ -97,6 +104,15 @@ export const INDEXED_PATHS: readonly [Kind, string][] = [
   ["balance_transaction", "available_on"],
 ];
 
+/** Amounts by currency. */
+export type ByCurrency<T> = Record<string, T>;
+
+/** An amount in one of an object's other currencies. */
+export interface CurrencyOption {
+  amount: number;
+  taxBehavior: Stripe.Price.TaxBehavior;
+}
+
 /** What the stand-in must remember beside an object and never serves. */
 export interface Internals {
   session: SessionInternals;
@@ -111,6 +127,11 @@ export interface Internals {
   dispute: { packet: boolean };
   /** What an automatic payout consists of, newest first. */
   payout: { transactions: string[] };
+  /** What an object costs in currencies beside its own. */
+  currency_options: ByCurrency<CurrencyOption>;
+  /** The products that a coupon is for; it is for all where nothing is kept. */
+  coupon: { products: string[] };
+  payment_link: { lines: SessionLine[] };
   /** What is in it, in base64. */
   file: { data: string };
   settings: Record<string, string>;

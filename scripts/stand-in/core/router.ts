@@ -60,7 +60,9 @@ const NAMED_KINDS: Readonly<Record<string, Kind>> = {
   coupon: "coupon",
   customer: "customer",
   payment_intent: "payment_intent",
+  payment_method: "payment_method",
   product: "product",
+  setup_intent: "setup_intent",
   value_list: "radar.value_list",
 };
 
@@ -174,7 +176,10 @@ export function listRoute<K extends Kind, S extends Shape>(
       if (name in datedListParams) continue;
       const named = NAMED_KINDS[name];
       if (named !== undefined && typeof wanted === "string") need(context, named, wanted, name);
-      if (typeof wanted === "string" || typeof wanted === "boolean" || typeof wanted === "number") {
+      if (
+        typeof wanted === "string" || typeof wanted === "boolean" || typeof wanted === "number" ||
+        (Array.isArray(wanted) && wanted.every((value) => typeof value === "string"))
+      ) {
         filters.push([paths[name] ?? name, wanted]);
       }
     }
@@ -198,7 +203,7 @@ interface Node {
 
 /** Resources Stripe has and a shop that sells goods does not need; they are named in the refusal. */
 const FOREIGN =
-  "account_links,account_sessions,accounts,apple_pay,application_fees,apps,balance_settings,billing,billing_portal,climate,confirmation_tokens,country_specs,credit_notes,crypto,customer_sessions,entitlements,ephemeral_keys,exchange_rates,external_accounts,financial_connections,forwarding,identity,invoiceitems,invoice_payments,invoice_rendering_templates,invoices,issuing,link_account_sessions,linked_accounts,payment_attempt_records,payment_links,payment_method_configurations,payment_method_domains,payment_records,plans,quotes,reporting,sigma,sources,subscription_items,subscription_schedules,subscriptions,tax,tax_codes,tax_ids,tax_rates,terminal,test_helpers,topups,transfers,treasury"
+  "account_links,account_sessions,accounts,apple_pay,application_fees,apps,balance_settings,billing,billing_portal,climate,confirmation_tokens,country_specs,credit_notes,crypto,customer_sessions,entitlements,ephemeral_keys,exchange_rates,external_accounts,financial_connections,forwarding,identity,invoiceitems,invoice_payments,invoice_rendering_templates,invoices,issuing,link_account_sessions,linked_accounts,payment_attempt_records,payment_method_configurations,payment_method_domains,payment_records,plans,quotes,reporting,sigma,sources,subscription_items,subscription_schedules,subscriptions,tax,tax_codes,tax_ids,terminal,test_helpers,topups,transfers,treasury"
     .split(",");
 
 /** What hangs below an object of a resource that the stand-in has, and is left out all the same. */

@@ -1,4 +1,5 @@
 /** What Stripe asks of several parameters together: which exclude each other, which need one another. */
+import type { Context } from "./context.ts";
 import { invalidRequest } from "./errors.ts";
 import type { Rule } from "./fields.ts";
 
@@ -42,4 +43,19 @@ export function needs(name: string, other: string): Rule {
       "parameter_missing",
     );
   };
+}
+
+/** Refuses a moment (seconds since 1970) that has passed, or that is further off than Stripe lets it be. */
+export function checkFuture(
+  context: Context,
+  at: number | undefined,
+  param: string,
+  withinS = Infinity,
+): void {
+  if (at !== undefined && at <= context.now) {
+    throw invalidRequest(`The \`${param}\` timestamp must be in the future.`, param);
+  }
+  if (at !== undefined && at > context.now + withinS) {
+    throw invalidRequest(`The \`${param}\` timestamp is too far in the future.`, param);
+  }
 }

@@ -205,7 +205,7 @@ export class DeliveryQueue {
   #bodyFor({ api_version: version }: Stripe.WebhookEndpoint, body: string): string {
     if (version === null || version === API_VERSION) return body;
     const event = JSON.parse(body) as StoredEvent;
-    return JSON.stringify(eventAsOf(version, event, (id) => this.#store.find(id)));
+    return JSON.stringify(eventAsOf(version, event, this.#store));
   }
 
   #succeed(id: number, endpointId: string, attempt: number): void {

@@ -2,12 +2,16 @@ import type Stripe from "stripe";
 import type { Html } from "../http/html.ts";
 import { fullAddress } from "../core/address_fields.ts";
 import { type Context, idOf, need } from "../core/context.ts";
+import { MERCHANT } from "../core/merchant.ts";
 import { API_VERSION } from "../core/api_version.ts";
 import { ApiError, invalidRequest } from "../core/errors.ts";
 import { formFromJson, type FormMap } from "../core/form.ts";
 import { applyDiscount, codeProblem } from "../checkout/discounts.ts";
 import { expireOnTime, recoverSession } from "../checkout/expire_session.ts";
 import { endChallenge, needInternals, needOpenSession, paySession } from "../checkout/pay_session.ts";
+import { linkProblem } from "../checkout/link_limits.ts";
+import { openLink } from "../checkout/payment_link_session.ts";
+import { withQuantity } from "../checkout/cart_input.ts";
 import { savedCards } from "../checkout/session_customer.ts";
 import { afterPayment } from "../checkout/ui_mode.ts";
 import { withTotals } from "../checkout/totals.ts";
@@ -59,7 +63,9 @@ export class HostedPages {
       if (call === "POST 3ds") return this.#endChallenge(first, await request.formData(), request);
       if (call === "GET authorize") return this.#authorize(first);
       if (call === "POST authorize") return this.#endRedirect(first, await request.formData());
+      if (call === "GET b") return this.#followLink(first, url.searchParams);
       if (call === "GET r") return this.#recover(first, second);
+      if (call === "GET mandates") return this.#mandate(first);
       if (call === "GET receipts") return this.#receipt(first);
       if (call === "GET ") {
         return page(notice("Stripe stand-in", "This server speaks Stripe's API at /v1.", null));
@@ -134,6 +140,9 @@ export class HostedPages {
       }
       const nextInternals = {
         ...internals,
+        lines: change.line === undefined
+          ? internals.lines
+          : withQuantity(internals.lines, change.line, change.quantity ?? 1),
         shippingRate: change.shipping_rate ?? internals.shippingRate,
         taxAddress: change.shipping_address === undefined
           ? internals.taxAddress
@@ -242,9 +251,32 @@ export class HostedPages {
     return new Response(null, { status: 303, headers: { location: target } });
   }
 
+  #followLink(id: string, given: URLSearchParams): Response {
+    return this.#inContext((context) => {
+      const problem = linkProblem(need(context, "payment_link", id));
+      if (problem !== null) return page(notice("This link is closed", problem, null));
+      const session = openLink(context, id, {
+        clientReferenceId: given.get("client_reference_id"),
+        email: given.get("prefilled_email"),
+      });
+      return new Response(null, { status: 303, headers: { location: session.url ?? "/" } });
+    });
+  }
+
   #recover(id: string, token: string): Response {
     const session = this.#inContext((context) => recoverSession(context, id, token));
     return new Response(null, { status: 303, headers: { location: session.url ?? "/" } });
+  }
+
+  /** What a mandate's address shows the customer who gave it. */
+  #mandate(id: string): Response {
+    return this.#inContext((context) => {
+      const mandate = need(context, "mandate", id);
+      const reference = mandate.payment_method_details.sepa_debit?.reference ?? "";
+      return page(
+        notice(`Mandate ${reference}`, `You allow ${MERCHANT.name} to debit your bank account.`, null),
+      );
+    });
   }
 
   #receipt(id: string): Response {
@@ -283,7 +315,7 @@ function savedCard(context: Context, sessionId: string, id: string): Stripe.Paym
 }
 
 function completeNotice(session: Stripe.Checkout.Session): Html {
-  const href = session.ui_mode === "hosted_page" ? afterPayment(session) : null;
+  const href = session.success_url === null ? null : afterPayment(session);
   return notice(
     "You're all done here",
     "You've already completed this payment.",

@@ -67,8 +67,13 @@ const confirmParams = paramsOf<Record<FieldName, unknown>>()({
 });
 
 const updateParams = paramsOf<
-  Record<"promotion_code" | "remove_promotion" | "shipping_address" | "shipping_rate", unknown>
+  Record<
+    "line" | "quantity" | "promotion_code" | "remove_promotion" | "shipping_address" | "shipping_rate",
+    unknown
+  >
 >()({
+  line: text(),
+  quantity: whole(1, 999_999),
   promotion_code: text(500),
   remove_promotion: truth,
   shipping_address: address,
@@ -122,6 +127,8 @@ export function readConfirmation(form: FormMap): Confirmation {
 
 /** A change the shopper makes before paying. */
 export interface CartChange {
+  line?: string;
+  quantity?: number;
   promotion_code?: string;
   remove_promotion?: boolean;
   shipping_address?: AddressInput;

@@ -32,6 +32,9 @@ export const PROGRAMMES = [
 
 export type Programme = (typeof PROGRAMMES)[number];
 
+/** Of all texts of a dispute's evidence together. https://docs.stripe.com/api/disputes/update */
+const MOST_CHARACTERS = 150_000;
+
 export function isAppeal(dispute: Stripe.Dispute): boolean {
   return dispute.status === "appeal_needs_response";
 }
@@ -65,6 +68,18 @@ export function addEvidence(
     if (id !== null) requireEvidenceFile(context, id, `evidence[${name}]`);
   }
   const evidence: Stripe.Dispute.Evidence = { ...dispute.evidence, ...texts, ...files };
+  const characters = Object.values(evidence).reduce(
+    (sum, value) => sum + (typeof value === "string" ? value.length : 0),
+    0,
+  );
+  if (characters > MOST_CHARACTERS) {
+    throw invalidRequest(
+      `The combined character count of all evidence is limited to ${
+        MOST_CHARACTERS.toLocaleString("en")
+      }; yours has ${characters.toLocaleString("en")}.`,
+      "evidence",
+    );
+  }
   if (appeal !== undefined) evidence.appeal = addAppeal(context, dispute.evidence.appeal ?? null, appeal);
   if (enhanced !== undefined) {
     evidence.enhanced_evidence = enhanced === null ? {} : addEnhanced(context, dispute, enhanced);

@@ -2,7 +2,7 @@ import type Stripe from "stripe";
 import { fullShipping, shipping } from "../core/address_fields.ts";
 import { type Context, need, needCustomer } from "../core/context.ts";
 import { invalidRequest } from "../core/errors.ts";
-import { email, map, metadata, oneOf, paramsOf, required, text } from "../core/fields.ts";
+import { clearable, email, map, metadata, oneOf, paramsOf, required, text } from "../core/fields.ts";
 import {
   datedListParams,
   listOf,
@@ -33,7 +33,7 @@ export const chargeRoutes: Route[] = [
     paramsOf<Stripe.ChargeUpdateParams>()({
       customer: text(),
       description: text(),
-      fraud_details: map({ user_report: required(oneOf("fraudulent", "safe")) }),
+      fraud_details: map({ user_report: required(clearable(oneOf("fraudulent", "safe"))) }),
       metadata,
       receipt_email: email,
       shipping,
@@ -48,7 +48,11 @@ export const chargeRoutes: Route[] = [
         ...charge,
         customer: params.customer ?? charge.customer,
         description: params.description ?? charge.description,
-        fraud_details: params.fraud_details ?? charge.fraud_details,
+        fraud_details: params.fraud_details === undefined
+          ? charge.fraud_details
+          : params.fraud_details.user_report === null
+          ? {}
+          : { user_report: params.fraud_details.user_report },
         metadata: changedMetadata(charge.metadata, params.metadata),
         receipt_email: params.receipt_email ?? charge.receipt_email,
         shipping: params.shipping === undefined ? charge.shipping : fullShipping(params.shipping),

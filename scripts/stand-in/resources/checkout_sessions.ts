@@ -37,6 +37,7 @@ export const checkoutSessionRoutes: Route[] = [
       filters.push(["customer_details.email", params.customer_details.email]);
     }
     if (params.payment_intent !== undefined) filters.push(["payment_intent", params.payment_intent]);
+    if (params.payment_link !== undefined) filters.push(["payment_link", params.payment_link]);
     if (params.status !== undefined) filters.push(["status", params.status]);
     return listOf(context, "checkout.session", "/v1/checkout/sessions", params, filters);
   }),

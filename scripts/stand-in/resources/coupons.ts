@@ -5,6 +5,7 @@ import { invalidRequest } from "../core/errors.ts";
 import {
   currency,
   type Field,
+  list,
   map,
   metadata,
   oneOf,
@@ -22,7 +23,7 @@ import { newId } from "../core/ids.ts";
 import { ownId, percentage } from "../core/kinds.ts";
 import { checkUnits } from "../core/money.ts";
 import { datedListParams, listRoute, type Route, route } from "../core/router.ts";
-import { needs, onlyOneOf, onlyWhere, someOf } from "../core/rules.ts";
+import { checkFuture, needs, onlyOneOf, onlyWhere, someOf } from "../core/rules.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
 
 const noParams = paramsOf<unknown>()({});
@@ -43,6 +44,7 @@ const code: Field<string> = {
 
 const couponParams = paramsOf<Stripe.CouponCreateParams>()({
   amount_off: whole(1),
+  applies_to: map({ products: list(text()) }),
   currency,
   duration: oneOf("forever", "once", "repeating"),
   duration_in_months: whole(1, 100),
@@ -53,7 +55,7 @@ const couponParams = paramsOf<Stripe.CouponCreateParams>()({
   percent_off: percentage,
   redeem_by: timestamp,
 }, {
-  unsupported: ["applies_to", "currency_options"],
+  unsupported: ["currency_options"],
   rules: [
     onlyOneOf("percent_off", "amount_off"),
     someOf("Must provide exactly one of `percent_off` or `amount_off`.", "percent_off", "amount_off"),
@@ -74,18 +76,8 @@ const couponParams = paramsOf<Stripe.CouponCreateParams>()({
   ],
 });
 
-/** Refuses a moment that has passed, or that is further off than Stripe lets it be. */
-function checkFuture(context: Context, name: string, at: number | undefined, withinS = Infinity): void {
-  if (at !== undefined && at <= context.now) {
-    throw invalidRequest(`The \`${name}\` timestamp must be in the future.`, name);
-  }
-  if (at !== undefined && at > context.now + withinS) {
-    throw invalidRequest(`The \`${name}\` timestamp is too far in the future.`, name);
-  }
-}
-
 function createCoupon(context: Context, params: ShapeValue<typeof couponParams.shape>): Stripe.Coupon {
-  checkFuture(context, "redeem_by", params.redeem_by, FIVE_YEARS_S);
+  checkFuture(context, params.redeem_by, "redeem_by", FIVE_YEARS_S);
   if (params.amount_off !== undefined) checkUnits(params.amount_off, params.currency ?? "usd", "amount_off");
   const id = params.id ?? newId("coupon");
   if (context.store.get("coupon", id) !== undefined) {
@@ -108,7 +100,10 @@ function createCoupon(context: Context, params: ShapeValue<typeof couponParams.s
     times_redeemed: 0,
     valid: true,
   };
+  const products = params.applies_to?.products ?? [];
+  products.forEach((product, index) => need(context, "product", product, `applies_to[products][${index}]`));
   context.store.put("coupon", coupon);
+  if (products.length > 0) context.store.setInternals("coupon", id, { products });
   context.emit("coupon.created", coupon);
   return coupon;
 }
@@ -161,7 +156,7 @@ function createPromotionCode(context: Context, params: PromotionCodeInput): Stri
   const coupon = need(context, "coupon", couponId, param);
   checkRedeemable(context, coupon, param);
   if (params.customer !== undefined) needCustomer(context, params.customer);
-  checkFuture(context, "expires_at", params.expires_at);
+  checkFuture(context, params.expires_at, "expires_at");
   if (coupon.redeem_by !== null && (params.expires_at ?? 0) > coupon.redeem_by) {
     throw invalidRequest("`expires_at` cannot be after the coupon's `redeem_by`.", "expires_at");
   }

@@ -1,8 +1,8 @@
 import type Stripe from "stripe";
 import { need } from "../core/context.ts";
-import { address } from "../core/address_fields.ts";
 import {
   clearable,
+  country,
   type Field,
   list,
   map,
@@ -27,7 +27,14 @@ const buyer = {
   customer_email_address: clearable(text()),
   customer_purchase_ip: clearable(text()),
   product_description: clearable(text(MAX_TEXT)),
-  shipping_address: address,
+  shipping_address: map({
+    city: clearable(text()),
+    country: clearable(country),
+    line1: clearable(text()),
+    line2: clearable(text()),
+    postal_code: clearable(text()),
+    state: clearable(text()),
+  }),
 };
 const fee = map({ fee_acknowledged: truth });
 

@@ -13,6 +13,7 @@ import {
 } from "../core/fields.ts";
 import { newId } from "../core/ids.ts";
 import { datedListParams, listObject, listOf, type PageInput, type Route, route } from "../core/router.ts";
+import { checkFuture } from "../core/rules.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
 
 /** Purposes whose files may be shown to whoever has a link. */
@@ -33,7 +34,7 @@ export function createFileLink(
   if (!LINKABLE.includes(file.purpose)) {
     throw invalidRequest(`Files with the purpose '${file.purpose}' cannot be shared with a link.`, "file");
   }
-  if (input.expires_at !== undefined) requireFuture(context, input.expires_at, param);
+  checkFuture(context, input.expires_at, param);
   const link: Stripe.FileLink = {
     id: newId("file_link"),
     object: "file_link",
@@ -46,10 +47,6 @@ export function createFileLink(
     url: `${context.baseUrl}/links/${newId("token")}`,
   };
   return save(context, link);
-}
-
-function requireFuture(context: Context, at: number, param: string): void {
-  if (at <= context.now) throw invalidRequest("The timestamp must be in the future.", param);
 }
 
 /** Keeps a link, and with its file the links that it has. */
@@ -95,7 +92,7 @@ export const fileLinkRoutes: Route[] = [
       if (end !== undefined && link.expired) {
         throw invalidRequest("This link has expired and cannot be updated.", "expires_at");
       }
-      if (typeof end === "number") requireFuture(context, end, "expires_at");
+      if (typeof end === "number") checkFuture(context, end, "expires_at");
       return currentLink(
         context,
         save(context, {

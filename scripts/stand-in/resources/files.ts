@@ -47,6 +47,16 @@ const OTHER_PURPOSES = [
   "terminal_wifi_private_key",
 ];
 
+/** What Stripe itself makes files for. */
+const STRIPES_PURPOSES = [
+  "document_provider_identity_document",
+  "finance_report_run",
+  "financial_account_statement",
+  "identity_document_downloadable",
+  "selfie",
+  "sigma_scheduled_query",
+];
+
 const MIME: Record<FileType, string> = {
   gif: "image/gif",
   jpg: "image/jpeg",
@@ -183,6 +193,9 @@ export const fileRoutes: Route[] = [
   listRoute(
     "/v1/files",
     "file",
-    paramsOf<Stripe.FileListParams>()({ ...datedListParams, purpose: oneOf(...Object.keys(PURPOSES)) }),
+    paramsOf<Stripe.FileListParams>()({
+      ...datedListParams,
+      purpose: oneOf(...Object.keys(PURPOSES), ...OTHER_PURPOSES, ...STRIPES_PURPOSES),
+    }),
   ),
 ];

@@ -2,6 +2,7 @@
 import type Stripe from "stripe";
 import { shipping } from "../core/address_fields.ts";
 import { ENDIVE } from "../core/api_version.ts";
+import { invalidRequest } from "../core/errors.ts";
 import {
   clearable,
   currency,
@@ -12,22 +13,22 @@ import {
   oneOf,
   paramsOf,
   required,
+  type Rule,
   type ShapeNotes,
   text,
   timestamp,
   truth,
   until,
-  url,
   whole,
 } from "../core/fields.ts";
-import { offSession, statementDescriptor, statementDescriptorSuffix } from "../core/kinds.ts";
+import { offSession, returnUrl, statementDescriptor, statementDescriptorSuffix } from "../core/kinds.ts";
 import { onlyOneOf, onlyWhere } from "../core/rules.ts";
-import { FOREIGN_METHODS, METHOD_TYPES, PLAIN_METHODS } from "../payments/foreign_methods.ts";
+import { ALLOWED_TYPES, FOREIGN_METHODS, METHOD_TYPES, PLAIN_METHODS } from "../payments/foreign_methods.ts";
 import { OTHER_METHODS } from "../payments/other_methods.ts";
 import { methodInputShape, methodRules, radarOptions } from "./payment_methods.ts";
 
 const methodOptions = map({
-  card: map({ request_three_d_secure: oneOf("any", "automatic", "challenge") }, {
+  card: clearable(map({ request_three_d_secure: oneOf("any", "automatic", "challenge") }, {
     unsupported: [
       "capture_method",
       "cvc_token",
@@ -45,15 +46,25 @@ const methodOptions = map({
       "statement_descriptor_suffix_kanji",
       "three_d_secure",
     ],
-  }),
+  })),
 }, { unsupported: [...FOREIGN_METHODS, ...PLAIN_METHODS] });
+/** An acceptance online says where it came from, one offline does not. */
+const onlineDetails: Rule = ({ type, online }, at) => {
+  if (type === "online" && online === undefined) {
+    throw invalidRequest(`Missing required param: ${at("online")}.`, at("online"), "parameter_missing");
+  }
+  if (type === "offline" && online !== undefined) {
+    throw invalidRequest("`online` can only be given when `type` is `online`.", at("online"));
+  }
+};
+
 export const mandateData = map({
   customer_acceptance: required(map({
     accepted_at: timestamp,
     offline: map({}),
-    online: map({ ip_address: text(), user_agent: text() }),
+    online: map({ ip_address: required(text()), user_agent: required(text()) }),
     type: required(oneOf("offline", "online")),
-  })),
+  }, { rules: [onlineDetails] })),
 });
 const methodTypes = list(oneOf(...METHOD_TYPES), 100);
 
@@ -87,7 +98,7 @@ export const methodData = map(methodInputShape, {
 export const createParams = paramsOf<Stripe.PaymentIntentCreateParams>()({
   amount: required(whole(1)),
   currency: required(currency),
-  allowed_payment_method_types: methodTypes,
+  allowed_payment_method_types: list(oneOf(...ALLOWED_TYPES), 100),
   automatic_payment_methods: map({ enabled: required(truth), allow_redirects: oneOf("always", "never") }),
   capture_method: oneOf("automatic", "automatic_async", "manual"),
   confirm: truth,
@@ -104,7 +115,7 @@ export const createParams = paramsOf<Stripe.PaymentIntentCreateParams>()({
   payment_method_options: methodOptions,
   radar_options: radarOptions,
   receipt_email: email,
-  return_url: url,
+  return_url: returnUrl,
   setup_future_usage: oneOf("off_session", "on_session"),
   shipping,
   statement_descriptor: statementDescriptor,
@@ -134,7 +145,7 @@ export const updateParams = paramsOf<Stripe.PaymentIntentUpdateParams>()({
   customer: text(),
   description: text(1000),
   metadata,
-  payment_method: text(),
+  payment_method: clearable(text()),
   receipt_email: clearable(email),
   shipping: clearable(shipping),
   statement_descriptor: statementDescriptor,
@@ -167,7 +178,7 @@ export const confirmParams = paramsOf<Stripe.PaymentIntentConfirmParams>()({
   payment_method_data: methodData,
   radar_options: radarOptions,
   receipt_email: clearable(email),
-  return_url: url,
+  return_url: returnUrl,
   shipping: clearable(shipping),
   use_stripe_sdk: truth,
 }, {

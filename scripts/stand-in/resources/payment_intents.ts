@@ -1,21 +1,29 @@
 import type Stripe from "stripe";
 import { fullShipping, type ShippingInput } from "../core/address_fields.ts";
 import { behaviourOf, type Context, idOf, need, needCustomer } from "../core/context.ts";
-import { ApiError, invalidRequest, unsupported } from "../core/errors.ts";
+import { invalidRequest } from "../core/errors.ts";
 import { metadata, type MetadataChange, oneOf, paramsOf, text, whole } from "../core/fields.ts";
 import { datedListParams, listRoute, type Route, route } from "../core/router.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
 import { recordChargeBalance } from "../payments/charges.ts";
 import { checkAmount, checkUnits } from "../core/money.ts";
 import { confirmIntent } from "../payments/confirm.ts";
-import { FOREIGN_METHODS } from "../payments/foreign_methods.ts";
 import { createIntent, saveIntent, sessionOfIntent } from "../payments/intents.ts";
-import { methodsFor } from "../payments/other_methods.ts";
 import { checkUnspent, createPaymentMethod, usePaymentMethod } from "../payments/payment_methods.ts";
+import {
+  checkAllowed,
+  checkChangeable,
+  checkDescriptor,
+  checkMandate,
+  methodTypes,
+  OPEN,
+  unexpected,
+} from "./payment_intent_checks.ts";
 import { confirmParams, createParams, updateParams } from "./payment_intent_params.ts";
 
 interface ConfirmInput {
   error_on_requires_action?: boolean;
+  mandate_data?: object | null;
   off_session?: boolean;
   /** Of API versions before Endive alone. */
   payment_method_types?: string[];
@@ -24,56 +32,6 @@ interface ConfirmInput {
   receipt_email?: string | null;
   return_url?: string;
   shipping?: ShippingInput | null;
-}
-
-/** Stripe's refusal of what a payment's state does not allow. */
-function unexpected(intent: Stripe.PaymentIntent, message: string, param?: string): ApiError {
-  return new ApiError(400, {
-    type: "invalid_request_error",
-    code: "payment_intent_unexpected_state",
-    message,
-    ...(param === undefined ? {} : { param }),
-    payment_intent: intent,
-  });
-}
-
-/** The states in which nothing has been paid yet. */
-const OPEN = ["requires_payment_method", "requires_confirmation", "requires_action"];
-
-/** What cannot be changed once a payment is under way, or has ended. */
-const FIXED = [
-  "amount",
-  "currency",
-  "customer",
-  "payment_method",
-  "payment_method_types",
-  "statement_descriptor",
-  "statement_descriptor_suffix",
-] as const;
-
-function checkChangeable(
-  intent: Stripe.PaymentIntent,
-  params: Partial<Record<typeof FIXED[number], unknown>>,
-) {
-  if (OPEN.includes(intent.status)) return;
-  const name = FIXED.find((fixed) => params[fixed] !== undefined);
-  if (name === undefined) return;
-  throw unexpected(
-    intent,
-    `This PaymentIntent's ${name} could not be updated because it has a status of ${intent.status}. You may only update the ${name} of a PaymentIntent with one of the following statuses: ${
-      OPEN.join(", ")
-    }.`,
-    name,
-  );
-}
-
-/** Refuses a descriptor where a card may pay: cards have a suffix alone. */
-function checkDescriptor(descriptor: string | undefined, types: readonly string[]): void {
-  if (descriptor === undefined || !types.includes("card")) return;
-  throw invalidRequest(
-    "The `statement_descriptor` parameter is not supported for PaymentIntents that can be paid by card. Use `statement_descriptor_suffix` instead.",
-    "statement_descriptor",
-  );
 }
 
 function confirm(context: Context, given: Stripe.PaymentIntent, input: ConfirmInput): Stripe.PaymentIntent {
@@ -108,6 +66,7 @@ function confirm(context: Context, given: Stripe.PaymentIntent, input: ConfirmIn
     ? missingMethod(intent)
     : methodOf(context, intent.customer, chosen);
   checkAllowed(intent, method);
+  checkMandate(context, method, input.mandate_data ?? null);
   if (
     intent.automatic_payment_methods?.enabled === true &&
     intent.automatic_payment_methods.allow_redirects !== "never" && input.return_url === undefined &&
@@ -124,18 +83,6 @@ function confirm(context: Context, given: Stripe.PaymentIntent, input: ConfirmIn
   });
   if (attempt.kind === "declined") throw attempt.error;
   return attempt.intent;
-}
-
-/** Refuses a payment method of a type that this payment does not take. */
-function checkAllowed(intent: Stripe.PaymentIntent, { type }: Stripe.PaymentMethod): void {
-  if (intent.payment_method_types.includes(type)) return;
-  throw invalidRequest(
-    `The PaymentMethod provided (${type}) is not allowed for this PaymentIntent. Please attach a payment method of one of the following types to this PaymentIntent: ${
-      intent.payment_method_types.join(", ")
-    }.`,
-    "payment_method",
-    "payment_intent_incompatible_payment_method",
-  );
 }
 
 /** The payment method with this id; a saved one is charged for its own customer only. */
@@ -240,35 +187,6 @@ function cancel(
   return canceled;
 }
 
-/** The ways to pay that an intent takes: what was asked for, as far as its currency goes with it. */
-function methodTypes(params: {
-  currency: string;
-  allowed_payment_method_types?: string[];
-  excluded_payment_method_types?: string[];
-}): string[] {
-  const own = methodsFor(params.currency);
-  const asked = (params as ConfirmInput).payment_method_types ?? params.allowed_payment_method_types;
-  const foreign = asked?.find((type) => FOREIGN_METHODS.includes(type));
-  if (foreign !== undefined) throw unsupported(`the payment method type \`${foreign}\``);
-  const wrong = (params as ConfirmInput).payment_method_types?.find((type) => !own.includes(type));
-  if (wrong !== undefined) {
-    throw invalidRequest(
-      `The currency provided (${params.currency}) is invalid for the payment method type \`${wrong}\`.`,
-      "payment_method_types",
-    );
-  }
-  const types = (asked ?? own).filter((type) =>
-    own.includes(type) && !(params.excluded_payment_method_types ?? []).includes(type)
-  );
-  if (types.length > 0) return types;
-  throw invalidRequest(
-    "No valid payment method types for this PaymentIntent: none of those asked for goes with its currency.",
-    params.allowed_payment_method_types === undefined
-      ? "excluded_payment_method_types"
-      : "allowed_payment_method_types",
-  );
-}
-
 /** `/v1/payment_intents` */
 export const paymentIntentRoutes: Route[] = [
   route("POST", "/v1/payment_intents", createParams, (context, params) => {
@@ -312,7 +230,14 @@ export const paymentIntentRoutes: Route[] = [
     "GET",
     "/v1/payment_intents/:id",
     paramsOf<Stripe.PaymentIntentRetrieveParams>()({ client_secret: text() }),
-    (context, _params, id) => need(context, "payment_intent", id),
+    (context, { client_secret: secret }, id) => {
+      const intent = need(context, "payment_intent", id);
+      if (secret === undefined || secret === intent.client_secret) return intent;
+      throw invalidRequest(
+        "The client_secret provided does not match the client_secret associated with the PaymentIntent.",
+        "client_secret",
+      );
+    },
   ),
   route("POST", "/v1/payment_intents/:id", updateParams, (context, params, id) => {
     const intent = need(context, "payment_intent", id);
@@ -327,13 +252,14 @@ export const paymentIntentRoutes: Route[] = [
     }
     checkDescriptor(params.statement_descriptor, types ?? intent.payment_method_types);
     if (params.customer !== undefined) needCustomer(context, params.customer);
-    const method = payment_method === undefined
+    const method = payment_method === undefined || payment_method === null
       ? null
       : methodOf(context, params.customer ?? intent.customer, payment_method);
     return saveIntent(context, intent, {
       ...rest,
       metadata: changedMetadata(intent.metadata, change),
       ...(method === null ? {} : { payment_method: method.id, status: "requires_confirmation" }),
+      ...(payment_method === null ? { payment_method: null, status: "requires_payment_method" } : {}),
       ...(parcel === undefined ? {} : { shipping: parcel === null ? null : fullShipping(parcel) }),
     });
   }),

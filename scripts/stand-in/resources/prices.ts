@@ -1,10 +1,13 @@
 import type Stripe from "stripe";
 import { type Context, idOf, need } from "../core/context.ts";
+import { addOptions, byCurrency, shownOptions } from "../core/currency_options.ts";
+import type { ByCurrency } from "../core/records.ts";
 import { invalidRequest, unsupported } from "../core/errors.ts";
 import {
   clearable,
   currency,
   type Field,
+  list,
   map,
   metadata,
   oneOf,
@@ -91,6 +94,51 @@ export function createPrice(context: Context, input: PriceInput, announced = tru
   return price;
 }
 
+/** Where a price is not reckoned in its own currency. */
+const currencyOption = map({
+  tax_behavior: oneOf("exclusive", "inclusive", "unspecified"),
+  unit_amount: whole(0),
+  unit_amount_decimal: decimalText,
+}, {
+  unsupported: ["custom_unit_amount", "tiers"],
+  rules: [onlyOneOf("unit_amount", "unit_amount_decimal")],
+});
+
+type CurrencyOptionsInput = ByCurrency<ReturnType<typeof currencyOption.read>>;
+
+function keepOptions(
+  context: Context,
+  price: Stripe.Price,
+  input: CurrencyOptionsInput | null | undefined,
+): void {
+  if (input === null) context.store.setInternals("currency_options", price.id, {});
+  const options = Object.entries(input ?? {}).map(([code, option]) => {
+    const path = `currency_options[${code}]`;
+    if (code === price.currency) {
+      throw invalidRequest(`The currency of the price itself (${code}) is given by the price.`, path);
+    }
+    const amount = unitAmount({ ...option, currency: code }, path);
+    return [code, { amount, taxBehavior: option.tax_behavior ?? "unspecified" }] as const;
+  });
+  if (options.length > 0) addOptions(context, price.id, Object.fromEntries(options));
+}
+
+/** `currency_options`, which appear only when asked for. */
+export function priceOptions(context: Context, id: string): Record<string, Stripe.Price.CurrencyOptions> {
+  const price = need(context, "price", id);
+  const own = {
+    currency: price.currency,
+    amount: price.unit_amount ?? 0,
+    taxBehavior: price.tax_behavior ?? "unspecified",
+  };
+  return shownOptions(context, id, own, ({ amount, taxBehavior }) => ({
+    custom_unit_amount: null,
+    tax_behavior: taxBehavior,
+    unit_amount: amount,
+    unit_amount_decimal: wireDecimal(amount),
+  }));
+}
+
 const taxBehavior = oneOf("exclusive", "inclusive", "unspecified");
 
 /** Refuses to go back on how tax is counted, which is said once. */
@@ -120,6 +168,7 @@ const createParams = paramsOf<Stripe.PriceCreateParams>()({
   currency: required(currency),
   active: truth,
   billing_scheme: billingScheme,
+  currency_options: byCurrency(currencyOption),
   lookup_key: text(200),
   metadata,
   nickname: text(),
@@ -142,7 +191,7 @@ const createParams = paramsOf<Stripe.PriceCreateParams>()({
   unit_amount: whole(0),
   unit_amount_decimal: decimalText,
 }, {
-  unsupported: ["currency_options", "custom_unit_amount", "tiers", "tiers_mode", "transform_quantity"],
+  unsupported: ["custom_unit_amount", "tiers", "tiers_mode", "transform_quantity"],
   rules: [
     onlyOneOf("product", "product_data"),
     someOf("You must specify either `product` or `product_data`.", "product", "product_data"),
@@ -152,12 +201,13 @@ const createParams = paramsOf<Stripe.PriceCreateParams>()({
 
 const updateParams = paramsOf<Stripe.PriceUpdateParams>()({
   active: truth,
+  currency_options: clearable(byCurrency(currencyOption)),
   lookup_key: text(200),
   metadata,
   nickname: clearable(text()),
   tax_behavior: taxBehavior,
   transfer_lookup_key: truth,
-}, { unsupported: ["currency_options"] });
+});
 
 /** Refuses a lookup key that another price has, or takes it from there when that was asked for. */
 function claimLookupKey(
@@ -190,7 +240,7 @@ export const priceRoutes: Route[] = [
         path: "product_data",
       })
       : need(context, "product", params.product, "product");
-    return createPrice(context, {
+    const price = createPrice(context, {
       active: params.active ?? true,
       currency: params.currency,
       product: product.id,
@@ -207,6 +257,8 @@ export const priceRoutes: Route[] = [
         usage_type: "licensed",
       },
     });
+    keepOptions(context, price, params.currency_options);
+    return price;
   }),
   route(
     "GET",
@@ -219,6 +271,7 @@ export const priceRoutes: Route[] = [
     claimLookupKey(context, params, id);
     checkTaxBehavior(price.tax_behavior, params.tax_behavior);
     if (params.active === false && price.active) checkNoDefault(context, price);
+    keepOptions(context, price, params.currency_options);
     const changed: Stripe.Price = {
       ...price,
       active: params.active ?? price.active,
@@ -238,9 +291,11 @@ export const priceRoutes: Route[] = [
       ...datedListParams,
       active: truth,
       currency,
+      lookup_keys: list(text(200), 10),
       product: text(),
       type: oneOf("one_time", "recurring"),
-    }, { unsupported: ["lookup_keys", "recurring"] }),
+    }, { unsupported: ["recurring"] }),
+    { lookup_keys: "lookup_key" },
   ),
 ];
 

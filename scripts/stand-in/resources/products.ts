@@ -16,6 +16,7 @@ import {
 import { newId } from "../core/ids.ts";
 import { ownId, productDescriptor, taxCode } from "../core/kinds.ts";
 import { datedListParams, listRoute, type Route, route } from "../core/router.ts";
+import { onlyOneOf } from "../core/rules.ts";
 import { invalidRequest } from "../core/errors.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
 
@@ -154,8 +155,13 @@ export const productRoutes: Route[] = [
   listRoute(
     "/v1/products",
     "product",
-    paramsOf<Stripe.ProductListParams>()({ ...datedListParams, active: truth, shippable: truth, url }, {
-      unsupported: ["ids"],
-    }),
+    paramsOf<Stripe.ProductListParams>()({
+      ...datedListParams,
+      active: truth,
+      ids: list(text(), 100),
+      shippable: truth,
+      url,
+    }, { rules: [onlyOneOf("ids", "starting_after"), onlyOneOf("ids", "ending_before")] }),
+    { ids: "id" },
   ),
 ];

@@ -2,6 +2,7 @@ import type Stripe from "stripe";
 import { need } from "../core/context.ts";
 import { invalidRequest } from "../core/errors.ts";
 import { metadata, oneOf, paramsOf, required, text } from "../core/fields.ts";
+import { ownId } from "../core/kinds.ts";
 import { newId } from "../core/ids.ts";
 import { datedListParams, listObject, listRoute, type Route, route } from "../core/router.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
@@ -46,13 +47,15 @@ export const radarRoutes: Route[] = [
     "POST",
     "/v1/radar/value_lists",
     paramsOf<Stripe.Radar.ValueListCreateParams>()({
-      alias: required(text(100)),
+      alias: required(ownId),
       name: required(text(100)),
       item_type: oneOf(
+        "account",
         "card_bin",
         "card_fingerprint",
         "case_sensitive_string",
         "country",
+        "crypto_fingerprint",
         "customer_id",
         "email",
         "ip_address",

@@ -13,12 +13,12 @@ import {
   text,
   truth,
   until,
-  url,
 } from "../core/fields.ts";
+import { returnUrl } from "../core/kinds.ts";
 import { datedListParams, listRoute, type Route, route } from "../core/router.ts";
 import { onlyOneOf, onlyWhere } from "../core/rules.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
-import { FOREIGN_METHODS, METHOD_TYPES, PLAIN_METHODS } from "../payments/foreign_methods.ts";
+import { ALLOWED_TYPES, FOREIGN_METHODS, METHOD_TYPES, PLAIN_METHODS } from "../payments/foreign_methods.ts";
 import { checkUnspent, createPaymentMethod, usePaymentMethod } from "../payments/payment_methods.ts";
 import { confirmSetup, createSetup, saveSetup } from "../payments/setup_intents.ts";
 import { mandateData, methodData } from "./payment_intent_params.ts";
@@ -31,10 +31,14 @@ const methodOptions = map({
   }),
 }, { unsupported: [...FOREIGN_METHODS, ...PLAIN_METHODS] });
 
-const methodTypes = list(oneOf(...METHOD_TYPES));
+const methodTypes = list(oneOf(...METHOD_TYPES), 100);
+
+const older = {
+  payment_method_types: until(ENDIVE, methodTypes, "payment_method_types_no_longer_supported"),
+};
 
 const createParams = paramsOf<Stripe.SetupIntentCreateParams>()({
-  allowed_payment_method_types: methodTypes,
+  allowed_payment_method_types: list(oneOf(...ALLOWED_TYPES), 100),
   automatic_payment_methods: map({ enabled: required(truth), allow_redirects: oneOf("always", "never") }),
   confirm: truth,
   customer: text(),
@@ -45,8 +49,9 @@ const createParams = paramsOf<Stripe.SetupIntentCreateParams>()({
   payment_method: text(),
   payment_method_data: methodData,
   payment_method_options: methodOptions,
-  return_url: url,
+  return_url: returnUrl,
   usage: oneOf("off_session", "on_session"),
+  use_stripe_sdk: truth,
 }, {
   unsupported: [
     "attach_to_self",
@@ -57,10 +62,7 @@ const createParams = paramsOf<Stripe.SetupIntentCreateParams>()({
     "payment_method_configuration",
     "single_use",
   ],
-  inert: ["use_stripe_sdk"],
-  older: {
-    payment_method_types: until(ENDIVE, methodTypes, "payment_method_types_no_longer_supported"),
-  },
+  older,
   rules: [
     onlyOneOf("payment_method", "payment_method_data"),
     onlyOneOf("payment_method_types", "allowed_payment_method_types"),
@@ -78,7 +80,7 @@ const updateParams = paramsOf<Stripe.SetupIntentUpdateParams>()({
   customer: text(),
   description: text(1000),
   metadata,
-  payment_method: text(),
+  payment_method: clearable(text()),
 }, {
   unsupported: [
     "allowed_payment_method_types",
@@ -90,16 +92,22 @@ const updateParams = paramsOf<Stripe.SetupIntentUpdateParams>()({
     "payment_method_data",
     "payment_method_options",
   ],
+  older,
 });
 
 const confirmParams = paramsOf<Stripe.SetupIntentConfirmParams>()({
   mandate_data: clearable(mandateData),
   payment_method: text(),
   payment_method_data: methodData,
-  return_url: url,
+  return_url: returnUrl,
+  use_stripe_sdk: truth,
 }, {
-  unsupported: ["allowed_payment_method_types", "confirmation_token", "payment_method_options"],
-  inert: ["use_stripe_sdk"],
+  unsupported: [
+    "allowed_payment_method_types",
+    "client_secret",
+    "confirmation_token",
+    "payment_method_options",
+  ],
   rules: [onlyOneOf("payment_method", "payment_method_data")],
 });
 
@@ -169,11 +177,11 @@ function methodOf(context: Context, customer: string | null, id: string): Stripe
 /** `/v1/setup_intents`, `/v1/setup_attempts` and `/v1/mandates` */
 export const setupIntentRoutes: Route[] = [
   route("POST", "/v1/setup_intents", createParams, (context, params) => {
-    const older = (params as { payment_method_types?: string[] }).payment_method_types;
+    const given = (params as { payment_method_types?: string[] }).payment_method_types;
     const allowed = params.allowed_payment_method_types;
     if (params.customer !== undefined) needCustomer(context, params.customer);
     // Since 2023 an intent takes the Dashboard's methods unless it names its own; the CLI's fixtures are older.
-    const byDashboard = older === undefined && allowed === undefined &&
+    const byDashboard = given === undefined && allowed === undefined &&
       context.version !== CLI_FIXTURE_VERSION;
     const setup = createSetup(context, {
       allowedMethods: allowed ?? null,
@@ -183,7 +191,7 @@ export const setupIntentRoutes: Route[] = [
       description: params.description ?? null,
       excludedMethods: params.excluded_payment_method_types ?? null,
       metadata: changedMetadata({}, params.metadata),
-      methodTypes: older ?? allowed ?? ["card"],
+      methodTypes: given ?? allowed ?? ["card"],
       requestThreeDSecure: params.payment_method_options?.card?.request_three_d_secure ?? "automatic",
       usage: params.usage ?? "off_session",
     });
@@ -201,7 +209,14 @@ export const setupIntentRoutes: Route[] = [
     "GET",
     "/v1/setup_intents/:id",
     paramsOf<Stripe.SetupIntentRetrieveParams>()({ client_secret: text() }),
-    (context, _params, id) => need(context, "setup_intent", id),
+    (context, { client_secret: secret }, id) => {
+      const setup = need(context, "setup_intent", id);
+      if (secret === undefined || secret === setup.client_secret) return setup;
+      throw invalidRequest(
+        "The client_secret provided does not match the client_secret associated with the SetupIntent.",
+        "client_secret",
+      );
+    },
   ),
   route("POST", "/v1/setup_intents/:id", updateParams, (context, params, id) => {
     const setup = need(context, "setup_intent", id);
@@ -210,14 +225,17 @@ export const setupIntentRoutes: Route[] = [
     }
     if (params.customer !== undefined) needCustomer(context, params.customer);
     const customer = params.customer ?? idOf(setup.customer);
-    const method = params.payment_method === undefined
+    const method = params.payment_method === undefined || params.payment_method === null
       ? null
       : methodOf(context, customer, params.payment_method);
     return saveSetup(context, setup, {
       customer,
       description: params.description ?? setup.description,
+      payment_method_types: (params as { payment_method_types?: string[] }).payment_method_types ??
+        setup.payment_method_types,
       metadata: changedMetadata(setup.metadata ?? {}, params.metadata),
       ...(method === null ? {} : { payment_method: method.id, status: "requires_confirmation" }),
+      ...(params.payment_method === null ? { payment_method: null, status: "requires_payment_method" } : {}),
     });
   }),
   route(
@@ -261,6 +279,6 @@ export const setupIntentRoutes: Route[] = [
   route("GET", "/v1/mandates/:id", noParams, (context, _params, id) => need(context, "mandate", id)),
 ];
 
-function touchesMethod(params: { customer?: string; payment_method?: string }): boolean {
+function touchesMethod(params: { customer?: string; payment_method?: string | null }): boolean {
   return params.customer !== undefined || params.payment_method !== undefined;
 }
