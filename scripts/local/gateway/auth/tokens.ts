@@ -1,4 +1,4 @@
-import { jwtVerify, SignJWT } from "jose";
+import { errors, jwtVerify, SignJWT } from "jose";
 import type { LocalKeys } from "../keys.ts";
 
 /** A row of `auth.users`, as far as tokens and answers need it. */
@@ -51,10 +51,22 @@ export async function verifyAccessToken(
   token: string,
   keys: LocalKeys,
 ): Promise<Record<string, unknown> | null> {
+  const verified = await verifyToken(token, keys, 0);
+  return "claims" in verified && verified.claims.role === "authenticated" ? verified.claims : null;
+}
+
+/** The claims of a token that this project signed, or what is wrong with it, in PostgREST's words. */
+export async function verifyToken(
+  token: string,
+  keys: LocalKeys,
+  leewaySeconds: number,
+): Promise<{ claims: Record<string, unknown> } | { problem: string }> {
   try {
-    const { payload } = await jwtVerify(token, keys.verifier, { algorithms: ["ES256"] });
-    return payload.role === "authenticated" ? payload : null;
-  } catch {
-    return null;
+    const options = { algorithms: ["ES256"], clockTolerance: leewaySeconds };
+    return { claims: (await jwtVerify(token, keys.verifier, options)).payload };
+  } catch (error) {
+    if (error instanceof errors.JWTExpired) return { problem: "JWT expired" };
+    if (error instanceof errors.JOSEError) return { problem: "JWSError JWSInvalidSignature" };
+    throw error;
   }
 }
