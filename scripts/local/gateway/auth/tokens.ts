@@ -11,6 +11,8 @@ export interface AuthUser {
   confirmation_sent_at: string | null;
   email_change: string | null;
   email_change_sent_at: string | null;
+  recovery_sent_at: string | null;
+  banned_until: string | null;
   last_sign_in_at: string | null;
   raw_app_meta_data: Record<string, unknown>;
   raw_user_meta_data: Record<string, unknown>;
@@ -22,14 +24,13 @@ export const ACCESS_TOKEN_SECONDS = 3600;
 /** Signs the access token of a session. */
 export async function signAccessToken(
   user: AuthUser,
-  session: { id: string; aal: string },
+  session: { id: string; aal: string; amr: { method: string; timestamp: number }[] },
   keys: LocalKeys,
 ): Promise<string> {
   return await new SignJWT({
     role: "authenticated",
     aal: session.aal,
-    amr: (session.aal === "aal2" ? ["totp", "password"] : ["password"])
-      .map((method) => ({ method, timestamp: Math.floor(Date.now() / 1000) })),
+    amr: session.amr,
     session_id: session.id,
     email: user.email,
     phone: "",
