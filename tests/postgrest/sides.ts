@@ -72,6 +72,9 @@ async function tokensOf({ keys }: TestGateway): Promise<Record<Ask["as"], string
       .setExpirationTime(expires)
       .sign(await importJWK(key, "ES256"));
   const user = await sign({ role: "authenticated" }, "1h");
+  const inAnHour = Math.floor(Date.now() / 1000) + 3600;
+  const base64url = (text: string) =>
+    new TextEncoder().encode(text).toBase64({ alphabet: "base64url", omitPadding: true });
   const [head, body] = user.split(".");
   const other = (await sign({ role: "service_role" }, "1h")).split(".")[2];
   return {
@@ -81,6 +84,12 @@ async function tokensOf({ keys }: TestGateway): Promise<Record<Ask["as"], string
     expired: await sign({ role: "authenticated" }, "-1h"),
     forged: `${head}.${body}.${other}`,
     strange: await sign({ role: "nobody" }, "1h"),
+    roleless: await sign({ role: null }, "1h"),
+    early: await sign({ role: "authenticated", nbf: inAnHour }, "2h"),
+    future: await sign({ role: "authenticated", iat: inAnHour }, "2h"),
+    unsigned: `${base64url('{"alg":"none"}')}.${body}.`,
+    garbled: `${base64url("{")}.${body}.x`,
+    half: `${head}.${body}`,
   };
 }
 

@@ -56,7 +56,7 @@ export async function identify(request: Request, keys: LocalKeys): Promise<Calle
       },
     ));
   }
-  const claimed = verified.claims.role ?? "anon";
+  const claimed = "role" in verified.claims ? verified.claims.role : "anon";
   const named = typeof claimed === "string" ? claimed : JSON.stringify(claimed);
   return { role: named, claims: { ...verified.claims, role: named } };
 }

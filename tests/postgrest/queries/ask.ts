@@ -1,10 +1,25 @@
 /** A request of the comparison. */
 
+/** Whose key or token a request carries; most of them are no good. */
+export type Bearer =
+  | "anon"
+  | "service"
+  | "user"
+  | "expired"
+  | "forged"
+  | "strange"
+  | "roleless"
+  | "early"
+  | "future"
+  | "unsigned"
+  | "garbled"
+  | "half";
+
 /** One request; `as` is whose key or token it carries. */
 export interface Ask {
   method: string;
   path: string;
-  as: "anon" | "service" | "user" | "expired" | "forged" | "strange";
+  as: Bearer;
   headers: Record<string, string>;
   body: string | undefined;
 }

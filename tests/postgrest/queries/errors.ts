@@ -62,7 +62,7 @@ export function errors(): Ask[] {
 }
 
 export function roles(): Ask[] {
-  return (["anon", "user", "service", "expired", "forged", "strange"] as const).flatMap((as) => [
+  const known = (["anon", "user", "service"] as const).flatMap((as) => [
     get("rpc/who", { as }),
     ask("POST", "rpc/who", { as, body: "{}" }),
     get("shelves?select=id&order=id", { as }),
@@ -74,4 +74,16 @@ export function roles(): Ask[] {
     get("nope", { as }),
     get("shelves?select=nope", { as }),
   ]);
+  const others = [
+    "expired",
+    "forged",
+    "strange",
+    "roleless",
+    "early",
+    "future",
+    "unsigned",
+    "garbled",
+    "half",
+  ] as const;
+  return [...known, ...others.flatMap((as) => [get("rpc/who", { as }), get("shelves?select=nope", { as })])];
 }

@@ -1,4 +1,4 @@
-import { errors, jwtVerify, SignJWT } from "jose";
+import { decodeProtectedHeader, errors, jwtVerify, SignJWT } from "jose";
 import type { LocalKeys } from "../keys.ts";
 
 /** A row of `auth.users`, as far as tokens and answers need it. */
@@ -62,12 +62,41 @@ export async function verifyToken(
   keys: LocalKeys,
   leewaySeconds: number,
 ): Promise<{ claims: Record<string, unknown> } | { problem: string }> {
+  const malformed = malformation(token);
+  if (malformed !== null) return { problem: malformed };
   try {
     const options = { algorithms: ["ES256"], clockTolerance: leewaySeconds };
-    return { claims: (await jwtVerify(token, keys.verifier, options)).payload };
+    const { payload } = await jwtVerify(token, await keys.verifyingKey(), options);
+    const future = (payload.iat ?? 0) > Date.now() / 1000 + leewaySeconds;
+    return future ? { problem: "JWTIssuedAtFuture" } : { claims: payload };
   } catch (error) {
     if (error instanceof errors.JWTExpired) return { problem: "JWT expired" };
+    if (error instanceof errors.JWTClaimValidationFailed) return { problem: "JWTNotYetValid" };
     if (error instanceof errors.JOSEError) return { problem: "JWSError JWSInvalidSignature" };
+    throw error;
+  }
+}
+
+/** Why something cannot be a signed token at all, if so. */
+function malformation(token: string): string | null {
+  const parts = token.split(".");
+  if (parts.length !== 3) {
+    return `JWSError (CompactDecodeError Invalid number of parts: Expected 3 parts; got ${parts.length})`;
+  }
+  const [head = ""] = parts;
+  if (!/^[\w-]*$/.test(head) || head.length % 4 === 1) {
+    return 'JWSError (JSONDecodeError "Not valid base64url")';
+  }
+  const header = headerOf(token);
+  if (header === null) return 'JWSError (JSONDecodeError "protected header contains invalid JSON")';
+  return header.alg === "none" ? "JWSError JWSNoSignatures" : null;
+}
+
+function headerOf(token: string): { alg?: string } | null {
+  try {
+    return decodeProtectedHeader(token);
+  } catch (error) {
+    if (error instanceof TypeError) return null;
     throw error;
   }
 }
