@@ -28,6 +28,8 @@ create view public.dear_books with (security_invoker = true) as select * from pu
 create function public.shout(public.shelves) returns text language sql stable as $$ select upper($1.name) $$;
 create function public.cheap(public.shelves) returns setof public.books language sql stable as
   $$ select * from public.books b where b.shelf_id = $1.id and b.price < 150 $$;
+create function public.dearest(public.shelves) returns setof public.books rows 1 language sql stable as
+  $$ select * from public.books b where b.shelf_id = $1.id order by b.price desc limit 1 $$;
 
 alter table public.shelves enable row level security;
 create policy shelves_read on public.shelves for select to anon, authenticated using (visible);
@@ -84,7 +86,8 @@ revoke execute on function public.staff_only from public, anon, authenticated;
 grant execute on function public.add, public.nothing, public.scalar_null, public.echo_json, public.echo_text,
   public.named_json, public.all_kinds, public.sum_all, public.numbers, public.table_of, public.outs, public.books_of,
   public.one_book, public.no_book, public.twice(int), public.twice(text), public.add_label, public.who, public.fail,
-  public.with_headers, public.writes_in_get, public.shout, public.cheap to anon, authenticated, service_role;
+  public.with_headers, public.writes_in_get, public.shout, public.cheap,
+  public.dearest to anon, authenticated, service_role;
 
 insert into public.people values (1, 'Ada', null), (2, 'Bob', 1), (3, 'Cy, "C"', 1), (4, 'Dee', 2);
 insert into public.profiles values (1, 'first'), (2, null);

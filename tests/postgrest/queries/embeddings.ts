@@ -34,6 +34,11 @@ export function embeddings(): Ask[] {
         "id,count(isbn)",
         "id,books(count())",
         "id,cheap(isbn)",
+        "id,cheap(isbn,shelves(name),labels(name))",
+        "id,few:cheap!inner(isbn)",
+        "id,...cheap(isbn)",
+        "id,dearest(isbn,price)",
+        "id,...dearest(isbn)",
       ].map((select) => `order=id&select=${encodeURIComponent(select)}`),
     ),
     ...gets(

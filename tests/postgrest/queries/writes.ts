@@ -50,6 +50,7 @@ export function writes(): Ask[] {
     insert("books?select=isbn,shelves(name)", '{"isbn": "N2", "shelf_id": 1}'),
     insert("books?select=isbn,labels(name)", '{"isbn": "N3", "shelf_id": 1}'),
     insert("books?select=isbn,s:shelves!inner(name)", '{"isbn": "N4", "shelf_id": 2}'),
+    insert("shelves?select=name,cheap(isbn)", '{"name": "computing"}'),
     insert("books?select=isbn,nope(name)", '{"isbn": "N5"}'),
     insert("books?select=isbn,shelves(name)&shelves.name=eq.x", '{"isbn": "N6", "shelf_id": 1}'),
     insert("books?select=isbn&shelves.name=eq.x", '{"isbn": "N7", "shelf_id": 1}'),

@@ -197,7 +197,8 @@ function restrict(node: ReadNode, maxRows: number): void {
 /** The columns that a write or a call must give so that what is asked of its rows can be read. */
 export function neededColumns(node: ReadNode, primaryKey: string[]): string[] {
   const names = node.fields.map(({ field }) => field.name);
-  if (names.includes("*")) return ["*"];
+  const computes = node.children.some(({ way }) => way !== null && way.relationship.computed !== null);
+  if (names.includes("*") || computes) return ["*"];
   const ofChildren = node.children.flatMap(({ way }) =>
     (way?.relationship.junction?.source ?? way?.relationship.columns ?? []).map(([own]) => own)
   );

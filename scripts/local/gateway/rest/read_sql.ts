@@ -62,11 +62,24 @@ export function countSql(node: ReadNode, snapshot: Snapshot): string {
   return `select 1 from ${fromSql(node)}${whereSql([...conditions, ...required])}`;
 }
 
-function fromSql({ source, way }: ReadNode): string {
+function fromSql(node: ReadNode): string {
+  const { source, way } = node;
   const alias = source.alias === null ? "" : ` as ${quoteName(source.alias)}`;
   const junction = way?.relationship.junction;
+  if (way !== null && way.relationship.computed !== null) return computedSql(node, way, alias);
   const second = junction ? `, ${qualified({ schema: source.schema, name: junction.table })}` : "";
   return qualified(source) + alias + second;
+}
+
+/** The rows that a function gives for the row that they are embedded in. */
+function computedSql(
+  { source }: ReadNode,
+  { relationship, parent }: NonNullable<ReadNode["way"]>,
+  alias: string,
+): string {
+  const { schema } = source;
+  const row = `${quoteName(parent.alias ?? parent.name)}::${qualified({ schema, name: relationship.table })}`;
+  return `${qualified({ schema, name: relationship.computed ?? "" })}(${row})${alias}`;
 }
 
 function conditionsOf(

@@ -23,6 +23,7 @@ export function relationshipsOf(
     constraint: key.name,
     columns: key.columns.map((column, at) => [column, key.foreignColumns[at] ?? ""]),
     junction: null,
+    computed: null,
   }));
   const backward = forward.map((way): Relationship => ({
     ...way,
@@ -74,6 +75,7 @@ function throughJunctions(forward: Relationship[], relations: Map<string, Relati
         source: swapped(one.columns),
         target: swapped(other.columns),
       },
+      computed: null,
     }))
   );
 }
@@ -86,14 +88,28 @@ export function findRelationship(
   target: string,
   hint: string | null,
 ): Relationship {
-  if (computed.some(({ name, rowOf }) => name === target && rowOf === origin)) {
-    throw unsupported(`embedding the computed relationship "${target}"`);
-  }
-  const found = (relationships.get(origin) ?? []).filter((way) => isMeant(way, target, hint));
+  const functions = computed.filter(({ name, rowOf }) => name === target && rowOf === origin);
+  // A function stands in for the keys that lead to a table of its name.
+  const found = [
+    ...functions.map((one): Relationship => ({
+      table: origin,
+      foreignTable: one.returns,
+      toItself: one.returns === origin,
+      cardinality: one.single ? "many-to-one" : "one-to-many",
+      constraint: "",
+      columns: [],
+      junction: null,
+      computed: one.name,
+    })),
+    ...(relationships.get(origin) ?? []).filter((way) =>
+      isMeant(way, target, hint) && !(functions.length > 0 && way.foreignTable === target)
+    ),
+  ];
+  const [first, second] = found;
+  if (first !== undefined && second === undefined && first.computed !== null) return first;
   for (const name of [origin, target]) {
     if (relations.get(name)?.isView) throw unsupported(`embedding in or of the view "${name}"`);
   }
-  const [first, second] = found;
   if (first === undefined) {
     const hinted = hint === null ? "" : `' using the hint '${hint}`;
     throw new RestError(

@@ -91,12 +91,15 @@ select json_build_object(
       and p.prorettype <> 'trigger'::regtype
   ),
   'computed', (
-    select coalesce(json_agg(json_build_object('name', p.proname, 'rowOf', c.relname)), '[]')
+    select coalesce(json_agg(json_build_object('name', p.proname, 'rowOf', c.relname, 'returns', r.relname,
+      'single', not p.proretset or p.prorows = 1)), '[]')
     from pg_proc p
     join pg_type a on a.oid = p.proargtypes[0]
     join pg_class c on c.oid = a.typrelid and c.relkind <> 'c'
-    join pg_type t on t.oid = p.prorettype and t.typtype = 'c'
+    join pg_type t on t.oid = p.prorettype
+    join pg_class r on r.oid = t.typrelid and r.relkind <> 'c'
     where p.pronargs = 1 and p.pronamespace = $1::text::regnamespace and c.relnamespace = p.pronamespace
+      and r.relnamespace = p.pronamespace
   ),
   'roles', (
     select coalesce(json_agg(json_build_object('name', rolname, 'settings', rolconfig)), '[]')

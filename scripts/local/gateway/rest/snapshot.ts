@@ -24,6 +24,8 @@ export interface Relationship {
   constraint: string;
   columns: Pair[];
   junction: Junction | null;
+  /** The function that gives the rows of the other side, in the place of a key. */
+  computed: string | null;
 }
 
 /** A column of a table or view. */
@@ -77,6 +79,14 @@ export interface Routine {
   timeout: string | null;
 }
 
+/** A function from a row to others. */
+export interface ComputedRelationship {
+  name: string;
+  rowOf: string;
+  returns: string;
+  single: boolean;
+}
+
 /** What is known of one schema. */
 export interface Snapshot {
   relations: Map<string, Relation>;
@@ -84,7 +94,7 @@ export interface Snapshot {
   relationships: Map<string, Relationship[]>;
   routines: Map<string, Routine[]>;
   /** Functions that take a row and return others: computed relationships. */
-  computed: { name: string; rowOf: string }[];
+  computed: ComputedRelationship[];
   /** `set_config` pairs that a role asks for, such as its statement timeout. */
   roleSettings: Map<string, [string, string][]>;
 }
