@@ -6,7 +6,8 @@ import { StackError } from "../lib/errors.ts";
 const usage = `deno task dev [--fresh]
 
   --fresh   drop the data of the stack first
-  LOCAL_DIR, LOCAL_API_PORT, LOCAL_DB_PORT, LOCAL_WEB_PORT and LOCAL_STRIPE_PORT move it.`;
+  LOCAL_DIR, LOCAL_API_PORT, LOCAL_DB_PORT, LOCAL_WEB_PORT and LOCAL_STRIPE_PORT move it.
+  LOCAL_REST=postgrest has the real PostgREST serve /rest/v1 (Linux on x64).`;
 
 const flags = { fresh: { type: "boolean", default: false } } as const;
 

@@ -118,6 +118,7 @@ create table if not exists auth.sessions (
 );
 -- As Auth has it: without a time zone, in UTC.
 alter table auth.sessions alter column refreshed_at type timestamp;
+alter table auth.sessions add column if not exists factor_id uuid;
 create index if not exists sessions_user_id_idx on auth.sessions (user_id);
 alter table auth.sessions enable row level security;
 comment on table auth.sessions is 'Auth: stores session data associated to a user.';
@@ -128,7 +129,9 @@ create table if not exists auth.refresh_tokens (
   revoked boolean not null default false,
   created_at timestamptz not null default now()
 );
-alter table auth.refresh_tokens add column if not exists updated_at timestamptz not null default now();
+alter table auth.refresh_tokens
+  add column if not exists updated_at timestamptz not null default now(),
+  add column if not exists parent text;
 create index if not exists refresh_tokens_session_id_idx on auth.refresh_tokens (session_id);
 alter table auth.refresh_tokens enable row level security;
 comment on table auth.refresh_tokens is 'Auth: store of tokens used to refresh JWT tokens once they expire.';
@@ -156,6 +159,31 @@ create table if not exists auth.mfa_challenges (
 create index if not exists mfa_challenges_factor_id_idx on auth.mfa_challenges (factor_id);
 alter table auth.mfa_challenges enable row level security;
 comment on table auth.mfa_challenges is 'auth: stores metadata about challenge requests made';
+
+create table if not exists auth.mfa_amr_claims (
+  session_id uuid not null references auth.sessions (id) on delete cascade,
+  authentication_method text not null,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (session_id, authentication_method)
+);
+alter table auth.mfa_amr_claims enable row level security;
+comment on table auth.mfa_amr_claims is
+  'auth: stores authenticator method reference claims for multi factor authentication';
+
+create table if not exists auth.flow_state (
+  id uuid primary key default gen_random_uuid(),
+  user_id uuid not null references auth.users (id) on delete cascade,
+  auth_code text not null,
+  code_challenge_method text not null,
+  code_challenge text not null,
+  authentication_method text not null,
+  created_at timestamptz not null default now(),
+  auth_code_issued_at timestamptz
+);
+create index if not exists flow_state_user_id_idx on auth.flow_state (user_id);
+alter table auth.flow_state enable row level security;
+comment on table auth.flow_state is 'Stores metadata for all OAuth/SSO login flows';
 
 create or replace function auth.jwt() returns jsonb language sql stable set search_path = '' as $$
   select coalesce(
@@ -192,6 +220,8 @@ alter table auth.sessions owner to supabase_auth_admin;
 alter table auth.refresh_tokens owner to supabase_auth_admin;
 alter table auth.mfa_factors owner to supabase_auth_admin;
 alter table auth.mfa_challenges owner to supabase_auth_admin;
+alter table auth.mfa_amr_claims owner to supabase_auth_admin;
+alter table auth.flow_state owner to supabase_auth_admin;
 grant all on all tables in schema auth to dashboard_user, postgres;
 grant select, insert, update, delete, references on all tables in schema auth to hosted_owner;
 

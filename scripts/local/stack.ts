@@ -14,6 +14,9 @@ import { keyPermissions } from "../../supabase/functions/_shared/stripe/permissi
 import { ensureWebhookEndpoint } from "./webhook_endpoint.ts";
 import { connect } from "../lib/connection.ts";
 import { StackError } from "../lib/errors.ts";
+import { readProjectConfig } from "./gateway/project_config.ts";
+import { SUPABASE_DIR } from "../lib/paths.ts";
+import { findPostgrest, startPostgrest } from "./postgrest.ts";
 import { removeStackFiles, type StackFile, writeStackFiles } from "../lib/stack_file.ts";
 
 /** The ports of a stack; 0 takes any free one. */
@@ -182,6 +185,29 @@ async function startParts(
     return started;
   };
 
+  /** With `LOCAL_REST=postgrest` the gateway hands what is for the REST API to a real PostgREST. */
+  const postgrest = async (program: string, ready: Promise<unknown>): Promise<Record<string, string>> => {
+    await ready;
+    const log = await openLog(dir, "postgrest", options.quiet ?? false);
+    const { d: _private, ...jwk } = keys.jwt_private_key;
+    const started = await timed(
+      "postgrest",
+      startPostgrest({
+        program,
+        dbUrl,
+        jwks: { keys: [jwk] },
+        config: await readProjectConfig(join(SUPABASE_DIR, "config.toml")),
+        onLine: log.line,
+      }),
+    ).catch((cause) => {
+      log.close();
+      throw cause;
+    });
+    started.exited.then(() => parts.stopping || breakDown("postgrest"));
+    parts.add(() => started.stop().finally(log.close));
+    return { LOCAL_POSTGREST_URL: started.url };
+  };
+
   const database = async (): Promise<{ url: string; report: MigrationReport }> => {
     if (options.databaseUrl !== undefined) {
       return { url: options.databaseUrl, report: { applied: [], seeded: false } };
@@ -192,9 +218,15 @@ async function startParts(
   };
 
   const dbUrl = options.databaseUrl ?? `postgresql://postgres:postgres@${LOCAL_HOST}:${ports.db}/postgres`;
+  const program = realRest() ? await findPostgrest() : null;
+  const prepared = database();
+  const gateway = async () => {
+    const real = program === null ? {} : await postgrest(program, prepared);
+    return await child("gateway", "api", { ...env, ...real, LOCAL_DB_URL: dbUrl });
+  };
   const [{ report }] = await allOrNothing([
-    database(),
-    child("gateway", "api", { ...env, LOCAL_DB_URL: dbUrl }),
+    prepared,
+    gateway(),
     child("stripe", "stripe", {
       STRIPE_STANDIN_SECRET_KEY: shown.stripe_secret_key,
       STRIPE_STANDIN_RESTRICTED_KEYS: JSON.stringify({
@@ -232,6 +264,13 @@ async function startParts(
   await writeStackFiles(dir, file, env);
   parts.add(() => removeStackFiles(dir));
   return { ...file, dir, timings, migrations: report, broken };
+}
+
+/** Which REST API the gateway serves: the one that stands in for PostgREST, or the real one. */
+function realRest(): boolean {
+  const wanted = Deno.env.get("LOCAL_REST") ?? "";
+  if (wanted === "" || wanted === "postgrest") return wanted !== "";
+  throw new StackError(`LOCAL_REST=${wanted} is not known: leave it empty, or set it to postgrest`);
 }
 
 /** Waits for all even when one fails, so that what has started can be stopped. */

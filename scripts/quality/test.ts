@@ -45,6 +45,7 @@ const GROUPS: Group[] = [
   { name: "e2e", parallel: false, shuffled: false, database: true },
   { name: "local", parallel: true, shuffled: false, database: true },
   { name: "integration", parallel: true, shuffled: false, database: true },
+  { name: "postgrest", parallel: true, shuffled: false, database: true },
   { name: "stripe_cli", parallel: false, shuffled: false, database: true },
   { name: "quality", parallel: true, shuffled: false, database: true },
   { name: "live", parallel: true, shuffled: false, database: true },

@@ -21,6 +21,8 @@ async function signedIn() {
   return auth;
 }
 
+const method = (entry: string | { method: string }) => typeof entry === "string" ? entry : entry.method;
+
 const codeNow = (secret: string) => totpCode(secret, Math.floor(Date.now() / 30_000));
 
 Deno.test("totpCode() is RFC 6238's: the last six digits of its examples", () => {
@@ -46,17 +48,27 @@ Deno.test("a factor counts once a code of it was right, and makes the session on
 
   const { data: challenge } = await auth.mfa.challenge({ factorId: factor.id });
   assert.ok(challenge);
-  const proof = { factorId: factor.id, challengeId: challenge.id, code: codeNow(factor.totp.secret) };
-  assert.equal((await auth.mfa.verify(proof)).error, null);
-  assert.deepEqual([(await level())?.currentLevel, (await level())?.nextLevel], ["aal2", "aal2"]);
+  const prove = (code: string, challengeId = challenge.id) =>
+    auth.mfa.verify({ factorId: factor.id, challengeId, code });
+  assert.equal((await prove("abcdef")).error?.code, "mfa_verification_failed");
   assert.equal(
-    (await auth.mfa.verify(proof)).error?.code,
-    "mfa_challenge_expired",
-    "a challenge is good once",
+    (await prove(codeNow(factor.totp.secret), crypto.randomUUID())).error?.code,
+    "mfa_factor_not_found",
   );
+  assert.equal((await prove(codeNow(factor.totp.secret))).error, null, "a wrong code does not use it up");
+  assert.deepEqual([(await level())?.currentLevel, (await level())?.nextLevel], ["aal2", "aal2"]);
+  assert.deepEqual((await level())?.currentAuthenticationMethods.map(method), ["totp", "password"]);
+  const used = await prove(codeNow(factor.totp.secret));
+  assert.equal(used.error?.code, "mfa_ip_address_mismatch", "a challenge is good once");
+  const late = (await auth.mfa.challenge({ factorId: factor.id })).data;
+  await database.sql`
+    update auth.mfa_challenges set created_at = now() - interval '6 minutes' where id = ${late?.id ?? ""}`;
+  const expired = await prove(codeNow(factor.totp.secret), late?.id ?? "");
+  assert.equal(expired.error?.code, "mfa_challenge_expired");
   assert.equal((await auth.refreshSession()).error, null);
   assert.equal((await level())?.currentLevel, "aal2", "also after a renewal");
-  assert.notEqual((await other.refreshSession()).error, null, "the user's other sessions have ended");
+  const ended = (await other.getUser()).error?.name;
+  assert.equal(ended, "AuthSessionMissingError", "the user's weaker sessions have ended");
 
   const again = await signedIn();
   const weak = await again.mfa.getAuthenticatorAssuranceLevel();
@@ -68,9 +80,14 @@ Deno.test("a factor counts once a code of it was right, and makes the session on
   const foreign =
     createClient(gateway.url, gateway.keys.publishable_key, { auth: { persistSession: false } }).auth;
   await foreign.signInWithPassword({ email: "shopper@example.com", password: "demo-password" });
+  const changed = await again.updateUser({ password: "another-password" });
+  assert.deepEqual([changed.error?.status, changed.error?.code], [401, "insufficient_aal"]);
   const stolen = await foreign.mfa.challenge({ factorId: factor.id });
   assert.equal(stolen.error?.code, "mfa_factor_not_found", "nobody else's");
   assert.equal((await auth.mfa.unenroll({ factorId: factor.id })).error, null);
+  await auth.refreshSession();
+  assert.equal((await level())?.currentLevel, "aal1", "without the factor the session is weak again");
+  assert.deepEqual((await level())?.currentAuthenticationMethods.map(method), ["password"]);
   assert.equal((await (await signedIn()).mfa.getAuthenticatorAssuranceLevel()).data?.nextLevel, "aal1");
 });
 

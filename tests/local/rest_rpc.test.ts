@@ -45,10 +45,10 @@ Deno.test("keys do not reach the database", async () => {
 Deno.test("rpc answers by the function's kind of result", async () => {
   assert.deepEqual(await pick(service.rpc("nothing")), [204, null]);
   assert.deepEqual(await pick(anon.rpc("numbers", { p_n: 3 })), [200, [1, 2, 3]]);
-  const filtered = anon.rpc("count_to", { p_n: 3 }).select("word").gt("number", 1).order("number", {
+  const filtered = anon.rpc("count_to", { p_n: 3 }).select("number, word").gt("number", 1).order("number", {
     ascending: false,
   });
-  assert.deepEqual(await pick(filtered), [200, [{ word: "w3" }, { word: "w2" }]]);
+  assert.deepEqual(await pick(filtered), [200, [{ number: 3, word: "w3" }, { number: 2, word: "w2" }]]);
   assert.deepEqual(await pick(anon.rpc("count_to", { p_n: 1 }).single()), [200, { number: 1, word: "w1" }]);
   assert.deepEqual(await pick(anon.rpc("count_to", { p_n: 1 }, { get: true })), [200, [{
     number: 1,

@@ -15,13 +15,23 @@ export interface TestGateway extends Gateway {
   mailFails: { reason: string | null };
 }
 
-/** Starts the API gateway alone on a free port; the project's functions and configuration are the defaults. */
+/** Starts the API gateway alone on a free port; the project's functions and configuration are the defaults.
+ * `postgrestOf` starts a real PostgREST for it and returns its URL. */
 export async function localGateway(
   dbUrl: string,
   functionsDir = join(SUPABASE_DIR, "functions"),
   config: Partial<ProjectConfig> = {},
+  postgrestOf?: (keys: LocalKeys, config: ProjectConfig) => Promise<string>,
 ): Promise<TestGateway> {
   const keys = await makeKeys();
+  const local = new LocalKeys(
+    [keys.publishable_key],
+    [keys.secret_key],
+    keys.jwt_private_key,
+    "http://127.0.0.1/auth/v1",
+  );
+  const project = { ...await readProjectConfig(join(SUPABASE_DIR, "config.toml")), ...config };
+  const postgrestUrl = await postgrestOf?.(local, project);
   const logged: string[] = [];
   const mails: TestGateway["mails"] = [];
   const mailFails: TestGateway["mailFails"] = { reason: null };
@@ -29,13 +39,9 @@ export async function localGateway(
     port: 0,
     dbUrl,
     functionsDir,
-    keys: new LocalKeys(
-      [keys.publishable_key],
-      [keys.secret_key],
-      keys.jwt_private_key,
-      "http://127.0.0.1/auth/v1",
-    ),
-    config: { ...await readProjectConfig(join(SUPABASE_DIR, "config.toml")), ...config },
+    keys: local,
+    config: project,
+    ...(postgrestUrl === undefined ? {} : { postgrestUrl }),
     mail: {
       send: (mail) => {
         if (mailFails.reason !== null) return Promise.reject(new Error(mailFails.reason));

@@ -1,9 +1,12 @@
 import { LocalKeys } from "./keys.ts";
-import { verifyAccessToken } from "./auth/tokens.ts";
+import { verifyToken } from "./auth/tokens.ts";
+
+/** PostgREST lets clocks differ by so much. */
+const LEEWAY_SECONDS = 30;
 
 /** Who sends a request, as the database will see it. */
 export interface Caller {
-  role: "anon" | "authenticated" | "service_role";
+  role: string;
   claims: Record<string, unknown>;
 }
 
@@ -16,8 +19,14 @@ export class Unidentified extends Error {
   }
 }
 
-/** Tells the caller from `apikey` and `Authorization`, as Supabase's gateway and PostgREST do together. */
-export async function identify(request: Request, keys: LocalKeys): Promise<Caller> {
+/** The project's key of a request, and the token beside it, which nobody has verified yet. */
+export interface Credentials {
+  role: "anon" | "service_role";
+  token: string | null;
+}
+
+/** Reads `apikey` and `Authorization` as Supabase's gateway does; without a key of the project it refuses. */
+export function credentialsOf(request: Request, keys: LocalKeys): Credentials {
   const apikey = request.headers.get("apikey") ?? new URL(request.url).searchParams.get("apikey");
   const bearer = /^Bearer\s+(.+)$/i.exec(request.headers.get("authorization") ?? "")?.[1];
   const key = apikey ?? bearer ?? "";
@@ -26,15 +35,30 @@ export async function identify(request: Request, keys: LocalKeys): Promise<Calle
   }
   const role = keys.roleOf(key);
   if (role === null) throw refused("Invalid API key", "Double check the API key.");
-  if (bearer === undefined || bearer === key) return { role, claims: { role } };
-  const claims = await verifyAccessToken(bearer, keys);
-  if (claims === null) {
+  return { role, token: bearer === undefined || bearer === key ? null : bearer };
+}
+
+/** Tells the caller as Supabase's gateway and PostgREST do together. */
+export async function identify(request: Request, keys: LocalKeys): Promise<Caller> {
+  const { role, token } = credentialsOf(request, keys);
+  if (token === null) return { role, claims: { role } };
+  const verified = await verifyToken(token, keys, LEEWAY_SECONDS);
+  if ("problem" in verified) {
+    const description = JSON.stringify(verified.problem);
     throw new Unidentified(Response.json(
-      { code: "PGRST301", details: null, hint: null, message: "JWT could not be verified or has expired" },
-      { status: 401, headers: { "www-authenticate": 'Bearer error="invalid_token"' } },
+      { code: "PGRST301", details: null, hint: null, message: verified.problem },
+      {
+        status: 401,
+        headers: {
+          "content-type": "application/json; charset=utf-8",
+          "www-authenticate": `Bearer error="invalid_token", error_description=${description}`,
+        },
+      },
     ));
   }
-  return { role: "authenticated", claims };
+  const claimed = "role" in verified.claims ? verified.claims.role : "anon";
+  const named = typeof claimed === "string" ? claimed : JSON.stringify(claimed);
+  return { role: named, claims: { ...verified.claims, role: named } };
 }
 
 function refused(message: string, hint: string): Unidentified {

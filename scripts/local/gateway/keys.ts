@@ -1,9 +1,9 @@
-import { createLocalJWKSet, importJWK, type JWK, type JWTVerifyGetKey } from "jose";
+import { importJWK, type JWK } from "jose";
 
 /** The keys that the gateway knows callers and tokens by. */
 export class LocalKeys {
   readonly jwks: { keys: JWK[] };
-  readonly verifier: JWTVerifyGetKey;
+  readonly #public: JWK;
   readonly #publishable: Set<string>;
   readonly #secret: Set<string>;
 
@@ -11,14 +11,19 @@ export class LocalKeys {
     this.#publishable = new Set(publishable);
     this.#secret = new Set(secret);
     const { d: _private, ...jwk } = signing;
+    this.#public = jwk;
     this.jwks = { keys: [jwk] };
-    this.verifier = createLocalJWKSet(this.jwks);
   }
 
   /** Returns the database role of an API key, or null when it is unknown. */
   roleOf(key: string): "anon" | "service_role" | null {
     if (this.#secret.has(key)) return "service_role";
     return this.#publishable.has(key) ? "anon" : null;
+  }
+
+  /** Imports the public key that tokens are verified with, whatever key they name. */
+  async verifyingKey() {
+    return await importJWK(this.#public, "ES256");
   }
 
   /** Imports the private key for signing. */

@@ -35,6 +35,7 @@ const gateway = startGateway({
     `http://127.0.0.1:${port}/auth/v1`,
   ),
   config: await readProjectConfig(join(SUPABASE_DIR, "config.toml")),
+  ...(variable("LOCAL_POSTGREST_URL") === "" ? {} : { postgrestUrl: variable("LOCAL_POSTGREST_URL") }),
   mail: {
     send: mailThrough({
       url: variable("RESEND_API_BASE"),

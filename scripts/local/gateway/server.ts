@@ -8,9 +8,11 @@ import { identify, Unidentified } from "./caller.ts";
 import { preflight, withCors } from "./cors.ts";
 import { createFunctionsHost } from "./functions_host.ts";
 import type { LocalKeys } from "./keys.ts";
+import { REST_CONNECTIONS } from "../postgrest.ts";
 import type { ProjectConfig } from "./project_config.ts";
 import { isUpgrade, refuseRealtime, upgradeToRefusal } from "./realtime.ts";
 import { createRest } from "./rest/handler.ts";
+import { createRestProxy } from "./rest/proxy.ts";
 import { WARM_UP_PATH } from "./warm_up.ts";
 
 /** Options of {@linkcode startGateway}. */
@@ -22,6 +24,8 @@ export interface GatewayOptions {
   functionsDir: string;
   keys: LocalKeys;
   config: ProjectConfig;
+  /** Where a real PostgREST answers, if it shall, instead of the layer that stands in for it. */
+  postgrestUrl?: string;
   /** How Auth sends its mails, and where their links may lead. */
   mail: { send: SendMail; siteUrl: string; redirectOrigins: readonly string[] };
   log: (line: string) => void;
@@ -37,15 +41,17 @@ export interface Gateway {
 /** Services of a project that the offline stack has not. */
 const UNSUPPORTED = ["storage", "graphql"];
 
-/** Connections that PostgREST keeps on a small hosted project. */
-const REST_CONNECTIONS = 20;
-
 /** Starts the gateway on 127.0.0.1. */
 export function startGateway(options: GatewayOptions): Gateway {
   const { keys, log } = options;
   const restPool = pool(options.dbUrl, "authenticator", REST_CONNECTIONS);
   const authPool = pool(options.dbUrl, "supabase_auth_admin", 4);
-  const rest = createRest(restPool, options.config);
+  const standIn = createRest(restPool, options.config);
+  const real = options.postgrestUrl === undefined ? null : createRestProxy(options.postgrestUrl, keys);
+  const rest = async (request: Request, path: string): Promise<Response> => {
+    const bare = withoutKey(request);
+    return real === null ? await standIn(bare, path, await identify(request, keys)) : await real(bare, path);
+  };
   const { send, siteUrl, redirectOrigins } = options.mail;
   const auth = createAuth({
     sql: authPool,
@@ -82,7 +88,7 @@ export function startGateway(options: GatewayOptions): Gateway {
   /** Answers what a browser may read whatever comes of it. */
   const answer = async (request: Request, path: string, service: string, tail: string): Promise<Response> => {
     try {
-      if (service === "rest") return await rest(request, tail, await identify(request, keys));
+      if (service === "rest") return await rest(request, tail);
       if (service === "auth") return await signed(request, tail);
       if (path === WARM_UP_PATH && request.method === "POST") return await warmUp(request);
     } catch (error) {
@@ -141,6 +147,17 @@ export function startGateway(options: GatewayOptions): Gateway {
       await Promise.all([restPool.end({ timeout: 2 }), authPool.end({ timeout: 2 })]);
     },
   };
+}
+
+/** The key may stand in the address as well; it is no part of the query. */
+function withoutKey(request: Request): Request {
+  const url = new URL(request.url);
+  if (!url.searchParams.has("apikey")) return request;
+  const parts = url.search.slice(1).split("&").filter((part) => !part.startsWith("apikey="));
+  url.search = parts.join("&");
+  const headers = new Headers(request.headers);
+  if (!headers.has("apikey")) headers.set("apikey", new URL(request.url).searchParams.get("apikey") ?? "");
+  return new Request(url, { method: request.method, headers, body: request.body });
 }
 
 /** Both pools wait for the database to come back rather than fail for good. */

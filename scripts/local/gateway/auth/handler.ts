@@ -1,10 +1,15 @@
-/** Enough of Supabase Auth to sign up, confirm an address, sign in with one factor or two, and stay signed in: `/auth/v1/*`. */
-import { adminCreateUser, openLink, resend, signUp, updateUser, verifyToken } from "./confirmation.ts";
+/**
+ * What a shop and its staff use of Supabase Auth: accounts, addresses and passwords by mail, one factor or two,
+ * sessions, and the accounts as the shop's server manages them. `/auth/v1/*`
+ */
+import { adminRoute } from "./admin.ts";
+import { recover, resend, signUp, updateUser } from "./confirmation.ts";
 import type { Context } from "./context.ts";
 import { AuthError, errorResponse, unsupported } from "./errors.ts";
 import { factorRoute } from "./factors.ts";
 import { signIn, signOut } from "./sessions.ts";
-import { requireUser, shownUser } from "./users.ts";
+import { requireSession, shownUser } from "./users.ts";
+import { openLink, verifyToken } from "./verify.ts";
 
 /** Answers one request; `path` is what follows `/auth/v1/`. */
 export type AuthHandler = (request: Request, path: string) => Promise<Response>;
@@ -15,13 +20,13 @@ const ROUTES: Record<string, Route> = {
   "POST token": signIn,
   "POST signup": signUp,
   "POST resend": resend,
+  "POST recover": recover,
   "GET verify": openLink,
   "POST verify": verifyToken,
   "GET user": async (request, context) =>
-    Response.json(await shownUser(await requireUser(request, context), context)),
+    Response.json(await shownUser((await requireSession(request, context)).user, context)),
   "PUT user": updateUser,
   "POST logout": signOut,
-  "POST admin/users": adminCreateUser,
   "GET health": () => Response.json({ name: "GoTrue", description: "offline stand-in" }),
   "GET settings": (_request, { settings }) => Response.json(publicSettings(settings.confirmations)),
   "GET .well-known/jwks.json": (_request, { keys }) => Response.json(keys.jwks),
@@ -44,7 +49,7 @@ export function createAuth(context: Context): AuthHandler {
     const route = ROUTES[`${request.method} ${path}`];
     try {
       const answer = route === undefined
-        ? await factorRoute(request, path, context)
+        ? await factorRoute(request, path, context) ?? await adminRoute(request, path, context)
         : await route(request, context);
       if (answer !== null) return answer;
       throw unsupported(`${request.method} /auth/v1/${path}`);

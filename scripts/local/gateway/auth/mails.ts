@@ -1,4 +1,4 @@
-/** The mails of the offline Auth: a link that proves an address, sent like every other mail of the stack. */
+/** The mails of the offline Auth: links and codes that prove an address, sent like every other mail of the stack. */
 import { html } from "../../../stand-in/http/html.ts";
 
 /** Sends one mail; throws when it is not accepted. */
@@ -27,17 +27,20 @@ export function mailThrough({ url, key, from }: MailService): SendMail {
   };
 }
 
-/** A mail that asks to open a link. */
-export function linkMail(
+/** A mail that asks to open a link, or to type its code in. */
+export function proofMail(
   to: string,
   subject: string,
   request: string,
   link: string,
+  code: string,
 ): Parameters<SendMail>[0] {
+  const typed = `Or enter this code: ${code}`;
   const body = html`
     <h2>${subject}</h2>
     <p>${request}</p>
     <p><a href="${link}">${subject}</a></p>
+    <p>${typed}</p>
   `;
-  return { to, subject, html: body.text, text: `${request}\n\n${link}\n` };
+  return { to, subject, html: body.text, text: `${request}\n\n${link}\n\n${typed}\n` };
 }

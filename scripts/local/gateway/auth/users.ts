@@ -31,9 +31,11 @@ export async function shownUser(user: AuthUser, { sql }: Context) {
       email_confirmed_at: user.email_confirmed_at,
       confirmed_at: user.email_confirmed_at,
       confirmation_sent_at: user.confirmation_sent_at,
+      recovery_sent_at: user.recovery_sent_at,
       email_change_sent_at: user.email_change_sent_at,
       new_email: user.email_change,
       last_sign_in_at: user.last_sign_in_at,
+      banned_until: user.banned_until,
     }),
     phone: "",
     app_metadata: user.raw_app_meta_data,
@@ -55,6 +57,36 @@ function given(fields: Record<string, string | null>): Record<string, string> {
   return Object.fromEntries(
     Object.entries(fields).filter((field): field is [string, string] => field[1] !== null && field[1] !== ""),
   );
+}
+
+/** Changes the user's own metadata; a field that is null goes. */
+export async function mergeMetadata(
+  column: "raw_user_meta_data" | "raw_app_meta_data",
+  user: AuthUser,
+  data: unknown,
+  { sql }: Context,
+): Promise<void> {
+  if (typeof data !== "object" || data === null) return;
+  await sql`
+    update auth.users set updated_at = now(), ${sql(column)} = (
+      select coalesce(jsonb_object_agg(key, value) filter (where value <> 'null'), '{}')
+      from jsonb_each(coalesce(${sql(column)}, '{}') || ${JSON.stringify(data)}::text::jsonb)
+    ) where id = ${user.id}`;
+}
+
+/** Stores another password; what the old one was good for is over, and all sessions but `except` end. */
+export async function changePassword(
+  user: AuthUser,
+  password: string,
+  except: string | null,
+  { sql }: Context,
+): Promise<void> {
+  await sql`
+    update auth.users set updated_at = now(), confirmation_token = null, recovery_token = null,
+      email_change_token_new = null, email_change_token_current = null,
+      encrypted_password = extensions.crypt(${password}, extensions.gen_salt('bf', 4))
+    where id = ${user.id}`;
+  await sql`delete from auth.sessions where user_id = ${user.id} and id is distinct from ${except}`;
 }
 
 /** A new account with its identity; null when the address is taken. */
@@ -90,34 +122,70 @@ export async function userOf(email: string, { sql }: Context): Promise<AuthUser 
   return user ?? null;
 }
 
-/** The user of an access token. */
-export async function requireUser(request: Request, context: Context): Promise<AuthUser> {
-  const claims = await requireClaims(request, context);
-  const [user] = await context.sql<AuthUser[]>`select * from auth.users where id = ${`${claims.sub}`}`;
+/** A session as the database has it. */
+export interface SessionRow {
+  id: string;
+  user_id: string;
+  aal: string;
+}
+
+/** The user of an access token, and the session that it was made for, which must not have ended. */
+export async function requireSession(
+  request: Request,
+  { sql, keys }: Context,
+): Promise<{ user: AuthUser; session: SessionRow }> {
+  const token = /^Bearer\s+(.+)$/i.exec(request.headers.get("authorization") ?? "")?.[1];
+  if (token === undefined) {
+    throw new AuthError(401, "no_authorization", "This endpoint requires a valid Bearer token");
+  }
+  const claims = await verifyAccessToken(token, keys);
+  if (claims === null) {
+    throw new AuthError(403, "bad_jwt", "invalid JWT: unable to parse or verify signature");
+  }
+  const [user] = await sql<AuthUser[]>`select * from auth.users where id = ${`${claims.sub}`}`;
   if (user === undefined) {
     throw new AuthError(403, "user_not_found", "User from sub claim in JWT does not exist");
   }
-  return user;
-}
-
-/** The claims of the request's access token. */
-export async function requireClaims(request: Request, { keys }: Context): Promise<Record<string, unknown>> {
-  const token = /^Bearer\s+(.+)$/i.exec(request.headers.get("authorization") ?? "")?.[1];
-  if (token === undefined) {
-    throw new AuthError(401, "no_authorization", "This endpoint requires a Bearer token");
+  const [session] = await sql<SessionRow[]>`
+    select id, user_id, aal from auth.sessions where id = ${`${claims.session_id}`} and user_id = ${user.id}`;
+  if (session === undefined) {
+    throw new AuthError(403, "session_not_found", "Session from session_id claim in JWT does not exist");
   }
-  const claims = await verifyAccessToken(token, keys);
-  if (claims === null) throw new AuthError(403, "bad_jwt", "invalid JWT: unable to verify or expired");
-  return claims;
+  if (isBanned(user)) throw new AuthError(403, "user_banned", "User is banned");
+  return { user, session };
 }
 
-const PASSWORD_LENGTH = 6;
+/** Whether a user may not sign in at this time. */
+export function isBanned({ banned_until }: AuthUser): boolean {
+  return banned_until !== null && Date.parse(banned_until) > Date.now();
+}
 
-/** Refuses a password that is too short. */
+const PASSWORD_BYTES = { least: 6, most: 72 };
+
+/** What is wrong with a password's strength, if anything. */
+export function weaknessOf(password: string): { message: string; reasons: string[] } | null {
+  if (bytesOf(password) >= PASSWORD_BYTES.least) return null;
+  return { message: `Password should be at least ${PASSWORD_BYTES.least} characters.`, reasons: ["length"] };
+}
+
+/** Refuses a password that is too short, or longer than bcrypt reads. Auth counts bytes. */
 export function requirePassword(password: string): void {
-  if (password.length >= PASSWORD_LENGTH) return;
-  const message = `Password should be at least ${PASSWORD_LENGTH} characters.`;
-  throw new AuthError(422, "weak_password", message, { weak_password: { reasons: ["length"] } });
+  if (bytesOf(password) > PASSWORD_BYTES.most) {
+    throw invalid(`Password cannot be longer than ${PASSWORD_BYTES.most} characters`);
+  }
+  const weakness = weaknessOf(password);
+  if (weakness === null) return;
+  const { message, reasons } = weakness;
+  throw new AuthError(422, "weak_password", message, { weak_password: { reasons } });
+}
+
+function bytesOf(text: string): number {
+  return new TextEncoder().encode(text).length;
+}
+
+/** A refusal of what was sent. */
+export function invalid(message: string): AuthError {
+  return new AuthError(400, "validation_failed", message);
 }
 
 /** A JSON object from the request's body. */
@@ -132,16 +200,16 @@ export async function readBody(request: Request): Promise<Record<string, unknown
 /** An address as Auth keeps it. */
 export function emailOf(value: unknown): string {
   if (typeof value !== "string" || !/^[^\s@]+@[^\s@]+$/.test(value.trim())) {
-    throw new AuthError(400, "validation_failed", "Unable to validate email address: invalid format");
+    throw invalid("Unable to validate email address: invalid format");
   }
   return value.trim().toLowerCase();
 }
 
-/** The address and password of a sign-up or sign-in. */
+/** The address and password of a sign-up. */
 export function credentials(body: Record<string, unknown>): { email: string; password: string } {
   const { email, password } = body;
   if (typeof password !== "string" || password === "") {
-    throw new AuthError(400, "validation_failed", "Signup requires a valid password");
+    throw invalid("Signup requires a valid password");
   }
   return { email: emailOf(email), password };
 }

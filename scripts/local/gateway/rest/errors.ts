@@ -1,15 +1,16 @@
 import postgres from "postgres";
 
-/** A refusal in PostgREST's shape: HTTP status and `{ code, message, details, hint }`. */
+/** A refusal in PostgREST's shape: HTTP status and `{ code, message, details, hint }`, nothing where `code` is null. */
 export class RestError extends Error {
   override name = "RestError";
 
   constructor(
     readonly status: number,
-    readonly code: string,
+    readonly code: string | null,
     message: string,
-    readonly details: string | null = null,
+    readonly details: string | object | null = null,
     readonly hint: string | null = null,
+    readonly headers: Record<string, string> = {},
   ) {
     super(message);
   }
@@ -29,49 +30,58 @@ export function unsupported(feature: string): RestError {
 /** Turns whatever a request failed with into PostgREST's answer; `signedIn` tells 403 from 401. */
 export function errorResponse(error: unknown, signedIn: boolean): Response {
   if (error instanceof RestError) {
-    return Response.json(bodyOf(error.code, error.message, error.details, error.hint), {
-      status: error.status,
-    });
+    const { status, code, message, details, hint } = error;
+    return reply(code === null ? {} : { code, details, hint, message }, status, error.headers);
   }
   if (error instanceof postgres.PostgresError) return fromDatabase(error, signedIn);
   const code = connectionCode(error);
-  if (code !== null) {
-    return Response.json(
-      bodyOf("PGRST001", "Database client error. Retrying the connection.", code, null),
-      { status: 503, headers: { "retry-after": "1" } },
-    );
-  }
-  throw error;
+  if (code === null) throw error;
+  const body = {
+    code: "PGRST001",
+    details: code,
+    hint: null,
+    message: "Database client error. Retrying the connection.",
+  };
+  return reply(body, 503, { "retry-after": "1" });
 }
 
-function bodyOf(code: string, message: string, details: string | null, hint: string | null) {
-  return { code, details, hint, message };
+/** A JSON answer; a status that has no body goes without, and one that HTTP here cannot say is 500. */
+function reply(body: object, status: number, headers: Record<string, string> = {}): Response {
+  const possible = status >= 200 && status <= 599 ? status : 500;
+  return new Response([204, 205, 304].includes(possible) ? null : JSON.stringify(body), {
+    status: possible,
+    headers: { "content-type": "application/json; charset=utf-8", ...headers },
+  });
 }
 
 function fromDatabase(error: postgres.PostgresError, signedIn: boolean): Response {
   if (error.code === "PGRST") return raisedByFunction(error);
-  return Response.json(bodyOf(error.code, error.message, error.detail ?? null, error.hint ?? null), {
-    status: statusOfSqlstate(error.code, signedIn),
-  });
+  const { code, message, detail, hint } = error;
+  const status = statusOfSqlstate(code, message, signedIn);
+  const headers: Record<string, string> = status === 401 ? { "www-authenticate": "Bearer" } : {};
+  return reply({ code, details: detail ?? null, hint: hint ?? null, message }, status, headers);
 }
 
 /** A function may raise SQLSTATE `PGRST` with the whole answer as JSON in message and detail. */
 function raisedByFunction(error: postgres.PostgresError): Response {
+  const body = jsonObject(error.message), answer = jsonObject(error.detail ?? "");
+  const headers = answer.headers;
+  if (
+    typeof body.code !== "string" || typeof body.message !== "string" || typeof answer.status !== "number" ||
+    typeof headers !== "object" || headers === null
+  ) {
+    const message = "The message and detail field of RAISE 'PGRST' error expects JSON";
+    return reply({ code: "PGRST121", details: null, hint: null, message }, 500);
+  }
+  const { code, message, details = null, hint = null } = body;
+  return reply({ code, details, hint, message }, answer.status, headers as Record<string, string>);
+}
+
+function jsonObject(text: string): Record<string, unknown> {
   try {
-    const body = JSON.parse(error.message);
-    const reply = JSON.parse(error.detail ?? "");
-    return Response.json(bodyOf(body.code, body.message, body.details ?? null, body.hint ?? null), {
-      status: reply.status,
-      headers: reply.headers ?? {},
-    });
+    return { ...JSON.parse(text) };
   } catch {
-    const detail = "MESSAGE and DETAIL must be JSON objects with code, message and status, headers";
-    return Response.json(
-      bodyOf("PGRST121", "Could not parse JSON in the \"RAISE SQLSTATE 'PGRST'\" error", detail, null),
-      {
-        status: 500,
-      },
-    );
+    return {};
   }
 }
 
@@ -81,8 +91,6 @@ const STATUS_OF_CODE: Record<string, number> = {
   "25006": 405,
   "42883": 404,
   "42P01": 404,
-  "42P17": 500,
-  "53400": 500,
   "57P01": 503,
   "P0001": 400,
 };
@@ -100,7 +108,7 @@ const STATUS_OF_CLASS: Record<string, number> = {
   "3B": 500,
   "40": 500,
   "53": 503,
-  "54": 500,
+  "54": 413,
   "55": 500,
   "57": 500,
   "58": 500,
@@ -111,10 +119,10 @@ const STATUS_OF_CLASS: Record<string, number> = {
 };
 
 /** PostgREST's mapping (docs.postgrest.org, "Errors": "Status Codes"). */
-function statusOfSqlstate(code: string, signedIn: boolean): number {
+function statusOfSqlstate(code: string, message: string, signedIn: boolean): number {
   if (code === "42501") return signedIn ? 403 : 401;
-  const custom = /^PT(\d{3})$/.exec(code);
-  if (custom !== null) return Number(custom[1]);
+  if (code.startsWith("PT")) return /^PT\d+$/.test(code) ? Number(code.slice(2)) : 500;
+  if (code === "42883" && message.startsWith("function xmlagg(")) return 406;
   return STATUS_OF_CODE[code] ?? STATUS_OF_CLASS[code.slice(0, 2)] ?? 400;
 }
 

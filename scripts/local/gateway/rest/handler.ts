@@ -1,20 +1,22 @@
-/** A small PostgREST: `/rest/v1/*` over one pool of connections, each request in one transaction under its role. */
+/**
+ * A small PostgREST: `/rest/v1/*` over one pool of connections, each request in one transaction under its role. What it
+ * accepts, answers and refuses is what PostgREST 12.0.2 does (docs/testing.md has the differences).
+ */
 import type postgres from "postgres";
 import type { Caller } from "../caller.ts";
-import { errorResponse, RestError, unsupported } from "./errors.ts";
-import { type Preferences, readPreferences } from "./prefer.ts";
-import { parseRowQuery } from "./query_string.ts";
 import type { ProjectConfig } from "../project_config.ts";
-import { findRoutine } from "./routine.ts";
-import { type Relation, SchemaCache } from "./schema_cache.ts";
-import {
-  callStatement,
-  deleteStatement,
-  insertStatement,
-  readStatement,
-  type Statement,
-  updateStatement,
-} from "./statement.ts";
+import { errorResponse, RestError } from "./errors.ts";
+import { chooseRepresentation, type Representation } from "./media_type.ts";
+import { neededColumns, planRead } from "./plan.ts";
+import { requireKnown } from "./prefer.ts";
+import { countSql, selectSql } from "./read_sql.ts";
+import { readRequest, type RestRequest } from "./request.ts";
+import { answerCall, answerRead, answerWrite, type Found } from "./response.ts";
+import { argumentsOf, callSql, findRoutine } from "./routine.ts";
+import { SchemaCache } from "./schema_cache.ts";
+import type { Routine, Snapshot } from "./snapshot.ts";
+import { bodySql, locationSql } from "./body_sql.ts";
+import { refuseViewMerge, writeSql } from "./write_sql.ts";
 
 /** Answers one request; `path` is what follows `/rest/v1/`. */
 export type RestHandler = (request: Request, path: string, caller: Caller) => Promise<Response>;
@@ -26,11 +28,22 @@ interface Layer {
   schemas: readonly string[];
 }
 
-interface Answer {
-  body: string;
-  rows: number;
-  total?: number;
+/** One SQL statement that answers a whole request. */
+interface Statement {
+  sql: string;
+  /** `$1`, where the statement has it. */
+  body: string | null;
+  /** Worth keeping prepared: the text does not depend on values. */
+  reusable: boolean;
+  readOnly: boolean;
+  /** Settings of the function that is called. */
+  settings: [string, string][];
+  /** The statement whose estimated rows are asked for as well. */
+  planned: string | null;
 }
+
+/** The row of a statement; the driver gives numbers of eight bytes as text. */
+type Answered = Omit<Found, "rows" | "total"> & { rows: string; total: string | null };
 
 /**
  * Creates the layer over a pool that logs in as `authenticator`; no read answers more than `maxRows` rows, and nothing
@@ -43,207 +56,239 @@ export function createRest(
   const layer: Layer = { sql, cache: new SchemaCache(sql), maxRows, schemas };
   return async (request, path, caller) => {
     try {
-      return await answer(request, path, caller, layer);
+      const asked = await readRequest(request, path, {
+        schemas,
+        timeZones: () => layer.cache.timeZones(),
+      });
+      return await answer(asked, caller, layer);
     } catch (error) {
       return errorResponse(error, caller.role !== "anon");
     }
   };
 }
 
-async function answer(request: Request, path: string, caller: Caller, layer: Layer) {
-  const prefer = readPreferences(request, layer.schemas);
-  const name = decodeURIComponent(path.replace(/\/$/, ""));
-  if (name === "") throw unsupported("the OpenAPI description at /rest/v1/");
-  return name.startsWith("rpc/")
-    ? await call(request, name.slice("rpc/".length), caller, layer, prefer)
-    : await table(request, name, caller, layer, prefer);
+async function answer(request: RestRequest, caller: Caller, layer: Layer): Promise<Response> {
+  const snapshot = await layer.cache.current(request.schema);
+  const negotiated = layer.schemas.length > 1 || request.headers.has("accept-profile") ||
+    request.headers.has("content-profile");
+  const profile = negotiated ? request.schema : null;
+  if (request.action === "call") return await call(request, caller, layer, profile);
+  if (request.action === "read") return await read(request, caller, layer, snapshot, profile);
+  return await write(request, caller, layer, snapshot, profile);
 }
 
-async function call(
-  request: Request,
-  name: string,
+async function read(
+  request: RestRequest,
   caller: Caller,
-  { sql, cache, maxRows }: Layer,
-  prefer: Preferences,
+  layer: Layer,
+  snapshot: Snapshot,
+  profile: string | null,
 ): Promise<Response> {
-  const reading = request.method === "GET" || request.method === "HEAD";
-  if (!reading && request.method !== "POST") throw wrongMethod(request.method);
-  const params = new URL(request.url).searchParams;
-  const body = reading ? null : await request.text();
-  const routine = await findRoutine(cache, prefer.schema, name, params, body);
-  const query = parseRowQuery(routine.remaining);
-  applyRange(request, query);
-  const { foreignKeys, roleSettings } = await cache.current(prefer.schema);
-  const statement = callStatement(routine, query, prefer, foreignKeys, maxRows);
-  const settings = roleSettings.get(caller.role) ?? [];
-  const readOnly = reading || !routine.routine.volatile;
-  const result = await run(sql, statement, caller, request, settings, prefer.schema, readOnly, (found) => {
-    if (prefer.single && routine.routine.result === "composite") requireSingle(found);
-  });
-  if (routine.routine.result === "void") return new Response(null, { status: 204 });
-  const composite = routine.routine.result === "composite";
-  const one = composite && (prefer.single || !routine.routine.returnsSet);
-  return rowsResponse(request, result, one, prefer, query.offset, 200);
-}
-
-async function table(
-  request: Request,
-  name: string,
-  caller: Caller,
-  { sql, cache, maxRows }: Layer,
-  prefer: Preferences,
-): Promise<Response> {
-  const { relations, foreignKeys, roleSettings } = await cache.current(prefer.schema);
-  const relation = relations.get(name);
-  if (relation === undefined) {
-    throw new RestError(
-      404,
-      "PGRST205",
-      `Could not find the table '${prefer.schema}.${name}' in the schema cache`,
-    );
-  }
-  const params = new URL(request.url).searchParams;
-  const query = parseRowQuery(params);
-  applyRange(request, query);
-  const reading = request.method === "GET" || request.method === "HEAD";
-  const statement = reading
-    ? readStatement(relation, query, prefer, foreignKeys, maxRows)
-    : await write(request, relation, params, prefer, foreignKeys);
-  const settings = roleSettings.get(caller.role) ?? [];
-  const shown = reading || prefer.returned === "representation";
-  const result = await run(sql, statement, caller, request, settings, prefer.schema, reading, (found) => {
-    if (prefer.single && shown) requireSingle(found);
-  });
-  if (reading) return rowsResponse(request, result, prefer.single, prefer, query.offset, 200);
-  const status = request.method === "POST" ? 201 : shown ? 200 : 204;
-  if (!shown) {
-    return new Response(null, { status, headers: { "content-range": contentRange(result, prefer, 0) } });
-  }
-  return rowsResponse(request, result, prefer.single, prefer, 0, status);
+  const node = planRead(request, snapshot, request.name, layer.maxRows);
+  const shown = chooseRepresentation(request.accepted);
+  requireKnown(request.prefer);
+  const count = countSql(node, snapshot);
+  const body = request.method === "HEAD" ? "''" : bodySql(shown, null);
+  const statement =
+    `with pgrst_source as (${selectSql(node, snapshot)})${countedAs(request, count, layer)} ` +
+    `select ${totalSql(request)} as total, count(_postgrest_t) as rows, ${body} as body, ${SETTINGS} ` +
+    `from (select * from pgrst_source) _postgrest_t`;
+  const found = await run(request, caller, layer, snapshot, {
+    sql: statement,
+    body: null,
+    reusable: false,
+    readOnly: true,
+    settings: [],
+    planned: plannedCount(request, count),
+  }, (rows) => requireSingle(rows, shown));
+  return answerRead(request, found, shown, profile);
 }
 
 async function write(
-  request: Request,
-  relation: Relation,
-  params: URLSearchParams,
-  prefer: Preferences,
-  foreignKeys: Parameters<typeof insertStatement>[5],
-): Promise<Statement> {
-  const query = parseRowQuery(params);
-  if (prefer.returned !== "representation") query.items = [];
-  if (request.method === "POST") {
-    return insertStatement(relation, await request.text(), params, query, prefer, foreignKeys);
+  request: RestRequest,
+  caller: Caller,
+  layer: Layer,
+  snapshot: Snapshot,
+  profile: string | null,
+): Promise<Response> {
+  const { action, prefer, name, schema, payload } = request;
+  const node = planRead(request, snapshot, name, layer.maxRows);
+  const relation = snapshot.relations.get(name);
+  const primaryKey = relation?.primaryKey ?? [];
+  const silent = prefer.returned === null || prefer.returned === "minimal";
+  const change = {
+    request,
+    target: { schema, name },
+    relation,
+    returning: silent ? [] : neededColumns(node, primaryKey),
+  };
+  refuseViewMerge(change);
+  const source = writeSql(change);
+  requireKnown(prefer);
+  const shown = chooseRepresentation(request.accepted);
+  const full = prefer.returned === "representation";
+  const inserts = action === "insert" || action === "upsert";
+  const merges = action === "upsert" || (inserts && prefer.resolution === "merge-duplicates");
+  const location = action === "insert" && prefer.returned === "headers-only"
+    ? locationSql(primaryKey)
+    : "null";
+  const sql = `with pgrst_source as (${source}) ` +
+    `select null::bigint as total, count(_postgrest_t) as rows, ${
+      full ? bodySql(shown, null) : "''"
+    } as body, ` +
+    `${SETTINGS}, ${location} as location, ` +
+    `${merges ? "nullif(current_setting('pgrst.inserted', true), '')" : "null"} as inserted ` +
+    `from (${full ? selectSql(node, snapshot) : "select * from pgrst_source"}) _postgrest_t`;
+  const found = await run(request, caller, layer, snapshot, {
+    sql,
+    body: source.includes("$1") ? payload?.text ?? "" : null,
+    reusable: false,
+    readOnly: false,
+    settings: [],
+    planned: null,
+  }, (rows) => requireWritten(request, rows, shown));
+  return answerWrite(request, found, shown, profile, primaryKey.length > 0);
+}
+
+async function call(
+  request: RestRequest,
+  caller: Caller,
+  layer: Layer,
+  profile: string | null,
+): Promise<Response> {
+  const { routine, snapshot } = await knownRoutine(request, layer);
+  const table = routine.result === "composite" ? routine.resultName : routine.name;
+  const node = planRead(request, snapshot, table, layer.maxRows);
+  const shown = chooseRepresentation(request.accepted);
+  requireKnown(request.prefer);
+  const count = countSql(node, snapshot);
+  const source = callSql(request, routine, neededColumns(node, []));
+  const body = request.method === "HEAD" ? "''" : bodySql(shown, routine);
+  const rows = routine.returnsSet ? "count(_postgrest_t)" : "1";
+  const sql = `with pgrst_source as (${source})${countedAs(request, count, null)} ` +
+    `select ${totalSql(request)} as total, ${rows} as rows, ${body} as body, ${SETTINGS} ` +
+    `from (${selectSql(node, snapshot)}) _postgrest_t`;
+  const { query } = request;
+  const found = await run(request, caller, layer, snapshot, {
+    sql,
+    body: source.includes("$1") ? argumentsOf(request, routine) : null,
+    reusable: query.filters.length === 0 && query.logic.length === 0 && query.ranges.length === 0,
+    readOnly: request.method !== "POST" || !routine.volatile,
+    settings: routine.timeout === null ? [] : [["statement_timeout", routine.timeout]],
+    planned: null,
+  }, (rows) => requireSingle(rows, shown));
+  return answerCall(request, found, shown, profile, routine.result === "void");
+}
+
+/** A function that is not known is looked for again: the news of a changed schema may still be on its way. */
+async function knownRoutine(
+  request: RestRequest,
+  { cache }: Layer,
+): Promise<{ routine: Routine; snapshot: Snapshot }> {
+  const find = async () => {
+    const snapshot = await cache.current(request.schema);
+    return { routine: findRoutine(request, snapshot), snapshot };
+  };
+  try {
+    return await find();
+  } catch (error) {
+    if (!(error instanceof RestError) || error.code !== "PGRST202") throw error;
+    cache.forget();
+    return await find();
   }
-  if (request.method === "PATCH") return updateStatement(relation, await request.text(), query, foreignKeys);
-  if (request.method === "DELETE") return deleteStatement(relation, query, foreignKeys);
-  if (request.method === "PUT") throw unsupported("PUT (use POST with Prefer: resolution=merge-duplicates)");
-  throw wrongMethod(request.method);
+}
+
+/** What a function may say of the answer. */
+const SETTINGS = "nullif(current_setting('response.headers', true), '') as headers, " +
+  "nullif(current_setting('response.status', true), '') as status";
+
+function isCounted({ prefer }: RestRequest): boolean {
+  return prefer.count === "exact" || prefer.count === "estimated";
+}
+
+function countedAs(request: RestRequest, count: string, layer: Layer | null): string {
+  if (!isCounted(request)) return "";
+  const limit = request.prefer.count === "estimated" && layer !== null ? ` limit ${layer.maxRows + 1}` : "";
+  return `, pgrst_source_count as (${count}${limit})`;
+}
+
+function totalSql(request: RestRequest): string {
+  return isCounted(request) ? "(select count(*) from pgrst_source_count)" : "null::bigint";
+}
+
+function plannedCount({ prefer }: RestRequest, count: string): string | null {
+  return prefer.count === "planned" || prefer.count === "estimated" ? `explain (format json) ${count}` : null;
+}
+
+function requireSingle(rows: number, { format }: Representation): void {
+  if (format !== "single" || rows === 1) return;
+  throw new RestError(
+    406,
+    "PGRST116",
+    "JSON object requested, multiple (or no) rows returned",
+    `The result contains ${rows} rows`,
+    null,
+    // PostgREST sends the header twice.
+    { "content-type": "application/json; charset=utf-8, application/vnd.pgrst.object+json; charset=utf-8" },
+  );
+}
+
+function requireWritten({ action, range }: RestRequest, rows: number, shown: Representation): void {
+  if (action === "upsert") {
+    if (rows === 1) return;
+    throw new RestError(400, "PGRST115", "Payload values do not match URL in primary key column(s)");
+  }
+  requireSingle(rows, shown);
+  const limit = 1 + range.last - range.first;
+  if (action === "insert" || rows <= limit) return;
+  const details = `Results contain ${rows} rows changed but the maximum number allowed is ${limit}`;
+  throw new RestError(400, "PGRST110", "The maximum number of rows allowed to change was surpassed", details);
 }
 
 /** One transaction: the role and what it may know of the request first, the statement right behind it. */
 async function run(
-  sql: postgres.Sql,
-  statement: Statement,
+  request: RestRequest,
   caller: Caller,
-  request: Request,
-  settings: [string, string][],
-  schema: string,
-  readOnly: boolean,
-  check: (answer: Answer) => void,
-): Promise<Answer> {
+  { sql, maxRows }: Layer,
+  { roleSettings }: Snapshot,
+  statement: Statement,
+  check: (rows: number) => void,
+): Promise<Found> {
+  const { prefer } = request;
   const pairs = [
-    ["search_path", `"${schema}", public, extensions`],
+    ["search_path", `"${request.schema}", public, extensions`],
+    ...roleSettings.get(caller.role) ?? [],
     ["role", caller.role],
     ["request.jwt.claims", JSON.stringify(caller.claims)],
     ["request.method", request.method],
-    ["request.path", new URL(request.url).pathname],
+    ["request.path", request.path],
     ["request.headers", JSON.stringify(Object.fromEntries(visibleHeaders(request.headers)))],
-    ...settings,
+    ...(prefer.timezone === null ? [] : [["timezone", prefer.timezone]]),
+    ...statement.settings,
   ];
   const configure = pairs.map((_, at) => `set_config($${at * 2 + 1}, $${at * 2 + 2}, true)`).join(", ");
-  const found = await sql.begin(readOnly ? "read only" : "read write", async (tx) => {
+  return await sql.begin(statement.readOnly ? "read only" : "read write", async (tx) => {
     const configured = tx.unsafe(`select ${configure}`, pairs.flat(), { prepare: true });
-    const answered = tx.unsafe<Answer[]>(statement.sql, statement.parameters, {
+    const answered = tx.unsafe<Answered[]>(statement.sql, statement.body === null ? [] : [statement.body], {
       prepare: statement.reusable,
     });
-    const [, rows] = await Promise.all([configured, answered]);
-    const [row] = rows;
+    const [, [row]] = await Promise.all([configured, answered]);
     if (row === undefined) throw new Error("the statement answered without a row");
-    check(row);
-    return row;
+    const rows = Number(row.rows);
+    check(rows);
+    let total = row.total === null ? null : Number(row.total);
+    if (statement.planned !== null && (prefer.count === "planned" || (total ?? 0) > maxRows)) {
+      const [plan] = await tx.unsafe(statement.planned);
+      const estimate = Number(plan?.["QUERY PLAN"][0].Plan["Plan Rows"]);
+      total = Math.max(estimate, total ?? 0);
+    }
+    return { ...row, rows, total };
   });
-  return found;
 }
 
 /** Keys stay out of the database: a function or a log could repeat them. */
 function* visibleHeaders(headers: Headers): Iterable<[string, string]> {
-  for (const [name, value] of headers) if (name !== "apikey" && name !== "authorization") yield [name, value];
-}
-
-function requireSingle(found: Answer): void {
-  if (found.rows === 1) return;
-  throw new RestError(
-    406,
-    "PGRST116",
-    "Cannot coerce the result to a single JSON object",
-    `The result contains ${found.rows} rows`,
-  );
-}
-
-function rowsResponse(
-  request: Request,
-  result: Answer,
-  one: boolean,
-  prefer: Preferences,
-  offset: number,
-  status: number,
-): Response {
-  if (prefer.count && result.total !== undefined && offset > result.total) {
-    const details = `An offset of ${offset} was requested, but there are only ${result.total} rows.`;
-    throw new RestError(416, "PGRST103", "Requested range not satisfiable", details);
+  for (const [name, value] of headers) {
+    if (!["apikey", "authorization", "cookie"].includes(name)) yield [name, value];
   }
-  const body = one ? firstElement(result) : result.body;
-  const partial = status === 200 && result.total !== undefined && prefer.count && result.rows < result.total;
-  return new Response(request.method === "HEAD" ? null : body, {
-    status: partial ? 206 : status,
-    headers: {
-      "content-type": prefer.single
-        ? "application/vnd.pgrst.object+json; charset=utf-8"
-        : "application/json; charset=utf-8",
-      "content-range": contentRange(result, prefer, offset),
-    },
-  });
-}
-
-function firstElement(result: Answer): string {
-  const rows = JSON.parse(result.body);
-  return result.rows === 0
-    ? "null"
-    : result.rows === 1
-    ? result.body.trim().slice(1, -1)
-    : JSON.stringify(rows[0]);
-}
-
-function contentRange(result: Answer, prefer: Preferences, offset: number): string {
-  const range = result.rows === 0 ? "*" : `${offset}-${offset + result.rows - 1}`;
-  return `${range}/${prefer.count ? result.total ?? result.rows : "*"}`;
-}
-
-/** `Range` counts for GET only, and together with `limit` and `offset`: what both allow is answered. */
-function applyRange(request: Request, query: { limit: number | null; offset: number }): void {
-  const match = /^(\d+)-(\d*)$/.exec(request.headers.get("range") ?? "");
-  if (match === null || request.method !== "GET") return;
-  const first = Number(match[1]), last = match[2] === "" ? Infinity : Number(match[2]);
-  const end = Math.min(last + 1, query.offset + (query.limit ?? Infinity));
-  query.offset = Math.max(first, query.offset);
-  if (end < query.offset || first > last) {
-    const details =
-      "The lower boundary must be lower than or equal to the upper boundary in the Range header.";
-    throw new RestError(416, "PGRST103", "Requested range not satisfiable", details);
-  }
-  query.limit = end === Infinity ? null : end - query.offset;
-}
-
-function wrongMethod(method: string): RestError {
-  return new RestError(405, "PGRST117", `Unsupported HTTP method: ${method}`);
 }

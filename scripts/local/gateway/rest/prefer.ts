@@ -1,56 +1,76 @@
-import { RestError, unsupported } from "./errors.ts";
+import { RestError } from "./errors.ts";
 
-/** What the request's `Prefer` and `Accept` headers ask for. */
+/** What the request's `Prefer` header asks for; null where it says nothing. */
 export interface Preferences {
-  returned: "minimal" | "representation" | "headers-only";
-  count: boolean;
-  resolution: "merge-duplicates" | "ignore-duplicates" | null;
-  single: boolean;
-  /** The schema that the request speaks of. */
-  schema: string;
+  resolution: string | null;
+  missing: string | null;
+  returned: string | null;
+  parameters: string | null;
+  count: string | null;
+  handling: string | null;
+  timezone: string | null;
+  /** What nobody knows. */
+  invalid: string[];
 }
 
-/**
- * Reads `Prefer`, `Accept` and the profile header, which is `Accept-Profile` for reads and `Content-Profile` for the
- * rest; refuses schemas that are not exposed, and what the offline layer does not have.
- */
-export function readPreferences({ headers, method }: Request, exposed: readonly string[]): Preferences {
-  const prefer = new Map(
-    (headers.get("prefer") ?? "").split(",").map((part) => {
-      const [name = "", value = ""] = part.trim().split("=");
-      return [name, value];
-    }),
-  );
-  const reading = method === "GET" || method === "HEAD";
-  const schema = headers.get(reading ? "accept-profile" : "content-profile") ?? exposed[0] ?? "";
-  if (!exposed.includes(schema)) {
-    throw new RestError(
-      406,
-      "PGRST106",
-      `Invalid schema: ${schema}`,
-      null,
-      `Only the following schemas are exposed: ${exposed.join(", ")}`,
-    );
-  }
-  const count = prefer.get("count");
-  if (count !== undefined && count !== "exact") throw unsupported(`Prefer: count=${count}`);
-  if (prefer.get("missing") === "default") throw unsupported("Prefer: missing=default");
-  if (prefer.has("max-affected")) throw unsupported("Prefer: max-affected");
-  if (prefer.get("tx") === "rollback") throw unsupported("Prefer: tx=rollback");
-  const returned = prefer.get("return");
-  const resolution = prefer.get("resolution");
+const KNOWN = {
+  resolution: ["resolution=merge-duplicates", "resolution=ignore-duplicates"],
+  missing: ["missing=default", "missing=null"],
+  returned: ["return=representation", "return=minimal", "return=headers-only"],
+  parameters: ["params=single-object"],
+  count: ["count=exact", "count=planned", "count=estimated"],
+  handling: ["handling=strict", "handling=lenient"],
+};
+/** Understood, and without effect: the transaction always commits, as on hosted projects. */
+const WITHOUT_EFFECT = ["tx=commit", "tx=rollback"];
+
+/** Reads `Prefer`; of a preference that is given twice the first counts. */
+export function readPreferences(headers: Headers, timeZones: ReadonlySet<string>): Preferences {
+  const header = headers.get("prefer") ?? "";
+  const given = header === "" ? [] : header.split(",").map((part) => part.trim());
+  const find = (known: string[]) =>
+    given.find((part) => known.includes(part))?.replace(/^[\w-]+=/, "") ?? null;
+  const zone = given.find((part) => part.startsWith("timezone="))?.slice("timezone=".length) ?? null;
+  const timezone = zone !== null && timeZones.has(zone) ? zone : null;
+  const all = [...Object.values(KNOWN).flat(), ...WITHOUT_EFFECT];
   return {
-    returned: returned === "representation" || returned === "headers-only" ? returned : "minimal",
-    count: count === "exact",
-    resolution: resolution === "merge-duplicates" || resolution === "ignore-duplicates" ? resolution : null,
-    single: acceptsObject(headers.get("accept") ?? "*/*"),
-    schema,
+    resolution: find(KNOWN.resolution),
+    missing: find(KNOWN.missing),
+    returned: find(KNOWN.returned),
+    parameters: find(KNOWN.parameters),
+    count: find(KNOWN.count),
+    handling: find(KNOWN.handling),
+    timezone,
+    invalid: given.filter((part) =>
+      !all.includes(part) && !(part.startsWith("timezone=") && timezone !== null)
+    ),
   };
 }
 
-function acceptsObject(accept: string): boolean {
-  if (accept.includes("nulls=stripped")) throw unsupported("Accept with nulls=stripped");
-  if (accept.includes("application/vnd.pgrst.object")) return true;
-  if (/application\/json|\*\/\*|application\/\*|vnd\.pgrst\.array/.test(accept)) return false;
-  throw unsupported(`Accept: ${accept}`);
+/** Refuses what nobody knows, if the request wants that. */
+export function requireKnown({ handling, invalid }: Preferences): void {
+  if (handling !== "strict" || invalid.length === 0) return;
+  const details = `Invalid preferences: ${invalid.join(", ")}`;
+  throw new RestError(400, "PGRST122", "Invalid preferences given with handling=strict", details);
+}
+
+/** `Preference-Applied` of an answer that heeds the named preferences, or null. */
+export function preferenceApplied(
+  prefer: Preferences,
+  heeded: ("resolution" | "missing" | "returned" | "parameters")[],
+): string | null {
+  const applied = (name: "resolution" | "missing" | "returned" | "parameters", word: string) =>
+    heeded.includes(name) && prefer[name] !== null ? [`${word}=${prefer[name]}`] : [];
+  const always = (name: "count" | "handling" | "timezone") =>
+    prefer[name] === null ? [] : [`${name}=${prefer[name]}`];
+  const parts = [
+    ...applied("resolution", "resolution"),
+    ...applied("missing", "missing"),
+    ...applied("returned", "return"),
+    ...applied("parameters", "params"),
+    ...always("count"),
+    ...always("handling"),
+    ...always("timezone"),
+  ];
+  return parts.length === 0 ? null : parts.join(", ");
 }

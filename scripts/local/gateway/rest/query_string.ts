@@ -1,210 +1,169 @@
-/** Reads PostgREST's query string language into a tree; knows nothing of the database. */
-import { RestError, unsupported } from "./errors.ts";
+/** Reads a query string into what it asks of each relation; knows nothing of the database. */
+import { RestError } from "./errors.ts";
+import {
+  columns,
+  comparison,
+  type Condition,
+  condition,
+  type Filter,
+  logicPath,
+  order,
+  type OrderTerm,
+  select,
+  type SelectItem,
+  treePath,
+} from "./grammar.ts";
+import { parse, ParseError, type Parser } from "./parser.ts";
+import { rangeOf, type RowRange } from "./range.ts";
 
-/** A column, possibly with a path into its JSON: `data->address->>city`. */
-export interface ColumnPath {
-  name: string;
-  /** Arrow and key, in order. */
-  path: { arrow: "->" | "->>"; key: string }[];
+/** A part of the query and the embedded relation that it speaks of: the names on the way there. */
+export interface At<T> {
+  path: string[];
+  value: T;
 }
 
-/** One entry of `select`. */
-export type SelectItem =
-  | { kind: "all" }
-  | { kind: "column"; column: ColumnPath; alias: string | null; cast: string | null }
-  | {
-    kind: "embed";
-    relation: string;
-    alias: string;
-    hint: string | null;
-    inner: boolean;
-    items: SelectItem[];
+/** A whole query string. */
+export interface Query {
+  select: SelectItem[];
+  filters: At<Filter>[];
+  /** Names of the parameters that are filters, as they were written. */
+  filterNames: string[];
+  logic: At<Condition>[];
+  order: At<OrderTerm[]>[];
+  /** `limit` and `offset` of each relation that has one, by the names on the way there. */
+  ranges: At<RowRange>[];
+  columns: string[] | null;
+  onConflict: string[] | null;
+  /** Arguments of a function that is called with GET. */
+  arguments: [string, string][];
+  /** The query string as `Content-Location` has it. */
+  canonical: string;
+}
+
+const RESERVED = ["select", "columns", "on_conflict"];
+const OF_ROWS = ["order", "limit", "offset", "and", "or"];
+
+/** Reads `search`, a query string without its question mark; in a call by GET what is no filter is an argument. */
+export function parseQuery(search: string, callByGet: boolean): Query {
+  const pairs = pairsOf(search);
+  const given = pairs.filter((pair): pair is [string, string] => pair[1] !== null);
+  const ending = (word: string) => given.filter(([key]) => key.split(".").at(-1) === word);
+  const first = (name: string) => pairs.find(([key]) => key === name)?.[1] ?? null;
+  const filterPairs = given.filter(([key]) =>
+    !RESERVED.includes(key) && !OF_ROWS.includes(key.split(".").at(-1) ?? "")
+  );
+  const readOrder = ending("order").map(([key, value]) => ({
+    path: read(treePath, `failed to parse tree path (${key})`, key).path,
+    value: read(order, `failed to parse order (${value})`, value),
+  }));
+  const logicPairs = given.filter(([key]) => ["and", "or"].includes(key.split(".").at(-1) ?? ""));
+  const logic = logicPairs.map(([key, value]) => {
+    const { path, prefix } = read(logicPath, `failed to parse logic path (${key})`, key);
+    return { path, value: read(condition, `failed to parse logic tree (${value})`, prefix + value) };
+  });
+  const named = (name: string) => {
+    const value = first(name);
+    return value === null ? null : read(columns, `failed to parse ${name} parameter (${value})`, value);
   };
-
-/** A condition on rows. */
-export type Condition =
-  | { kind: "compare"; column: ColumnPath; negated: boolean; operator: string; value: string }
-  | { kind: "group"; negated: boolean; word: "and" | "or"; conditions: Condition[] };
-
-/** One entry of `order`. */
-export interface OrderTerm {
-  column: ColumnPath;
-  direction: "asc" | "desc";
-  nulls: "first" | "last" | null;
-}
-
-/** What a request asks of one relation; `embedded` holds the same for embedded ones, by path. */
-export interface RowQuery {
-  items: SelectItem[];
-  conditions: Condition[];
-  order: OrderTerm[];
-  limit: number | null;
-  offset: number;
-  embedded: Map<string, RowQuery>;
-}
-
-/** What is no filter; the gateway takes the key from the address as well as from its header. */
-const RESERVED = new Set(["select", "columns", "on_conflict", "apikey"]);
-
-/** Parses the whole query string, `select` included. */
-export function parseRowQuery(params: URLSearchParams): RowQuery {
-  const query = emptyQuery(parseSelect(params.get("select") ?? "*"));
-  for (const [key, value] of params) {
-    if (RESERVED.has(key)) continue;
-    const { target, name } = targetOf(query, key);
-    if (name === "order") target.order = splitList(value).map(parseOrderTerm);
-    else if (name === "limit") target.limit = parseCount(value);
-    else if (name === "offset") target.offset = parseCount(value);
-    else target.conditions.push(parseParameter(name, value));
+  const chosen = named("columns");
+  const selected = first("select") ?? "*";
+  const items = read(select, `failed to parse select parameter (${selected})`, selected);
+  const filters: At<Filter>[] = [], args: [string, string][] = [];
+  for (const [key, value] of filterPairs) {
+    const { path, field } = read(treePath, `failed to parse tree path (${key})`, key);
+    const compared = callByGet && !isComparison(value)
+      ? null
+      : read(comparison(), `failed to parse filter (${value})`, value);
+    if (compared === null) args.push([field.name, value]);
+    else filters.push({ path, value: { kind: "filter", field, ...compared } });
   }
-  return query;
+  return {
+    select: items,
+    filters,
+    filterNames: [...new Set(filterPairs.map(([key]) => key))],
+    logic,
+    order: readOrder,
+    ranges: rangesOf(ending("limit"), ending("offset")),
+    columns: chosen === null ? null : [...new Set(chosen)].sort(),
+    onConflict: named("on_conflict"),
+    arguments: args,
+    canonical: canonicalOf(pairs),
+  };
 }
 
-function emptyQuery(items: SelectItem[]): RowQuery {
-  return { items, conditions: [], order: [], limit: null, offset: 0, embedded: new Map() };
+/** Whether a comparison begins here; one that then breaks is refused, not taken for an argument. */
+function isComparison(value: string): boolean {
+  const result = comparison()([...value], { at: 0, line: 1, column: 1 });
+  return result.ok || result.consumed;
 }
 
-/** `variants.order` or `variants.or` or `variants.sku` speak of the embedded relation `variants`. */
-function targetOf(query: RowQuery, key: string): { target: RowQuery; name: string } {
-  const parts = key.split(".");
-  let name = parts.pop() ?? "";
-  if (parts.at(-1) === "not" && (name === "or" || name === "and")) name = `${parts.pop()}.${name}`;
-  let target = query;
-  for (const part of parts) {
-    let next = target.embedded.get(part);
-    if (next === undefined) target.embedded.set(part, next = emptyQuery([]));
-    target = next;
+function read<T>(parser: Parser<T>, name: string, text: string): T {
+  try {
+    return parse(parser, name, text);
+  } catch (error) {
+    if (!(error instanceof ParseError)) throw error;
+    throw new RestError(400, "PGRST100", error.message, error.details);
   }
-  return { target, name };
 }
 
-function parseCount(value: string): number {
-  if (!/^\d+$/.test(value)) throw malformed(`"${value}" is not a count of rows`);
-  return Number(value);
-}
-
-/** Splits at commas that are not inside parentheses, braces or double quotes. */
-export function splitList(text: string): string[] {
-  const parts: string[] = [];
-  let depth = 0, quoted = false, start = 0;
-  for (let at = 0; at < text.length; at++) {
-    const char = text[at];
-    if (quoted && char === "\\") at++;
-    else if (char === '"') quoted = !quoted;
-    else if (!quoted && (char === "(" || char === "{")) depth++;
-    else if (!quoted && (char === ")" || char === "}")) depth--;
-    else if (!quoted && depth === 0 && char === ",") {
-      parts.push(text.slice(start, at));
-      start = at + 1;
-    }
-  }
-  parts.push(text.slice(start));
-  return parts.map((part) => part.trim()).filter((part) => part !== "");
-}
-
-function parseSelect(text: string): SelectItem[] {
-  return splitList(text).map((part) => {
-    if (part === "*") return { kind: "all" };
-    if (part.startsWith("...")) throw unsupported("spread embedding (...) in select");
-    const open = part.indexOf("(");
-    return open === -1 ? parseSelectColumn(part) : parseEmbed(part, open);
+function pairsOf(search: string): [string, string | null][] {
+  const decode = (text: string) => decodeBytes(text.replaceAll("+", " "));
+  return search === "" ? [] : search.split(/[&;]/).map((part) => {
+    const equals = part.indexOf("=");
+    return equals === -1
+      ? [decode(part), null]
+      : [decode(part.slice(0, equals)), decode(part.slice(equals + 1))];
   });
 }
 
-function parseSelectColumn(part: string): SelectItem {
-  const match = /^(?:("[^"]+"|[^:"]+):(?!:))?(.+?)(?:::([\w ]+))?$/.exec(part);
-  if (match === null) throw malformed(`cannot read "${part}" in select`);
-  const [, alias, column, cast] = match;
-  return {
-    kind: "column",
-    column: parseColumn(column ?? ""),
-    alias: alias === undefined ? null : unquote(alias),
-    cast: cast ?? null,
-  };
-}
-
-function parseEmbed(part: string, open: number): SelectItem {
-  if (!part.endsWith(")")) throw malformed(`a parenthesis is missing in "${part}"`);
-  const head = part.slice(0, open), body = part.slice(open + 1, -1);
-  if (/(^|\.)(count|sum|avg|min|max)$/.test(head) && body === "") {
-    throw unsupported(`the aggregate ${head}()`);
+/** Percent signs that begin no byte stand for themselves. */
+function decodeBytes(text: string): string {
+  const bytes = new TextEncoder().encode(text);
+  const plain: number[] = [];
+  for (let at = 0; at < bytes.length; at++) {
+    const hex = String.fromCharCode(bytes[at + 1] ?? 0, bytes[at + 2] ?? 0);
+    if (bytes[at] === 0x25 && /^[0-9a-f]{2}$/i.test(hex)) {
+      plain.push(parseInt(hex, 16));
+      at += 2;
+    } else plain.push(bytes[at] ?? 0);
   }
-  const colon = head.indexOf(":");
-  const [relation = "", ...modifiers] = head.slice(colon + 1).split("!");
-  const hints = modifiers.filter((word) => word !== "inner" && word !== "left");
-  return {
-    kind: "embed",
-    relation,
-    alias: colon === -1 ? relation : head.slice(0, colon),
-    hint: hints[0] ?? null,
-    inner: modifiers.includes("inner"),
-    items: parseSelect(body === "" ? "*" : body),
-  };
+  return new TextDecoder().decode(Uint8Array.from(plain));
 }
 
-/** Reads `name`, `name->key`, `name->>key`, with double quotes around unusual names. */
-function parseColumn(text: string): ColumnPath {
-  const [name = "", ...rest] = text.split(/(->>?)/);
-  const path: ColumnPath["path"] = [];
-  for (let at = 0; at < rest.length; at += 2) {
-    path.push({ arrow: rest[at] === "->>" ? "->>" : "->", key: unquote(rest[at + 1] ?? "") });
-  }
-  if (name === "") throw malformed(`a column name is missing in "${text}"`);
-  return { name: unquote(name), path };
+function rangesOf(limits: [string, string][], offsets: [string, string][]): At<RowRange>[] {
+  const owner = (key: string) => key.split(".").slice(0, -1).join(".");
+  const asked = new Map<string, { limit: number | null; offset: number | null }>();
+  const note = (key: string, part: { limit?: number; offset?: number }) =>
+    asked.set(owner(key), { ...(asked.get(owner(key)) ?? { limit: null, offset: null }), ...part });
+  for (const [key, value] of limits) note(key, { limit: integer(value) });
+  for (const [key, value] of offsets) note(key, { offset: integer(value) });
+  return [...asked].map(([key, { limit, offset }]) => ({
+    path: key === "" ? [] : read(treePath, `failed to parse tree path (${key}.limit)`, `${key}.limit`).path,
+    value: rangeOf(limit, offset),
+  }));
 }
 
-function parseOrderTerm(text: string): OrderTerm {
-  if (text.includes("(")) throw unsupported("ordering by a column of an embedded relation");
-  const [column = "", ...words] = text.split(".");
-  const unknown = words.find((word) => !["asc", "desc", "nullsfirst", "nullslast"].includes(word));
-  if (unknown !== undefined) throw malformed(`"${unknown}" is not an order`);
-  return {
-    column: parseColumn(column),
-    direction: words.includes("desc") ? "desc" : "asc",
-    nulls: words.includes("nullsfirst") ? "first" : words.includes("nullslast") ? "last" : null,
-  };
+function integer(text: string): number {
+  return /^\s*-?\d+\s*$/.test(text) ? Number(text) : NaN;
 }
 
-function parseParameter(name: string, value: string): Condition {
-  const group = /^(not\.)?(and|or)$/.exec(name);
-  return group === null
-    ? parseComparison(parseColumn(name), value)
-    : parseGroup(group[1] !== undefined, group[2] === "or" ? "or" : "and", value);
+/** Sorted by name, with the values of one name joined by commas. */
+function canonicalOf(pairs: [string, string | null][]): string {
+  const values = new Map<string, string[]>();
+  const sorted = [...pairs].sort(([one], [other]) => one < other ? -1 : one > other ? 1 : 0);
+  for (const [key, value] of sorted) values.set(key, [...(values.get(key) ?? []), value ?? ""]);
+  return [...values].map(([key, list]) => `${encode(key)}=${list.map(encode).join(",")}`).join("&");
 }
 
-function parseGroup(negated: boolean, word: "and" | "or", text: string): Condition {
-  if (!text.startsWith("(") || !text.endsWith(")")) {
-    throw malformed(`"${word}" needs its conditions in parentheses`);
-  }
-  return { kind: "group", negated, word, conditions: splitList(text.slice(1, -1)).map(parseNested) };
+/** Each byte is encoded as if it were a character, as PostgREST's library does. */
+function encode(text: string): string {
+  return percentEncode(String.fromCharCode(...new TextEncoder().encode(text)));
 }
 
-function parseNested(text: string): Condition {
-  const group = /^(not\.)?(and|or)(\(.*\))$/s.exec(text);
-  if (group !== null) {
-    return parseGroup(group[1] !== undefined, group[2] === "or" ? "or" : "and", group[3] ?? "");
-  }
-  const dot = text.startsWith('"') ? text.indexOf(".", text.indexOf('"', 1)) : text.indexOf(".");
-  if (dot === -1) throw malformed(`"${text}" is not a condition`);
-  return parseComparison(parseColumn(text.slice(0, dot)), text.slice(dot + 1), true);
-}
-
-function parseComparison(column: ColumnPath, text: string, nested = false): Condition {
-  const match = /^(not\.)?(\w+)(\([^)]*\))?\.(.*)$/s.exec(text);
-  if (match === null) throw malformed(`"${text}" is not an operator with a value`);
-  const [, not, operator = "", modifier, value = ""] = match;
-  if (modifier !== undefined) throw unsupported(`the operator ${operator}${modifier}`);
-  const plain = nested && operator !== "in" ? unquote(value) : value;
-  return { kind: "compare", column, negated: not !== undefined, operator, value: plain };
-}
-
-/** Takes double quotes off, with backslash escapes inside. */
-export function unquote(text: string): string {
-  return text.length >= 2 && text.startsWith('"') && text.endsWith('"')
-    ? text.slice(1, -1).replace(/\\(.)/gs, "$1")
-    : text;
-}
-
-function malformed(details: string): RestError {
-  return new RestError(400, "PGRST100", "The query string could not be parsed", details);
+/** Encodes all but letters, digits and `-_.~`. */
+export function percentEncode(text: string): string {
+  return encodeURIComponent(text).replace(
+    /[!*'()]/g,
+    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
 }
