@@ -36,6 +36,10 @@ const EXPECTED: Record<string, Expected> = {
   redrive: { offline: false, wrong: [[], ["nonsense"], ["--type"], ["--again", "--all"]] },
   trace: { offline: false, wrong: [[], ["1", "2"], ["1", "--json=yes"]] },
   reconcile: { offline: false, wrong: [["--since"], ["--since", "60d"], ["--since", "soon"]] },
+  rescue: {
+    offline: false,
+    wrong: [["surplus"], ["--since"], ["--since", "soon"], ["--stopped", "2999-01-01"], ["--dry-run=yes"]],
+  },
   radar: { offline: false, wrong: [["surplus"]] },
   rotate: {
     offline: false,

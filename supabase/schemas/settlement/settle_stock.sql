@@ -14,6 +14,9 @@ begin
   end if;
   perform private.lock_stock_of_order(p_order_id);
 
+  if private.effects_are_past() and p_target in ('committed', 'active') then
+    perform private.top_up_stock(p_order_id);
+  end if;
   if p_target in ('committed', 'active') and exists (
     select 1
     from public.inventory_reservations r
