@@ -87,9 +87,6 @@ function printReport(
   console.log(`${made.length} orders were made anew${listed(made)}`);
   console.log(`${reopened.length} known orders had gone on to another payment page${listed(reopened)}`);
   console.log(`${refunds} refunds were asked for here. ${events} events and ${objects} objects were read.`);
-  if (end.events_again > 0) {
-    console.log(`${end.events_again} events had come before their order was known, and are applied now.`);
-  }
   if (end.stock_added.length > 0) {
     console.log(`Sold, and not in the stock of the backup: count ${end.stock_added.join(", ")}.`);
   }

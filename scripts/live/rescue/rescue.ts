@@ -16,7 +16,7 @@ import type {
 } from "../../../supabase/functions/_shared/database/rescue.ts";
 import { isForeignSession } from "../../../supabase/functions/_shared/stripe_events/checkout_session.ts";
 import { orderIdOf } from "../../../supabase/functions/_shared/stripe_events/references.ts";
-import type { Ours } from "../../../supabase/functions/_shared/stripe_events/judge.ts";
+import { judge, type Ours } from "../../../supabase/functions/_shared/stripe_events/judge.ts";
 import { quietLog } from "../backend.ts";
 import { linesOf, listSince } from "./lists.ts";
 import { type DatedFacts, objectsSince, unfinishedObjects } from "./objects.ts";
@@ -64,6 +64,12 @@ const budgetMs = 60 * 60_000;
 const datedAtOnce = 100;
 const sessionExpand = ["data.line_items", "data.shipping_options.shipping_rate"];
 
+/** Works on many objects, so that one that cannot be handled keeps no other waiting. */
+type Each = <T extends { id: string }>(
+  objects: Iterable<T>,
+  work: (object: T) => Promise<void>,
+) => Promise<void>;
+
 /** Looks what is missing and changes nothing. */
 export async function planRescue(
   { rpc, stripe }: RescueContext,
@@ -90,7 +96,10 @@ export async function rescue(context: RescueContext, options: RescueOptions): Pr
   const { progress } = options;
   const window = await rpc.beginRescue(options.since, options.stoppedAt);
   const problems: Problem[] = [];
-  const each = async <T extends { id: string }>(objects: Iterable<T>, work: (object: T) => Promise<void>) =>
+  const each: Each = async <T extends { id: string }>(
+    objects: Iterable<T>,
+    work: (object: T) => Promise<void>,
+  ) =>
     await inLanes(
       objects,
       lanes,
@@ -110,6 +119,7 @@ export async function rescue(context: RescueContext, options: RescueOptions): Pr
   });
 
   progress("Events …");
+  const again = await applyPassedEvents(context, each);
   const events = await reconcileEvents({
     ...context,
     rpc: {
@@ -141,8 +151,19 @@ export async function rescue(context: RescueContext, options: RescueOptions): Pr
 
   progress("Times …");
   while (await rpc.dateRescued(datedAtOnce) > 0);
+  // What has come meanwhile, before its order was known.
+  await applyPassedEvents(context, each);
   const end = await rpc.finishRescue();
-  return { window, made, reopened, refunds: asked, events: events.drift.length, objects, end, problems };
+  return {
+    window,
+    made,
+    reopened,
+    refunds: asked,
+    events: events.drift.length + again,
+    objects,
+    end,
+    problems,
+  };
 }
 
 /** Sessions of ours, with their lines, delivery prices and payments. */
@@ -158,6 +179,18 @@ async function* sessionsSince({ since }: RescueWindow, stripe: Stripe) {
   for await (const reading of read) {
     if (!isForeignSession(reading.object)) yield reading;
   }
+}
+
+/** Applies what the restored database has received and passed over; returns how many of those are ours. */
+async function applyPassedEvents({ rpc, env }: RescueContext, each: Each): Promise<number> {
+  let applied = 0;
+  await each((await rpc.listPassedEvents()).map((id) => ({ id })), async ({ id }) => {
+    const event = await rpc.getStripeEvent(id);
+    if (event === null) return;
+    const { outcome } = await rpc.retryStripeEvent(id, judge(event.payload, env));
+    if (outcome === "applied") applied++;
+  });
+  return applied;
 }
 
 async function rescueOrders(

@@ -109,11 +109,12 @@ begin
     return w;
   end if;
   -- A restored server has been started since: what came in after that is not from the backup.
-  w.since := coalesce(
+  -- Stripe stamps whole seconds.
+  w.since := date_trunc('second', coalesce(
     p_since,
     coalesce(private.newest_thing(pg_postmaster_start_time()), private.newest_thing('infinity'), now())
       - c_overlap
-  );
+  ));
   w.stopped_at := coalesce(p_stopped_at, now());
   w.under_way := false;
   if w.stopped_at > now() or w.since > w.stopped_at then

@@ -39,6 +39,9 @@ begin
   if jsonb_array_length(x.lines) > 0 then
     perform private.book_refund_lines(o, x.request_id, null, x.lines, false);
   end if;
+  -- The refund itself may be known already.
+  perform private.date_effects(to_timestamp(x.created));
+  perform private.settle_order(o.id, 'rescue');
   return true;
 end;
 $$;
@@ -150,11 +153,33 @@ comment on function private.give_back_top_up(timestamptz) is
   'Takes out what top_up_stock() has added since p_started_at and what is on the shelf after all: goods that '
   'came back before they were sold again. Returns what stays added, as "pieces SKU".';
 
-create type public.rescue_end as (stock_added text[], paid_orders text[], events_again integer);
+create function public.list_passed_events() returns text[]
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_ids constant text[] := array(
+    select e.id from public.webhook_events e, private.rescues w
+    where w.finished_at is null and e.ignored_reason = 'foreign_object' and e.stripe_created_at >= w.since
+      and not e.payload ?| array['erased', 'purged']
+    order by e.stripe_created_at, e.id
+  );
+begin
+  perform private.lock_before_jobs('{}', v_ids);
+  perform private.redrive_event(x.id) from unnest(v_ids) as x (id);
+  return v_ids;
+end;
+$$;
+comment on function public.list_passed_events() is
+  'Events that came before their orders were known here, and were passed over: they are to be applied again, '
+  'and may be by retry_stripe_event(). Those that are somebody else''s end as they were.';
+grant execute on function public.list_passed_events() to service_role;
+
+create type public.rescue_end as (stock_added text[], paid_orders text[]);
 comment on type public.rescue_end is
   'What staff look at after a rescue. stock_added: "pieces SKU" that were sold and not in the stock of the '
-  'backup; paid_orders: numbers of orders paid since that may have been sent already; events_again: events '
-  'that came before their order was known, and are applied now.';
+  'backup; paid_orders: numbers of orders paid since that may have been sent already.';
 
 create function public.finish_rescue() returns public.rescue_end
 language plpgsql
@@ -163,23 +188,13 @@ set search_path = ''
 as $$
 declare
   w private.rescues;
-  r public.rescue_end := row('{}', '{}', 0);
-  v_event_id text;
+  r public.rescue_end;
 begin
   perform pg_advisory_xact_lock(hashtextextended('rescue', 0));
   select * into w from private.rescues x where x.finished_at is null;
   if not found then
     raise exception 'no rescue is under way' using errcode = 'SHINV';
   end if;
-  for v_event_id in
-    select e.id from public.webhook_events e
-    where e.ignored_reason = 'foreign_object' and e.stripe_created_at >= w.since
-      and not e.payload ?| array['erased', 'purged'] and private.order_of(e.object_id) is not null
-    order by e.id
-  loop
-    perform private.redrive_event(v_event_id);
-    r.events_again := r.events_again + 1;
-  end loop;
   perform private.date_effects(w.stopped_at);
   -- Reminders go by the clock: those that were due until then have been sent.
   perform private.queue_recovery_mails(w.stopped_at);
@@ -194,6 +209,5 @@ begin
 end;
 $$;
 comment on function public.finish_rescue() is
-  'Ends a rescue: checkout opens, jobs run. Events that came before their order was known are applied. '
-  'SHINV: none is under way.';
+  'Ends a rescue: checkout opens, jobs run. SHINV: none is under way.';
 grant execute on function public.finish_rescue() to service_role;

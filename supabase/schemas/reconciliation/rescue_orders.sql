@@ -63,7 +63,7 @@ declare
   v_pieces integer;
 begin
   perform private.lock_stock_of_order(p_order_id);
-  perform private.name_stock_move('adjustment', p_order_id, private.top_up_note(), 'rescue');
+  perform private.name_stock_move('adjustment', null, private.top_up_note(), 'rescue');
   with missing as (
     select r.variant_id, r.quantity - r.returned - (l.on_hand - l.reserved) as pieces
     from public.inventory_reservations r join public.inventory_levels l on l.variant_id = r.variant_id

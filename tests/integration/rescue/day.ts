@@ -25,6 +25,8 @@ const LIVES = [
   "with a discount",
   "still open",
   "refunded in parts",
+  "expired, opened again and paid",
+  "paid late",
 ] as const;
 
 export const KINDS = LIVES.length;
@@ -42,26 +44,62 @@ export async function openShop(stack: TestStack): Promise<void> {
     values ('Post', 500, 'usd', null, 2), ('Express', 1500, 'usd', null, 1)`;
 }
 
-/** Orders `from` to `to` of the day, each with its life as far as it goes without staff. Returns their numbers. */
+/** Goods that come into the catalogue in the course of the day. */
+export const NEW_GOODS = "NEW-TODAY";
+
+export async function addGoods(stack: TestStack): Promise<void> {
+  await stack.sql`with product as (
+      insert into public.products (slug, name) values ('new-today', 'Scarf') returning id
+    ), variant as (
+      insert into public.product_variants (product_id, sku, price_amount) select id, ${NEW_GOODS}, 4900 from product
+      returning id
+    )
+    insert into public.inventory_levels (variant_id, on_hand) select id, 9000 from variant
+    on conflict (variant_id) do update set on_hand = excluded.on_hand`;
+}
+
+/** What the shopper of order `n` asks for; asked for again, it is the same order. */
+async function ask(
+  stack: TestStack,
+  n: number,
+  token: string | undefined,
+  extra?: string,
+): Promise<Checkout> {
+  const { status, body } = await checkout(stack, {
+    items: [
+      { sku: "SHIRT-OXF-BLU-M", quantity: 1 + n % 2 },
+      { sku: "SHIRT-OXF-WHT-M", quantity: 2 },
+      ...(extra === undefined ? [] : [{ sku: extra, quantity: 1 }]),
+    ],
+    ...(token === undefined ? { customer_email: `guest-${n}@example.com` } : {}),
+    ...(n % 2 === 0 ? { locale: "de-DE" } : {}),
+  }, { key: `order-${n}-of-a-day-like-any-other`, ...(token === undefined ? {} : { token }) });
+  assert.ok(status === 201 || status === 200, JSON.stringify(body));
+  return body;
+}
+
+/**
+ * Orders `from` to `to` of the day, each with its life as far as it goes without staff; the first of them is about
+ * `extra` as well.
+ */
 export async function trade(
   stack: TestStack,
   from: number,
   to: number,
   accounts: string[],
+  extra?: string,
 ): Promise<string[]> {
   const numbers: string[] = [];
   await inLanes(Array.from({ length: to - from }, (_, at) => from + at), 4, async (n) => {
-    const token = n % BUYERS_WITH_ACCOUNT === 0 ? accounts[n / BUYERS_WITH_ACCOUNT] : undefined;
-    const { status, body } = await checkout(stack, {
-      items: [{ sku: "SHIRT-OXF-BLU-M", quantity: 1 + n % 2 }, { sku: "SHIRT-OXF-WHT-M", quantity: 2 }],
-      ...(token === undefined ? { customer_email: `guest-${n}@example.com` } : {}),
-      ...(n % 2 === 0 ? { locale: "de-DE" } : {}),
-    }, { key: crypto.randomUUID(), ...(token === undefined ? {} : { token }) });
-    assert.equal(status, 201, JSON.stringify(body));
-    numbers[n - from] = body.order_number;
-    await live(stack, body, LIVES[n % LIVES.length] ?? "paid");
+    const order = await ask(stack, n, accountOf(n, accounts), n === from ? extra : undefined);
+    numbers[n - from] = order.order_number;
+    await live(stack, order, LIVES[n % LIVES.length] ?? "paid");
   });
   return numbers;
+}
+
+function accountOf(n: number, accounts: string[]): string | undefined {
+  return n % BUYERS_WITH_ACCOUNT === 0 ? accounts[n / BUYERS_WITH_ACCOUNT] : undefined;
 }
 
 /** Every so many orders one is of an account. */
@@ -85,6 +123,7 @@ async function live(stack: TestStack, order: Checkout, life: typeof LIVES[number
       await buy("4000000000009995");
       return await buy();
     case "expired":
+    case "expired, opened again and paid":
       return void await stripe.checkout.sessions.expire(session);
     case "refunded in the dashboard":
       await buy();
@@ -119,6 +158,7 @@ async function live(stack: TestStack, order: Checkout, life: typeof LIVES[number
       return await buy();
     }
     case "still open":
+    case "paid late":
       return;
     case "a piece refunded by staff, back on the shelf":
     case "refunded by staff, all goods back":
@@ -128,8 +168,8 @@ async function live(stack: TestStack, order: Checkout, life: typeof LIVES[number
   }
 }
 
-/** What staff do about the orders of a day, from its first on, once their money is known. */
-export async function workOff(stack: TestStack, numbers: string[]): Promise<void> {
+/** What staff and shoppers do about the orders of a day, from its first on, once all that has come before is known. */
+export async function goOn(stack: TestStack, numbers: string[], accounts: string[]): Promise<void> {
   await flush(stack);
   for (const [at, number] of numbers.entries()) {
     switch (LIVES[at % LIVES.length]) {
@@ -143,6 +183,12 @@ export async function workOff(stack: TestStack, numbers: string[]): Promise<void
       case "cancelled by staff after it was paid":
         await stack.sql`select public.cancel_order(${number}, 'changed their mind')`;
         break;
+      case "expired, opened again and paid":
+        await pay(stack, (await ask(stack, at, accountOf(at, accounts))).session_id);
+        break;
+      case "paid late":
+        await pay(stack, (await ask(stack, at, accountOf(at, accounts))).session_id);
+        break;
     }
   }
 }
@@ -155,7 +201,7 @@ export async function readOpenPages(stack: TestStack): Promise<void> {
 
 /** Everything has been delivered and done. */
 export async function settleDown(stack: TestStack): Promise<void> {
-  for (let round = 0; round < 3; round++) {
+  for (let round = 0; round < 2; round++) {
     await flush(stack);
     await drain(stack);
   }
@@ -275,10 +321,11 @@ export async function digests(stack: TestStack, objects = false): Promise<Map<st
   return new Map(rows.map(({ number, digest }) => [number, digest]));
 }
 
-/** Goods, in pieces of each kind. */
+/** Goods in pieces of each kind that the backup knew. */
 export async function stockOf(stack: TestStack): Promise<unknown> {
   return [
-    ...await stack.sql`select variant_id, on_hand, reserved, committed from public.inventory_levels
-    order by variant_id`,
+    ...await stack.sql`select l.variant_id, l.on_hand, l.reserved, l.committed
+      from public.inventory_levels l join public.product_variants v on v.id = l.variant_id
+      where v.sku <> ${NEW_GOODS} order by l.variant_id`,
   ];
 }

@@ -987,6 +987,9 @@ isOneToOne: false
 "list_open_objects":
 { Args: { "p_limit": number,"p_since": string }; Returns: (Database["public"]['CompositeTypes']["open_object"])[]
                            },
+"list_passed_events":
+{ Args: Record<PropertyKey, never>; Returns: (string)[]
+                           },
 "list_rescue_objects":
 { Args: Record<PropertyKey, never>; Returns: (Database["public"]['CompositeTypes']["open_object"])[]
                            },
@@ -1188,7 +1191,7 @@ isOneToOne: false
                       },"repair": {
                         "outcome": string | null,"changed": boolean | null,"before": Json | null,"after": Json | null
                       },"rescue_end": {
-                        "stock_added": (string)[] | null,"paid_orders": (string)[] | null,"events_again": number | null
+                        "stock_added": (string)[] | null,"paid_orders": (string)[] | null
                       },"rescue_window": {
                         "since": string | null,"stopped_at": string | null,"under_way": boolean | null
                       },"rescued_order": {

@@ -62,7 +62,7 @@ export type RescuedOrder = Known<
 
 export type RescueEnd = Known<
   Returned<"finish_rescue">,
-  { stock_added: string[]; paid_orders: string[]; events_again: number }
+  { stock_added: string[]; paid_orders: string[] }
 >;
 
 /** Something that had not ended when the backup was made. */
@@ -101,6 +101,9 @@ export const rescueCalls = (call: Call) => ({
       p_observed_at: observedAt.toISOString(),
       p_dated_at: datedAt.toISOString(),
     }),
+
+  /** Events that came before their orders were known; each is to be tried again with `retryStripeEvent()`. */
+  listPassedEvents: (): Promise<string[]> => call("list_passed_events", {}),
 
   listRescueObjects: () => call("list_rescue_objects", {}) as Promise<UnfinishedObject[]>,
 
