@@ -80,7 +80,7 @@ type public.refund_judgement as (outcome text, by text, refusals integer, restoc
 type public.repair as (outcome text, changed boolean, before jsonb, after jsonb);
 
 
-type public.rescue_end as (stock_added text[], paid_orders text[], events_again integer);
+type public.rescue_end as (stock_added text[], paid_orders text[]);
 
 
 type public.rescue_window as (since timestamp with time zone, stopped_at timestamp with time zone, under_way boolean);
@@ -6298,7 +6298,7 @@ CREATE OR REPLACE FUNCTION public.finish_rescue()
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.finish_rescue() is 'Ends a rescue: checkout opens, jobs run. Events that came before their order was known are applied. SHINV: none is under way.';
+comment on function public.finish_rescue() is 'Ends a rescue: checkout opens, jobs run. SHINV: none is under way.';
 grant execute on function public.finish_rescue() to service_role;
 
 
@@ -6498,6 +6498,15 @@ CREATE OR REPLACE FUNCTION public.list_open_objects(p_since timestamp with time 
  SET search_path TO '';
 comment on function public.list_open_objects(p_since timestamp with time zone, p_limit integer) is 'What may have ended without a word, however old: sessions that should have ended by now or whose money is on its way, open reviews, and payments, refunds and disputes under way that were made before p_since (the younger ones are in Stripe''s lists). At most p_limit of them, chosen at random.';
 grant execute on function public.list_open_objects(p_since timestamp with time zone, p_limit integer) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.list_passed_events()
+ RETURNS text[]
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.list_passed_events() is 'Events that came before their orders were known here, and were passed over: they are to be applied again, and may be by retry_stripe_event(). Those that are somebody else''s end as they were.';
+grant execute on function public.list_passed_events() to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.list_rescue_objects()

@@ -52,6 +52,7 @@ const EXPECTED: Record<string, Expected> = {
   setup: { offline: false, wrong: [["--env"], ["--dry-run=no"], ["--only", "coffee"]] },
   doctor: { offline: false, wrong: [["surplus"]] },
   pci: { offline: false, wrong: [["surplus"], ["--diff-only", "--env", ".env"], ["--out"]] },
+  rebuild: { offline: false, wrong: [["surplus"], ["--db-url", "nonsense"], ["--dry-run=yes"]] },
   rehearse: {
     offline: false,
     wrong: [["surplus"], ["--limit", "0"], ["--since", "soon"], ["--db-url", "nonsense"], ["--json=yes"]],

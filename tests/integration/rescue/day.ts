@@ -29,7 +29,30 @@ const LIVES = [
   "paid late",
 ] as const;
 
-export const KINDS = LIVES.length;
+/** Of the orders that a backup knows, those that go on after it. */
+const GOING_ON: readonly (typeof LIVES[number])[] = [
+  "a piece refunded by staff, back on the shelf",
+  "refunded by staff, all goods back",
+  "cancelled by staff after it was paid",
+  "expired, opened again and paid",
+  "paid late",
+  "still open",
+];
+
+/** A day: the lives of the orders that its backup knows, and of those that come after it. */
+export interface Day {
+  morning: (typeof LIVES[number])[];
+  afternoon: (typeof LIVES[number])[];
+}
+
+/** The smallest day, each kind of order once; `orders`: as many as that in all, half of them before the backup. */
+export function dayOf(orders: number | null): Day {
+  const some = (lives: readonly (typeof LIVES[number])[], count: number) =>
+    Array.from({ length: count }, (_, at) => lives[at % lives.length] ?? "paid");
+  return orders === null
+    ? { morning: [...GOING_ON], afternoon: [...LIVES] }
+    : { morning: some(LIVES, orders / 2), afternoon: some(LIVES, orders / 2) };
+}
 
 /** A code that is worth ten percent. */
 const CODE = "SPRING";
@@ -79,21 +102,22 @@ async function ask(
 }
 
 /**
- * Orders `from` to `to` of the day, each with its life as far as it goes without staff; the first of them is about
- * `extra` as well.
+ * Orders of the day, from number `from` on, each with its life as far as it goes without staff; the first of them is
+ * about `extra` as well. Returns their numbers.
  */
 export async function trade(
   stack: TestStack,
+  lives: Day["morning"],
   from: number,
-  to: number,
   accounts: string[],
   extra?: string,
 ): Promise<string[]> {
   const numbers: string[] = [];
-  await inLanes(Array.from({ length: to - from }, (_, at) => from + at), 4, async (n) => {
-    const order = await ask(stack, n, accountOf(n, accounts), n === from ? extra : undefined);
-    numbers[n - from] = order.order_number;
-    await live(stack, order, LIVES[n % LIVES.length] ?? "paid");
+  await inLanes(lives.entries(), 4, async ([at, life]) => {
+    const n = from + at;
+    const order = await ask(stack, n, accountOf(n, accounts), at === 0 ? extra : undefined);
+    numbers[at] = order.order_number;
+    await live(stack, order, life);
   });
   return numbers;
 }
@@ -169,10 +193,16 @@ async function live(stack: TestStack, order: Checkout, life: typeof LIVES[number
 }
 
 /** What staff and shoppers do about the orders of a day, from its first on, once all that has come before is known. */
-export async function goOn(stack: TestStack, numbers: string[], accounts: string[]): Promise<void> {
+export async function goOn(
+  stack: TestStack,
+  { morning, afternoon }: Day,
+  numbers: string[],
+  accounts: string[],
+): Promise<void> {
   await flush(stack);
+  const lives = [...morning, ...afternoon];
   for (const [at, number] of numbers.entries()) {
-    switch (LIVES[at % LIVES.length]) {
+    switch (lives[at]) {
       case "a piece refunded by staff, back on the shelf":
         await stack.sql`select public.request_refund(${number},
           p_lines => '[{"sku": "SHIRT-OXF-WHT-M", "quantity": 1, "restock": true}]')`;

@@ -14,10 +14,10 @@ import { flush, jobContext, violations } from "../jobs/shop.ts";
 import {
   addGoods,
   copyDatabase,
+  dayOf,
   digests,
   dropDatabase,
   goOn,
-  KINDS,
   NEW_GOODS,
   openShop,
   readOpenPages,
@@ -27,9 +27,11 @@ import {
   trade,
 } from "./day.ts";
 
-/** Orders of the day; 1000 by hand. */
-const orders = Number(Deno.env.get("RESCUE_ORDERS") ?? KINDS * 2);
-const half = orders / 2;
+/** 1000 orders by hand: RESCUE_ORDERS. */
+const wanted = Deno.env.get("RESCUE_ORDERS");
+const day = dayOf(wanted === undefined ? null : Number(wanted));
+const kept = day.morning.length;
+const orders = kept + day.afternoon.length;
 const options = { since: null, stoppedAt: null, progress: () => {} };
 
 /** What a rescue asks, with `fetch` in between; without events, of Stripe's objects alone. */
@@ -106,15 +108,15 @@ Deno.test("rescue: yesterday's backup and Stripe make today", async (test) => {
   await openShop(stack);
   const accounts = await signUps(stack, orders);
   try {
-    const first = await trade(stack, 0, half, accounts);
+    const first = await trade(stack, day.morning, 0, accounts);
     await flush(stack);
-    // Half of what was bought is known, and nothing that followed from it.
+    // What was bought so far is in the backup, and nothing that follows from it later.
     await copyDatabase(stack, name, backup);
     const [moment] = await stack.sql`select clock_timestamp() as at`;
     await addGoods(stack);
-    const second = await trade(stack, half, orders, accounts, NEW_GOODS);
+    const second = await trade(stack, day.afternoon, kept, accounts, NEW_GOODS);
     await flush(stack);
-    await goOn(stack, [...first, ...second], accounts);
+    await goOn(stack, day, [...first, ...second], accounts);
     await readOpenPages(stack);
     await settleDown(stack);
     assert.deepEqual(await violations(stack), []);
@@ -170,7 +172,7 @@ Deno.test("rescue: yesterday's backup and Stripe make today", async (test) => {
         console.log(`${orders} orders rescued in ${Math.round(performance.now() - startedAt)} ms`);
       }
       assert.deepEqual(report.problems, []);
-      assert.equal(report.made.length, orders - half);
+      assert.equal(report.made.length, day.afternoon.length);
       assert.deepEqual(report.end.stock_added, [`1 ${NEW_GOODS}`]);
       await compare(false);
       await settleDown(stack);
@@ -202,7 +204,7 @@ Deno.test("rescue: yesterday's backup and Stripe make today", async (test) => {
       await settleDown(stack);
       const [told] = await stack.sql`select count(*)::int as count from public.notifications
         where status in ('sent', 'delivered') and template = 'order_confirmation'`;
-      assert.ok(told?.["count"] > half / 4, `${told?.["count"]} confirmations`);
+      assert.ok(told?.["count"] > day.afternoon.length / 4, `${told?.["count"]} confirmations`);
       assert.equal((await effects(stack)).refunds, before.effects.refunds);
       assertSame(await digests(stack), before.full);
     });
