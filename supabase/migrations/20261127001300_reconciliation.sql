@@ -616,6 +616,31 @@ comment on function private.rescued_variant(jsonb, text) is
   'The goods of a line { variant_id, sku, name, unit_amount }. What was added to the catalogue after the '
   'backup is added again under its own id, not for sale, so that the order has its goods.';
 
+create function private.rescued_lines(p_lines jsonb, p_currency text) returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  l jsonb;
+  v_id uuid;
+  v_lines jsonb := '[]';
+begin
+  for l in select x from jsonb_array_elements(p_lines) x order by x ->> 'sku' collate "C" loop
+    v_id := private.rescued_variant(l, p_currency);
+    v_lines := v_lines || (
+      select l || jsonb_build_object(
+        'variant_id', v.id, 'name', coalesce(l ->> 'name', private.variant_name(p.name, v.color, v.size))
+      )
+      from public.product_variants v join public.products p on p.id = v.product_id
+      where v.id = v_id
+    );
+  end loop;
+  return v_lines;
+end;
+$$;
+comment on function private.rescued_lines(jsonb, text) is
+  'Lines with their goods: see rescued_variant(). A name that Stripe does not tell is that of the catalogue.';
+
 create function private.rescued_number(p_number text, p_order_id uuid) returns text
 language plpgsql
 set search_path = ''
@@ -805,13 +830,11 @@ declare
   r public.rescued_order := row('known', null);
 begin
   perform private.date_effects(to_timestamp((p_order ->> 'created')::bigint));
-  select * into o from public.orders x where x.id = v_id for no key update;
+  if cardinality(public.list_missing_orders(array[v_id])) = 0 then
+    o := private.lock_order(v_id);
+  end if;
   if o.id is null or (o.attempt < (p_order ->> 'attempt')::integer and o.erased_at is null) then
-    select jsonb_agg(
-      l || jsonb_build_object('variant_id', private.rescued_variant(l, p_order ->> 'currency'))
-      order by l ->> 'sku' collate "C"
-    ) into v_lines
-    from jsonb_array_elements(p_order -> 'lines') l;
+    v_lines := private.rescued_lines(p_order -> 'lines', p_order ->> 'currency');
     if o.id is null then
       r := row('made', private.make_rescued_order(p_order, v_lines));
     else
@@ -868,10 +891,10 @@ begin
     request_id text, order_id uuid, payment_id text, amount bigint, created bigint, cause text,
     whole boolean, restock boolean, lines jsonb
   );
-  select * into o from public.orders c where c.id = x.order_id for no key update;
-  if not found then
+  if cardinality(public.list_missing_orders(array[x.order_id])) > 0 then
     return false;
   end if;
+  o := private.lock_order(x.order_id);
   update private.jobs j set status = 'done', finished_at = now(), lease_id = null, leased_until = null
   where j.dedupe_key = 'refund_payment:' || x.request_id and j.status in ('queued', 'running');
   update public.refund_requests q set status = 'done' where q.id = x.request_id and q.status = 'queued';
@@ -884,8 +907,6 @@ begin
     x.restock and x.whole, 'done', to_timestamp(x.created)
   );
   update public.orders c set
-    oversold_at = case when x.cause = 'oversold' then coalesce(c.oversold_at, to_timestamp(x.created))
-      else c.oversold_at end,
     cancelled_at = case when x.cause = 'cancelled' then coalesce(c.cancelled_at, to_timestamp(x.created))
       else c.cancelled_at end,
     decided_payment_id = case when x.cause = 'requested'

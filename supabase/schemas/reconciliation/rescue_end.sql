@@ -13,10 +13,10 @@ begin
     request_id text, order_id uuid, payment_id text, amount bigint, created bigint, cause text,
     whole boolean, restock boolean, lines jsonb
   );
-  select * into o from public.orders c where c.id = x.order_id for no key update;
-  if not found then
+  if cardinality(public.list_missing_orders(array[x.order_id])) > 0 then
     return false;
   end if;
+  o := private.lock_order(x.order_id);
   update private.jobs j set status = 'done', finished_at = now(), lease_id = null, leased_until = null
   where j.dedupe_key = 'refund_payment:' || x.request_id and j.status in ('queued', 'running');
   update public.refund_requests q set status = 'done' where q.id = x.request_id and q.status = 'queued';
@@ -29,8 +29,6 @@ begin
     x.restock and x.whole, 'done', to_timestamp(x.created)
   );
   update public.orders c set
-    oversold_at = case when x.cause = 'oversold' then coalesce(c.oversold_at, to_timestamp(x.created))
-      else c.oversold_at end,
     cancelled_at = case when x.cause = 'cancelled' then coalesce(c.cancelled_at, to_timestamp(x.created))
       else c.cancelled_at end,
     decided_payment_id = case when x.cause = 'requested'
