@@ -4889,6 +4889,13 @@ CREATE OR REPLACE FUNCTION private.rescue_under_way()
 comment on function private.rescue_under_way() is 'Whether this database is catching up with Stripe just now.';
 
 
+CREATE OR REPLACE FUNCTION private.rescued_lines(p_lines jsonb, p_currency text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.rescued_lines(p_lines jsonb, p_currency text) is 'Lines with their goods: see rescued_variant(). A name that Stripe does not tell is that of the catalogue.';
+
+
 CREATE OR REPLACE FUNCTION private.rescued_number(p_number text, p_order_id uuid)
  RETURNS text
  LANGUAGE plpgsql
