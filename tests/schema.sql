@@ -74,10 +74,19 @@ type public.purge_report as (purged jsonb, more boolean);
 type public.redriven_item as (what text, id text, type text, status text, error text, redriven boolean, problem text);
 
 
-type public.refund_judgement as (outcome text, by text, refusals integer);
+type public.refund_judgement as (outcome text, by text, refusals integer, restock boolean, lines jsonb);
 
 
 type public.repair as (outcome text, changed boolean, before jsonb, after jsonb);
+
+
+type public.rescue_end as (stock_added text[], paid_orders text[]);
+
+
+type public.rescue_window as (since timestamp with time zone, stopped_at timestamp with time zone, under_way boolean);
+
+
+type public.rescued_order as (outcome text, number text);
 
 
 type public.trace_moment as (at timestamp with time zone, kind text, what text, detail jsonb);
@@ -96,6 +105,9 @@ sequence private.metric_samples_id_seq as bigint start 1 increment 1;
 
 
 sequence private.order_number_seq as bigint start 100001 increment 1;
+
+
+sequence private.rescues_id_seq as bigint start 1 increment 1;
 
 
 sequence private.velocity_rule_sets_id_seq as bigint start 1 increment 1;
@@ -309,6 +321,7 @@ table private.job_kinds (
   backoff_base_seconds integer,
   backoff_max_seconds integer,
   retention interval,
+  once_only boolean default false not null,
   description text not null,
   constraint job_kinds_pkey PRIMARY KEY (kind),
   constraint job_kinds_max_attempts_positive CHECK ((max_attempts > 0))
@@ -317,6 +330,7 @@ comment on table private.job_kinds is 'Limits per kind of job. A kind that is mi
 comment on column private.job_kinds.provider is 'Whom the job calls. While a provider''s circuit breaker is open, its jobs are not claimed.';
 comment on column private.job_kinds.backoff_base_seconds is 'Null: setting event_retry_base_seconds; likewise the maximum.';
 comment on column private.job_kinds.retention is 'How long finished jobs are kept. Null: always, because settling again must find that the effect was queued before.';
+comment on column private.job_kinds.once_only is 'It tells somebody, or writes at Stripe, without looking whether that was done: after a restore of the database, what was due before counts as done. All others look first, and run.';
 row level security on private.job_kinds;
 policy job_kinds_read on private.job_kinds as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table private.job_kinds to authenticated;
@@ -532,6 +546,22 @@ table private.released_mismatches (
 );
 comment on table private.released_mismatches is 'What staff released of an order''s money: the reasons that were open, and the session whose money they looked at.';
 row level security on private.released_mismatches;
+
+
+table private.rescues (
+  id bigint generated always as identity not null,
+  since timestamp with time zone not null,
+  stopped_at timestamp with time zone not null,
+  started_at timestamp with time zone default clock_timestamp() not null,
+  finished_at timestamp with time zone,
+  constraint rescues_pkey PRIMARY KEY (id),
+  constraint rescues_in_order CHECK (((since <= stopped_at) AND (stopped_at <= started_at)))
+);
+comment on table private.rescues is 'One row for each time that this database was restored and caught up with Stripe. While one is not finished, checkout is closed and no job runs.';
+comment on column private.rescues.since is 'From here on Stripe was asked for everything.';
+comment on column private.rescues.stopped_at is 'When the database that was lost did its last work. Effects of what happened from since until then are never had again, also when they turn up later.';
+CREATE UNIQUE INDEX rescues_one_at_a_time ON private.rescues USING btree ((true)) WHERE (finished_at IS NULL);
+row level security on private.rescues;
 
 
 table private.retention_rules (
@@ -2907,6 +2937,13 @@ CREATE OR REPLACE FUNCTION private.create_order(p_cart jsonb, p_risk jsonb, p_ke
 comment on function private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer, p_accepts_marketing boolean, p_ui_mode text) is 'A pending order with the frozen prices of p_cart (see price_cart()), what the velocity rules found, and its stock reserved. Returns its checkout_snapshot(). SHSTK.';
 
 
+CREATE OR REPLACE FUNCTION private.date_effects(p_at timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.date_effects(p_at timestamp with time zone) is 'Says when that happened which this transaction is about to settle: see effects_are_past().';
+
+
 CREATE OR REPLACE FUNCTION private.decline_class(p_code text)
  RETURNS text
  LANGUAGE plpgsql
@@ -3020,6 +3057,14 @@ CREATE OR REPLACE FUNCTION private.effect_name(p_dedupe_key text)
 comment on function private.effect_name(p_dedupe_key text) is 'What a job is for: its dedupe_key without the time that makes each round of a recurring job one of its own. Staff are told once of what fails round after round.';
 
 
+CREATE OR REPLACE FUNCTION private.effects_are_past()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.effects_are_past() is 'Whether what is settled happened before the database was lost, so that its effects have been had.';
+
+
 CREATE OR REPLACE FUNCTION private.email_hmac(p_email text)
  RETURNS text
  LANGUAGE plpgsql
@@ -3054,7 +3099,7 @@ CREATE OR REPLACE FUNCTION private.enqueue_job(p_kind text, p_dedupe_key text, p
  RETURNS boolean
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.enqueue_job(p_kind text, p_dedupe_key text, p_payload jsonb, p_run_at timestamp with time zone, p_priority integer, p_max_attempts integer) is 'Queues an effect unless one with this dedupe_key was ever queued. Returns whether it is new. Lower p_priority runs first; p_max_attempts null: the kind''s limit.';
+comment on function private.enqueue_job(p_kind text, p_dedupe_key text, p_payload jsonb, p_run_at timestamp with time zone, p_priority integer, p_max_attempts integer) is 'Queues an effect unless one with this dedupe_key was ever queued. Returns whether it is new. Lower p_priority runs first; p_max_attempts null: the kind''s limit. Of what happened before a restored database was lost, kinds that are once_only are noted as done.';
 
 
 CREATE OR REPLACE FUNCTION private.enter_checkout(p_order_id uuid, p_velocity_mode text, p_client_ip text, p_supersede boolean, p_reopen boolean, p_session_seconds integer, p_hold_seconds integer, p_ui_mode text)
@@ -3252,6 +3297,13 @@ CREATE OR REPLACE FUNCTION private.fresh_orders(r private.alert_rules, p_livemod
 comment on function private.fresh_orders(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Orders that were paid within the window, have not been sent, and are to be: of others nothing can be kept back.';
 
 
+CREATE OR REPLACE FUNCTION private.give_back_top_up(p_started_at timestamp with time zone)
+ RETURNS text[]
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.give_back_top_up(p_started_at timestamp with time zone) is 'Takes out what top_up_stock() has added since p_started_at and what is on the shelf after all: goods that came back before they were sold again. Returns what stays added, as "pieces SKU".';
+
+
 CREATE OR REPLACE FUNCTION private.has_scheduler()
  RETURNS boolean
  LANGUAGE sql
@@ -3300,6 +3352,13 @@ CREATE OR REPLACE FUNCTION private.hold_reasons(o orders)
 comment on function private.hold_reasons(o orders) is 'What keeps an order that has not shipped from shipping: review; dispute (see dispute_holds()); refund_under_way (all of its money); refund_failed (all of its money was to go back, bounced, and nobody has tried again or released the order); refund_refused (the same of a refund that Stripe does not take).';
 grant execute on function private.hold_reasons(o orders) to authenticated;
 grant execute on function private.hold_reasons(o orders) to service_role;
+
+
+CREATE OR REPLACE FUNCTION private.hold_rescued_stock(p_order_id uuid, p_open boolean, p_expires_at timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.hold_rescued_stock(p_order_id uuid, p_open boolean, p_expires_at timestamp with time zone) is 'The reservations of a rescued order: held while its page is open (p_open), else free until settling takes what was paid for.';
 
 
 CREATE OR REPLACE FUNCTION private.holding_orders(p_subject text, p_key text)
@@ -3587,6 +3646,14 @@ grant execute on function private.line_positions(p_order_id uuid) to authenticat
 grant execute on function private.line_positions(p_order_id uuid) to service_role;
 
 
+CREATE OR REPLACE FUNCTION private.lines_of_request(p_request_id text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.lines_of_request(p_request_id text) is 'The pieces that a refund request is about: [{ sku, quantity, restock }]. restock: they go back on the shelf with it.';
+
+
 CREATE OR REPLACE FUNCTION private.link_payments(p_payment_ids text[])
  RETURNS uuid[]
  LANGUAGE plpgsql
@@ -3746,6 +3813,13 @@ CREATE OR REPLACE FUNCTION private.major_unit(p_currency text)
 comment on function private.major_unit(p_currency text) is 'Minor units of a currency in one of its units: 100 cents of a dollar, 1 of a yen.';
 grant execute on function private.major_unit(p_currency text) to authenticated;
 grant execute on function private.major_unit(p_currency text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION private.make_rescued_order(p_order jsonb, p_lines jsonb)
+ RETURNS text
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.make_rescued_order(p_order jsonb, p_lines jsonb) is 'Writes an order as its session at Stripe tells it; p_lines with their variants. Its cart_hash is that of the lines, so that settling sees when they are not what was sold. Returns its number.';
 
 
 CREATE OR REPLACE FUNCTION private.mask_cards(p_text text)
@@ -3959,6 +4033,14 @@ CREATE OR REPLACE FUNCTION private.names_any(p_data jsonb, p_ids text[])
  IMMUTABLE
  SET search_path TO '';
 comment on function private.names_any(p_data jsonb, p_ids text[]) is 'Whether a field …_id of an alert''s data or a command''s arguments is one of these ids.';
+
+
+CREATE OR REPLACE FUNCTION private.newest_thing(p_before timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.newest_thing(p_before timestamp with time zone) is 'When the newest order, event or job from before p_before was made; null: there is none.';
 
 
 CREATE OR REPLACE FUNCTION private.next_order_number()
@@ -4222,6 +4304,14 @@ CREATE OR REPLACE FUNCTION private.parse_order_lines(p_order_id uuid, p_lines js
 comment on function private.parse_order_lines(p_order_id uuid, p_lines jsonb, p_fields text[]) is 'Lines [{ sku, quantity, … }] that a command names, as pieces of an order; p_fields: what else a line may have. SHINV: malformed, or listed twice; SHSKU: not in the order.';
 
 
+CREATE OR REPLACE FUNCTION private.past_mail()
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.past_mail() is 'Why a mail that was due before the database was lost is not sent: what stands in its last_error.';
+
+
 CREATE OR REPLACE FUNCTION private.payment_of_charge(p_charge_id text)
  RETURNS text
  LANGUAGE plpgsql
@@ -4409,7 +4499,7 @@ CREATE OR REPLACE FUNCTION private.queue_notification(p_order_id uuid, p_templat
  RETURNS boolean
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.queue_notification(p_order_id uuid, p_template text, p_dedupe_key text, p_data jsonb) is 'Queues one mail per (order, template, dedupe key), with its job. Returns whether it is new.';
+comment on function private.queue_notification(p_order_id uuid, p_template text, p_dedupe_key text, p_data jsonb) is 'Queues one mail per (order, template, dedupe key), with its job; of what happened before a restored database was lost, notes that it was sent. Returns whether it is new.';
 
 
 CREATE OR REPLACE FUNCTION private.queue_recovery_mails(p_now timestamp with time zone DEFAULT now())
@@ -4736,7 +4826,7 @@ CREATE OR REPLACE FUNCTION private.refunds_on_warning(f fraud_signals, o orders)
  RETURNS boolean
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.refunds_on_warning(f fraud_signals, o orders) is 'Whether an actionable early fraud warning gives the money back by itself: nothing has shipped, nobody has released it, and the policy said so when the warning was first seen actionable, which is noted here. Otherwise a person decides.';
+comment on function private.refunds_on_warning(f fraud_signals, o orders) is 'Whether an actionable early fraud warning gives the money back by itself: nothing has shipped, nobody has released it, and the policy said so when the warning was first seen actionable, which is noted here. Of one from before a restored database was lost, what was done then. Otherwise a person decides.';
 
 
 CREATE OR REPLACE FUNCTION private.refuse_any_change()
@@ -4767,6 +4857,14 @@ CREATE OR REPLACE FUNCTION private.refuse_disputed(p_order_ids uuid[])
  STABLE
  SET search_path TO '';
 comment on function private.refuse_disputed(p_order_ids uuid[]) is 'SHINV while a dispute of one of these orders waits for evidence: defending a claim goes before erasure (GDPR article 17(3)(e)).';
+
+
+CREATE OR REPLACE FUNCTION private.refuse_during_rescue()
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.refuse_during_rescue() is 'Raises SHCLO while the database catches up: stock and order numbers are not known yet.';
 
 
 CREATE OR REPLACE FUNCTION private.refuse_exchange(o orders)
@@ -4839,6 +4937,13 @@ CREATE OR REPLACE FUNCTION private.reopen_checkout(p_order_id uuid, p_session_se
 comment on function private.reopen_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer) is 'A new attempt of an unpaid order at today''s prices in its currency: holds stock again (SHSTK when it is gone or no longer sold) and counts up the attempt. SHSHP: no delivery price holds any more. The caller has locked the order.';
 
 
+CREATE OR REPLACE FUNCTION private.reopen_rescued_order(p_order jsonb, p_lines jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.reopen_rescued_order(p_order jsonb, p_lines jsonb) is 'A later attempt of an order that the backup has: its prices, delivery prices and end are those of that attempt.';
+
+
 CREATE OR REPLACE FUNCTION private.report_setting(p_key text)
  RETURNS text
  LANGUAGE plpgsql
@@ -4854,6 +4959,35 @@ CREATE OR REPLACE FUNCTION private.requeue_job(p_job_id bigint)
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.requeue_job(p_job_id bigint) is 'Makes a waiting, dead or discarded job due now, with all its attempts; that of an event also when it is done.';
+
+
+CREATE OR REPLACE FUNCTION private.rescue_under_way()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.rescue_under_way() is 'Whether this database is catching up with Stripe just now.';
+
+
+CREATE OR REPLACE FUNCTION private.rescued_lines(p_lines jsonb, p_currency text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.rescued_lines(p_lines jsonb, p_currency text) is 'Lines with their goods: see rescued_variant(). A name that Stripe does not tell is that of the catalogue.';
+
+
+CREATE OR REPLACE FUNCTION private.rescued_number(p_number text, p_order_id uuid)
+ RETURNS text
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.rescued_number(p_number text, p_order_id uuid) is 'The number of a rescued order: its own, or with -2 behind it where another order has that by now. New orders are numbered after it.';
+
+
+CREATE OR REPLACE FUNCTION private.rescued_variant(p_line jsonb, p_currency text)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.rescued_variant(p_line jsonb, p_currency text) is 'The goods of a line { variant_id, sku, name, unit_amount }. What was added to the catalogue after the backup is added again under its own id, not for sale, so that the order has its goods.';
 
 
 CREATE OR REPLACE FUNCTION private.reserve_stock(p_order_id uuid, p_expires_at timestamp with time zone)
@@ -5653,7 +5787,7 @@ CREATE OR REPLACE FUNCTION private.tell_that_it_is_over()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.tell_that_it_is_over() is 'Queues a look at whether staff can be told that a kind of alert is over.';
+comment on function private.tell_that_it_is_over() is 'Queues a look at whether staff can be told that a kind of alert is over. Of one from before a restored database was lost they were.';
 
 
 CREATE OR REPLACE FUNCTION private.tell_violations()
@@ -5676,6 +5810,21 @@ CREATE OR REPLACE FUNCTION private.tidy_options()
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.tidy_options() is 'Trigger of product_variants: a size or colour that somebody cleared is none, not an empty one.';
+
+
+CREATE OR REPLACE FUNCTION private.top_up_note()
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.top_up_note() is 'The note of what top_up_stock() adds, in inventory_journal.';
+
+
+CREATE OR REPLACE FUNCTION private.top_up_stock(p_order_id uuid)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.top_up_stock(p_order_id uuid) is 'Adds the pieces that an order had and that the restored stock lacks: goods that were received after the backup. Without them the order would be taken for oversold, and refunded. Returns how many. Called with the order locked.';
 
 
 CREATE OR REPLACE FUNCTION private.trace_of_house(p_order_id uuid)
@@ -5724,6 +5873,14 @@ CREATE OR REPLACE FUNCTION private.twin_order(p_order_id uuid)
  STABLE
  SET search_path TO '';
 comment on function private.twin_order(p_order_id uuid) is 'The order that a disputed one may be taken for a duplicate of: paid by the same buyer, the same amount, at most 14 days before or after; null: there is none.';
+
+
+CREATE OR REPLACE FUNCTION private.undated_orders(p_started_at timestamp with time zone, p_limit integer)
+ RETURNS uuid[]
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.undated_orders(p_started_at timestamp with time zone, p_limit integer) is 'Orders of which something is known only since p_started_at that is older at Stripe.';
 
 
 CREATE OR REPLACE FUNCTION private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[])
@@ -6074,8 +6231,17 @@ CREATE OR REPLACE FUNCTION public.begin_checkout(p_items jsonb, p_idempotency_ke
  SECURITY DEFINER
  SET search_path TO ''
  SET plan_cache_mode TO 'force_generic_plan';
-comment on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean, p_accepts_marketing boolean, p_ui_mode text, p_currency text, p_country text) is 'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede false), velocity_exceeded. p_currency, p_country: what the shopper wants to pay in, and where the parcel goes; null: not said. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, SHCUR mixed currencies, SHNIC currency_unavailable, SHSHP shipping_unavailable, SHINV invalid.';
+comment on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean, p_accepts_marketing boolean, p_ui_mode text, p_currency text, p_country text) is 'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede false), velocity_exceeded. p_currency, p_country: what the shopper wants to pay in, and where the parcel goes; null: not said. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, SHCUR mixed currencies, SHNIC currency_unavailable, SHSHP shipping_unavailable, SHINV invalid, SHCLO checkout is closed.';
 grant execute on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean, p_accepts_marketing boolean, p_ui_mode text, p_currency text, p_country text) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.begin_rescue(p_since timestamp with time zone, p_stopped_at timestamp with time zone)
+ RETURNS rescue_window
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.begin_rescue(p_since timestamp with time zone, p_stopped_at timestamp with time zone) is 'Begins a rescue, or goes on with the one that was interrupted: closes checkout and the queue, and takes the mails that waited in the backup as sent. Arguments and errors as of get_rescue_window().';
+grant execute on function public.begin_rescue(p_since timestamp with time zone, p_stopped_at timestamp with time zone) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.cancel_order(p_order_number text, p_reason text DEFAULT NULL::text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
@@ -6119,7 +6285,7 @@ CREATE OR REPLACE FUNCTION public.claim_jobs(p_worker text, p_limit integer, p_l
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_mails integer) is 'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a provider that is down wait. p_mails: at most so many mails to customers, for a provider that takes only so many a second, and half of p_limit; null, any number. The rest is left to others, so that a burst of mails holds up nothing. order_id: the order that a job is about, or null.';
+comment on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_mails integer) is 'Leases up to p_limit due jobs to p_worker for p_lease_seconds; fewer does not mean that nothing is left, none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a provider that is down wait. p_mails: at most so many mails to customers, for a provider that takes only so many a second, and half of p_limit; null, any number. The rest is left to others, so that a burst of mails holds up nothing. order_id: the order that a job is about, or null. None while a restored database catches up with Stripe.';
 grant execute on function public.claim_jobs(p_worker text, p_limit integer, p_lease_seconds integer, p_mails integer) to service_role;
 
 
@@ -6157,6 +6323,15 @@ CREATE OR REPLACE FUNCTION public.count_jobs()
  SET search_path TO '';
 comment on function public.count_jobs() is 'How many jobs are due or running.';
 grant execute on function public.count_jobs() to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.date_rescued(p_limit integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.date_rescued(p_limit integer) is 'Gives what the rescue saw first the time of its object at Stripe (when a card was charged, a refund made), for up to p_limit orders, and settles them. Returns how many; call it until there are none.';
+grant execute on function public.date_rescued(p_limit integer) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.decide_dispute(p_dispute_id text, p_round text, p_written boolean DEFAULT false, p_obstacle text DEFAULT NULL::text)
@@ -6229,6 +6404,15 @@ CREATE OR REPLACE FUNCTION public.finish_jobs(p_results jsonb)
  SET search_path TO '';
 comment on function public.finish_jobs(p_results jsonb) is 'Ends leases: [{ id, lease_id, outcome: done | discard | retry | snooze, reason, run_at, alert: severity, provider_state: up | down | unauthorized }], all but the first three optional. Returns one row each; finished false, status null: the lease was lost and nothing changed. SHINV: unknown outcome, nothing changed for any.';
 grant execute on function public.finish_jobs(p_results jsonb) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.finish_rescue()
+ RETURNS rescue_end
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.finish_rescue() is 'Ends a rescue: checkout opens, jobs run. SHINV: none is under way.';
+grant execute on function public.finish_rescue() to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.forget_stripe_customer(p_order_id uuid, p_stripe_customer_id text)
@@ -6339,6 +6523,15 @@ comment on function public.get_reconciliation_cursor(p_name text) is 'How far a 
 grant execute on function public.get_reconciliation_cursor(p_name text) to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.get_rescue_window(p_since timestamp with time zone, p_stopped_at timestamp with time zone)
+ RETURNS rescue_window
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.get_rescue_window(p_since timestamp with time zone, p_stopped_at timestamp with time zone) is 'What a rescue would ask for; once one has begun, what it asks for. p_since null: from an hour before the newest thing of the backup on. p_stopped_at null: the lost database worked until now. SHINV: a window that ends before it begins, or has not passed.';
+grant execute on function public.get_rescue_window(p_since timestamp with time zone, p_stopped_at timestamp with time zone) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.get_stripe_event(p_event_id text)
  RETURNS SETOF webhook_events
  LANGUAGE sql
@@ -6402,6 +6595,15 @@ comment on function public.list_differing_objects(p_objects jsonb) is 'Which of 
 grant execute on function public.list_differing_objects(p_objects jsonb) to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.list_missing_orders(p_order_ids uuid[])
+ RETURNS uuid[]
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.list_missing_orders(p_order_ids uuid[]) is 'Which of these orders this database does not have.';
+grant execute on function public.list_missing_orders(p_order_ids uuid[]) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.list_open_objects(p_since timestamp with time zone, p_limit integer)
  RETURNS open_object[]
  LANGUAGE plpgsql
@@ -6409,6 +6611,24 @@ CREATE OR REPLACE FUNCTION public.list_open_objects(p_since timestamp with time 
  SET search_path TO '';
 comment on function public.list_open_objects(p_since timestamp with time zone, p_limit integer) is 'What may have ended without a word, however old: sessions that should have ended by now or whose money is on its way, open reviews, and payments, refunds and disputes under way that were made before p_since (the younger ones are in Stripe''s lists). At most p_limit of them, chosen at random.';
 grant execute on function public.list_open_objects(p_since timestamp with time zone, p_limit integer) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.list_passed_events()
+ RETURNS text[]
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.list_passed_events() is 'Events that came before their orders were known here, and were passed over: they are to be applied again, and may be by retry_stripe_event(). Those that are somebody else''s end as they were.';
+grant execute on function public.list_passed_events() to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.list_rescue_objects()
+ RETURNS open_object[]
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.list_rescue_objects() is 'Everything that was not at its end as far as this database knows, and may have ended since its backup: what list_open_objects() knows, every open session, and warnings (kind early_fraud_warning).';
+grant execute on function public.list_rescue_objects() to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.list_unknown_events(p_event_ids text[])
@@ -6602,6 +6822,42 @@ grant execute on function public.request_refund(p_order_number text, p_amount nu
 grant execute on function public.request_refund(p_order_number text, p_amount numeric, p_reason text, p_restock boolean, p_lines jsonb, p_shipping boolean, p_confirm boolean, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.rescue_facts(p_facts jsonb, p_observed_at timestamp with time zone, p_dated_at timestamp with time zone)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.rescue_facts(p_facts jsonb, p_observed_at timestamp with time zone, p_dated_at timestamp with time zone) is 'Merges what an object of Stripe''s says, read at p_observed_at, and settles. p_dated_at: when the object was made; made before the database was lost, its effects are taken as had. Returns how many facts were ours.';
+grant execute on function public.rescue_facts(p_facts jsonb, p_observed_at timestamp with time zone, p_dated_at timestamp with time zone) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.rescue_order(p_order jsonb, p_fact jsonb)
+ RETURNS rescued_order
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.rescue_order(p_order jsonb, p_fact jsonb) is 'Makes the order of a session at Stripe, or a later attempt of one that the backup has, and notes the session as it was when it was made (p_fact). p_order: { id, number, attempt, account_id, currency, livemode, email, locale, ui_mode, prices_include_tax, shipping_rates, created, expires_at, open, lines: [{ variant_id, sku, name, quantity, unit_amount, tax_code }] }; times in seconds. Repeating it changes nothing.';
+grant execute on function public.rescue_order(p_order jsonb, p_fact jsonb) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.rescue_refund(p_refund jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.rescue_refund(p_refund jsonb) is 'Notes that a refund at Stripe was asked for here, before anything of it is settled: { request_id, order_id, payment_id, amount, created, cause, whole, restock, lines: [{ sku, quantity, restock }] }, as its metadata has it. So it is not asked for again, and its goods go where they went. Returns whether that was news. SHSKU, SHINV: lines that the order does not have.';
+grant execute on function public.rescue_refund(p_refund jsonb) to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.rescue_stripe_event(p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text)
+ RETURNS event_outcome
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.rescue_stripe_event(p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text) is 'Stores and applies an event that the restored database does not know; it leaves no row in the drift log.';
+grant execute on function public.rescue_stripe_event(p_event jsonb, p_facts jsonb, p_ignored_reason text, p_error text) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.resend_notification(p_order_number text, p_template text, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)
  RETURNS jsonb
  LANGUAGE sql
@@ -6625,7 +6881,7 @@ CREATE OR REPLACE FUNCTION public.restart_checkout_attempt(p_order_id uuid, p_at
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer) is 'Replaces an attempt that Stripe never carried out (its expires_at had come too near), or whose session has expired, by the next one, if the velocity rules let it. Same answer as begin_checkout(): existing or velocity_exceeded. SHORD, SHSTK.';
+comment on function public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer) is 'Replaces an attempt that Stripe never carried out (its expires_at had come too near), or whose session has expired, by the next one, if the velocity rules let it. Same answer as begin_checkout(): existing or velocity_exceeded. SHORD, SHSTK, SHCLO.';
 grant execute on function public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer) to service_role;
 
 
@@ -6635,7 +6891,7 @@ CREATE OR REPLACE FUNCTION public.resume_checkout(p_order_id uuid, p_session_sec
  SECURITY DEFINER
  SET search_path TO ''
  SET plan_cache_mode TO 'force_generic_plan';
-comment on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'Opens an unpaid order again, on a hosted page. existing: the snapshot of an attempt that can be paid, a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success page; cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; velocity_exceeded. p_velocity_mode null: that of the last attempt. SHORD: no such order. SHSTK: sold out.';
+comment on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'Opens an unpaid order again, on a hosted page. existing: the snapshot of an attempt that can be paid, a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success page; cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; velocity_exceeded. p_velocity_mode null: that of the last attempt. SHORD: no such order. SHSTK: sold out. SHCLO: checkout is closed.';
 grant execute on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) to service_role;
 
 

@@ -2,6 +2,7 @@
 import Stripe from "stripe";
 import { createLogger } from "../../supabase/functions/_shared/log.ts";
 import { createCall } from "../../supabase/functions/_shared/database/client.ts";
+import { type RescueCalls, rescueCalls } from "../../supabase/functions/_shared/database/rescue.ts";
 import { type JobCalls, jobCalls } from "../../supabase/functions/_shared/jobs/calls.ts";
 import { createStripe } from "../../supabase/functions/_shared/stripe/client.ts";
 import type { Ours } from "../../supabase/functions/_shared/stripe_events/judge.ts";
@@ -13,7 +14,7 @@ import { TaskError } from "../lib/errors.ts";
 export interface Backend {
   /** For messages. */
   name: string;
-  rpc: JobCalls;
+  rpc: JobCalls & RescueCalls;
   stripe: Stripe;
   /** Whose events are to be taken. */
   env: Ours;
@@ -77,9 +78,10 @@ function backend(
   base: URL | null,
   stripeAccountId: string | null,
 ): Backend {
+  const call = createCall({ supabaseUrl: url.replace(/\/+$/, ""), secretKeys });
   return {
     name: url,
-    rpc: jobCalls(createCall({ supabaseUrl: url.replace(/\/+$/, ""), secretKeys })),
+    rpc: { ...jobCalls(call), ...rescueCalls(call) },
     stripe: createStripe({ stripeSecretKey: stripeKey, stripeApiBase: base }),
     env: { livemode: /^[sr]k_live_/.test(stripeKey), stripeAccountId },
   };

@@ -4,6 +4,7 @@
  */
 import { type Drift, reconcileEvents } from "../../supabase/functions/_shared/jobs/reconcile_events.ts";
 import { reconcileObjects } from "../../supabase/functions/_shared/jobs/reconcile_objects.ts";
+import type { JobCalls } from "../../supabase/functions/_shared/jobs/calls.ts";
 import type { Problem } from "../../supabase/functions/_shared/jobs/problems.ts";
 import { type Backend, openBackend, quietLog } from "./backend.ts";
 import { runTask, UsageError } from "../lib/task.ts";
@@ -42,7 +43,7 @@ async function main(sinceMs: number | null, dryRun: boolean): Promise<number> {
 
 /** Runs both halves and returns what differed, and what could not be compared or repaired. */
 export async function reconcile(
-  { rpc, stripe, env }: Pick<Backend, "rpc" | "stripe" | "env">,
+  { rpc, stripe, env }: Pick<Backend, "stripe" | "env"> & { rpc: JobCalls },
   options: { sinceMs: number | null; dryRun: boolean },
 ): Promise<{ drift: Drift[]; problems: Problem[] }> {
   const context = { rpc, stripe, env, now: Date.now, log: quietLog };

@@ -56,7 +56,8 @@ function momentOf(text: string, now: number): Date {
   return new Date(ms);
 }
 
-async function liveUrlOf(given: string | undefined): Promise<string> {
+/** The database of `--db-url`, of the environment, or of the stack that runs. */
+export async function liveUrlOf(given: string | undefined): Promise<string> {
   const url = given ?? (Deno.env.get("SUPABASE_DB_URL") || undefined);
   if (url !== undefined) {
     if (/^postgres(ql)?:\/\//.test(url) && URL.canParse(url)) return url;
@@ -69,7 +70,7 @@ async function liveUrlOf(given: string | undefined): Promise<string> {
 }
 
 /** The report for people. */
-function textOf(report: RehearsalReport): string {
+export function textOf(report: RehearsalReport): string {
   const { orders, events, seconds, differing, failures } = report;
   const lines = [`${orders} orders and ${events} events rehearsed in ${Math.round(seconds)} s.`];
   for (const { number, differences } of differing) {

@@ -286,10 +286,12 @@ as $$
 declare
   v_was public.alerts;
   v_alert public.alerts;
+  -- What happened before a restored database was lost, staff were told then; they see it in the list.
+  v_told_at constant timestamptz := case when private.effects_are_past() then now() end;
 begin
   select * into v_was from public.alerts x where x.dedupe_key = p_dedupe_key;
-  insert into public.alerts as a (kind, severity, dedupe_key, data)
-  values (p_kind, p_severity, p_dedupe_key, p_data)
+  insert into public.alerts as a (kind, severity, dedupe_key, data, told_at)
+  values (p_kind, p_severity, p_dedupe_key, p_data, v_told_at)
   on conflict on constraint alerts_dedupe_key_key
   do update set count = a.count + 1, last_at = now(), data = excluded.data,
     severity = case
@@ -299,7 +301,7 @@ begin
       else a.severity
     end,
     status = case a.status when 'resolved' then 'open' else a.status end,
-    told_at = case a.status when 'resolved' then null else a.told_at end,
+    told_at = case a.status when 'resolved' then v_told_at else a.told_at end,
     over_told_at = case a.status when 'resolved' then null else a.over_told_at end
   returning * into v_alert;
   if (
@@ -352,10 +354,14 @@ language plpgsql
 set search_path = ''
 as $$
 declare
+  v_past constant boolean := private.effects_are_past();
   v_id uuid;
 begin
-  insert into public.notifications (order_id, template, dedupe_key, data)
-  values (p_order_id, p_template, p_dedupe_key, p_data)
+  insert into public.notifications (order_id, template, dedupe_key, data, status, last_error)
+  values (
+    p_order_id, p_template, p_dedupe_key, p_data,
+    case when v_past then 'skipped' else 'queued' end, case when v_past then private.past_mail() end
+  )
   on conflict on constraint notifications_once do nothing
   returning id into v_id;
   if v_id is null then
@@ -369,7 +375,8 @@ begin
 end;
 $$;
 comment on function private.queue_notification(uuid, text, text, jsonb) is
-  'Queues one mail per (order, template, dedupe key), with its job. Returns whether it is new.';
+  'Queues one mail per (order, template, dedupe key), with its job; of what happened before a restored '
+  'database was lost, notes that it was sent. Returns whether it is new.';
 
 create function private.notification_problem(n public.notifications, o public.orders) returns text
 language plpgsql
@@ -542,6 +549,10 @@ language plpgsql
 set search_path = ''
 as $$
 begin
+  if private.effects_are_past() then
+    update public.alerts a set over_told_at = now() where a.id = new.id;
+    return null;
+  end if;
   perform private.enqueue_job(
     'send_alert', format('send_alert:over:%s:%s', new.dedupe_key, new.count),
     jsonb_build_object('alert_id', new.id), now(), 60
@@ -550,7 +561,8 @@ begin
 end;
 $$;
 comment on function private.tell_that_it_is_over() is
-  'Queues a look at whether staff can be told that a kind of alert is over.';
+  'Queues a look at whether staff can be told that a kind of alert is over. Of one from before a restored '
+  'database was lost they were.';
 
 create trigger alerts_over after update of status on public.alerts
   for each row when (

@@ -1101,6 +1101,7 @@ declare
   r private.applied_facts;
   v_outcome public.event_outcome;
 begin
+  perform private.date_effects(e.stripe_created_at);
   e.ignored_reason := p_ignored_reason;
   e.last_error := p_error;
   if p_ignored_reason is null and p_error is null then
@@ -1434,6 +1435,9 @@ begin
       v_sources := v_sources || array_fill(e ->> 'p_event_id', array[cardinality(v_outcome.order_ids)]);
     end if;
   end loop;
+  perform private.date_effects((
+    select max((x ->> 'p_stripe_created_at')::timestamptz) from jsonb_array_elements(p_events) x
+  ));
   perform private.lock_stock_of_orders(v_order_ids);
   for r in
     select distinct on (x.order_id) x.order_id, x.source

@@ -119,6 +119,9 @@ begin
   end if;
   perform private.lock_stock_of_order(p_order_id);
 
+  if p_target in ('committed', 'active') and (private.effects_are_past() or private.rescue_under_way()) then
+    perform private.top_up_stock(p_order_id);
+  end if;
   if p_target in ('committed', 'active') and exists (
     select 1
     from public.inventory_reservations r
@@ -628,6 +631,13 @@ begin
     end;
     o.fulfilled_at := case when h.has_shipments then private.completed_at(o.id) end;
   end if;
+  if o.oversold_at is null and h.has_refunds and private.effects_are_past() then
+    -- How much there was is lost with a database; what was given back for want of it is not.
+    o.oversold_at := (
+      select min(q.created_at) from public.refund_requests q
+      where q.order_id = o.id and q.cause = 'oversold'
+    );
+  end if;
   if o.restocked_at is null and (
     (h.has_refunds and private.restock_due(o)) or (h.has_returns and private.all_returned(o.id))
   ) then
@@ -1003,10 +1013,39 @@ comment on function private.queue_refund(text, uuid, text, text) is
   'Queues the refund of all that is left of a payment, once per payment and cause. Returns whether it is '
   'new.';
 
-create type public.refund_judgement as (outcome text, by text, refusals integer);
+create function private.lines_of_request(p_request_id text) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'sku', i.sku, 'quantity', l.quantity, 'restock', exists (
+        select 1 from public.return_lines b join public.returns r on r.id = b.return_id
+        where r.refund_request_id = p_request_id and b.order_item_id = i.id and b.restock
+      )
+    ) order by i.sku collate "C"), '[]')
+    from public.refund_lines l join public.order_items i on i.id = l.order_item_id
+    where l.request_id = p_request_id
+  );
+end;
+$$;
+comment on function private.lines_of_request(text) is
+  'The pieces that a refund request is about: [{ sku, quantity, restock }]. restock: they go back on the '
+  'shelf with it.';
+
+create type public.refund_judgement as (
+  outcome text,
+  by text,
+  refusals integer,
+  restock boolean,
+  lines jsonb
+);
 comment on type public.refund_judgement is
   'Whether a refund may be made now: go, made (it has been), or overtaken; by names the refund or request '
-  'that may stand in for it; refusals counts how often Stripe has refused it.';
+  'that may stand in for it; refusals counts how often Stripe has refused it. What it is about travels in '
+  'its metadata: restock, and lines [{ sku, quantity, restock }].';
 
 create function public.judge_refund(p_request_id text) returns public.refund_judgement
 language plpgsql
@@ -1023,11 +1062,12 @@ begin
     raise exception 'there is no refund request %', p_request_id using errcode = 'SHINV';
   end if;
   if exists (select 1 from public.refunds r where r.request_id = q.id) then
-    return row('made', null, q.refusals)::public.refund_judgement;
+    return row('made', null, q.refusals, q.restock, null)::public.refund_judgement;
   end if;
   v_by := private.refund_overtaken_by(q);
   return row(
-    case when v_by is null then 'go' else 'overtaken' end, v_by, q.refusals
+    case when v_by is null then 'go' else 'overtaken' end, v_by, q.refusals, q.restock,
+    private.lines_of_request(q.id)
   )::public.refund_judgement;
 end;
 $$;
@@ -1603,6 +1643,11 @@ declare
 begin
   if v_answer is null then
     v_answer := case
+      -- Whether it had shipped is not known any more; whether its money was given back is.
+      when private.effects_are_past() then case when exists (
+        select 1 from public.refund_requests q
+        where q.id = private.refund_request_id('fraudulent', f.payment_id)
+      ) then 'refund' else 'review' end
       when not private.has_shipped(o.id) and private.setting('early_fraud_warning_policy') = '"refund"'
         then 'refund'
       else 'review'
@@ -1615,7 +1660,7 @@ $$;
 comment on function private.refunds_on_warning(public.fraud_signals, public.orders) is
   'Whether an actionable early fraud warning gives the money back by itself: nothing has shipped, nobody '
   'has released it, and the policy said so when the warning was first seen actionable, which is noted '
-  'here. Otherwise a person decides.';
+  'here. Of one from before a restored database was lost, what was done then. Otherwise a person decides.';
 
 create function private.queue_dispute_reminders(d public.disputes) returns void
 language plpgsql

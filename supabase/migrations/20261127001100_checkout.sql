@@ -451,7 +451,7 @@ begin
     'shipping_rates', o.shipping_rates,
     'items', (
       select jsonb_agg(jsonb_build_object(
-        'sku', i.sku, 'name', i.name, 'description', p.description,
+        'variant_id', i.variant_id, 'sku', i.sku, 'name', i.name, 'description', p.description,
         'image_url', coalesce(v.image_url, p.image_url),
         'quantity', i.quantity, 'unit_amount', i.unit_amount, 'tax_code', i.tax_code
       ) order by i.sku collate "C")
@@ -897,9 +897,9 @@ declare
   v_found jsonb;
   v_cart jsonb;
   v_order_id uuid;
-  v_superseded jsonb;
-  v_risk jsonb;
+  v_superseded jsonb; v_risk jsonb;
 begin
+  perform private.refuse_during_rescue();
   perform private.wait_for_repeats(v_key, p_user_id);
   if p_supersede then
     v_superseded := private.superseded_sessions(v_key, p_user_id, p_previous_session_id, p_livemode);
@@ -956,7 +956,8 @@ comment on function public.begin_checkout(
   'snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede '
   'false), velocity_exceeded. p_currency, p_country: what the shopper wants to pay in, and where the parcel '
   'goes; null: not said. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, SHCUR '
-  'mixed currencies, SHNIC currency_unavailable, SHSHP shipping_unavailable, SHINV invalid.';
+  'mixed currencies, SHNIC currency_unavailable, SHSHP shipping_unavailable, SHINV invalid, SHCLO checkout '
+  'is closed.';
 grant execute on function public.begin_checkout(
   jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean, boolean, text,
   text, text
@@ -1032,6 +1033,7 @@ as $$
 declare
   o public.orders := private.lock_order(p_order_id);
 begin
+  perform private.refuse_during_rescue();
   -- Only the attempt that the caller saw end moves on; a parallel repeat finds that it already has.
   if o.attempt = p_attempt and o.session_id is null and o.cancelled_at is null and o.erased_at is null
     and not exists (
@@ -1049,7 +1051,7 @@ $$;
 comment on function public.restart_checkout_attempt(uuid, integer, integer, integer) is
   'Replaces an attempt that Stripe never carried out (its expires_at had come too near), or whose session '
   'has expired, by the next one, if the velocity rules let it. Same answer as begin_checkout(): existing or '
-  'velocity_exceeded. SHORD, SHSTK.';
+  'velocity_exceeded. SHORD, SHSTK, SHCLO.';
 grant execute on function public.restart_checkout_attempt(uuid, integer, integer, integer) to service_role;
 
 create function private.alert_refused_checkout(p_order_id uuid, p_refusal jsonb) returns void
@@ -1177,6 +1179,7 @@ as $$
 declare
   o public.orders := private.lock_order(p_order_id);
 begin
+  perform private.refuse_during_rescue();
   return coalesce(private.checkout_end(o), private.enter_checkout(
     o.id, coalesce(p_velocity_mode, (private.risk_of(o.id)).velocity_mode), p_client_ip, p_supersede,
     o.status in ('expired', 'payment_failed'), p_session_seconds, p_hold_seconds, 'hosted_page'
@@ -1188,7 +1191,7 @@ comment on function public.resume_checkout(uuid, integer, integer, text, text, b
   'a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success '
   'page; cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; '
   'velocity_exceeded. p_velocity_mode null: that of the last attempt. SHORD: no such order. SHSTK: sold '
-  'out.';
+  'out. SHCLO: checkout is closed.';
 grant execute on function public.resume_checkout(uuid, integer, integer, text, text, boolean) to service_role;
 
 create function public.forget_stripe_customer(p_order_id uuid, p_stripe_customer_id text) returns jsonb

@@ -251,10 +251,18 @@ Deno.test("the shapes of a disputed order, its mails and its alerts", async () =
     },
   }, "getErrorBudgets()");
 
-  await sql`select public.request_refund(${story.frame.orderNumber}, 500)`;
+  await sql`select public.request_refund(
+    ${story.frame.orderNumber}, p_lines => ${sql.json([{ sku: SKU, quantity: 1 }])}
+  )`;
   const [asked] = await sql<{ id: string }[]>`
     select id from public.refund_requests where order_id = ${orderId} limit 1`;
-  const judged: Shape<RefundJudgement> = { outcome: "set", by: "null", refusals: "set" };
+  const judged: Shape<RefundJudgement> = {
+    outcome: "set",
+    by: "null",
+    refusals: "set",
+    restock: "set",
+    lines: { each: { sku: "set", quantity: "set", restock: "set" } },
+  };
   check<RefundJudgement>(await rpc.judgeRefund(asked?.id ?? ""), judged, "judgeRefund()");
 });
 

@@ -81,6 +81,7 @@ export const checkoutShape: Shape<Checkout> = {
   },
   items: {
     each: {
+      variant_id: "set",
       sku: "set",
       name: "set",
       description: "null",

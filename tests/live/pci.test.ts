@@ -48,6 +48,7 @@ async function makeCheckout(): Promise<string> {
   const kept = [
     "deno.lock",
     "tests/schema.sql",
+    "docs/disaster.md",
     ...[...Deno.readDirSync(join(ROOT, "docs/pci"))].map(({ name }) => `docs/pci/${name}`),
   ];
   for (const path of kept) {

@@ -37,6 +37,10 @@ const EXPECTED: Record<string, Expected> = {
   redrive: { offline: false, wrong: [[], ["nonsense"], ["--type"], ["--again", "--all"]] },
   trace: { offline: false, wrong: [[], ["1", "2"], ["1", "--json=yes"]] },
   reconcile: { offline: false, wrong: [["--since"], ["--since", "60d"], ["--since", "soon"]] },
+  rescue: {
+    offline: false,
+    wrong: [["surplus"], ["--since"], ["--since", "soon"], ["--stopped", "2999-01-01"], ["--dry-run=yes"]],
+  },
   radar: { offline: false, wrong: [["surplus"]] },
   rotate: {
     offline: false,
@@ -49,6 +53,7 @@ const EXPECTED: Record<string, Expected> = {
   setup: { offline: false, wrong: [["--env"], ["--dry-run=no"], ["--only", "coffee"]] },
   doctor: { offline: false, wrong: [["surplus"]] },
   pci: { offline: false, wrong: [["surplus"], ["--diff-only", "--env", ".env"], ["--out"]] },
+  rebuild: { offline: false, wrong: [["surplus"], ["--db-url", "nonsense"], ["--dry-run=yes"]] },
   rehearse: {
     offline: false,
     wrong: [["surplus"], ["--limit", "0"], ["--since", "soon"], ["--db-url", "nonsense"], ["--json=yes"]],

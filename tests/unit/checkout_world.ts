@@ -34,6 +34,7 @@ export function checkoutOf(changes: Partial<Checkout> = {}): Checkout {
     country: null,
     shipping_rates: [],
     items: [{
+      variant_id: "11111111-2222-4333-8444-555555555555",
       sku: "SHIRT-OXF-WHT-M",
       name: "Oxford Button-Down Shirt – White, M",
       description: "Sturdy oxford.",

@@ -75,7 +75,7 @@ Deno.test("create-checkout-session sends Stripe prices and metadata from the dat
     order_number: "KCT-1042",
     attempt: "1",
     cart_hash: "9b1f",
-    lines_1: "SHIRT-OXF-WHT-M*2@12900",
+    lines_1: "SHIRT-OXF-WHT-M*2@12900#11111111-2222-4333-8444-555555555555",
   };
   assert.equal(params?.mode, "payment");
   assert.deepEqual(params?.metadata, metadata);

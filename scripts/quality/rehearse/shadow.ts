@@ -122,8 +122,8 @@ function shared(ours: Tables, table: string, columns: string[]): string[] {
 }
 
 /** A record's text is read back as Postgres wrote it: JSON would take a JSON null for none. */
-async function receive(
-  sql: postgres.Sql,
+export async function receive(
+  sql: postgres.Sql | postgres.TransactionSql,
   live: LiveMoment,
   table: string,
   columns: string[],
@@ -135,7 +135,7 @@ async function receive(
   await live.read(table, columns, where, async (rows) => {
     if (!described) {
       await sql.unsafe(`drop table if exists pg_temp.row_of_live;
-        create temp table row_of_live as select ${list} from ${table} limit 0`).simple();
+        create temp table row_of_live as select ${list} from ${into} limit 0`).simple();
       described = true;
     }
     await sql.unsafe(

@@ -29,6 +29,7 @@ const codes = {
   internal_error: [500, "Something went wrong on our side."],
   not_recorded: [500, "The event could not be stored; please deliver it again."],
   stripe_unavailable: [503, "The payment provider cannot be reached; try again shortly."],
+  checkout_closed: [503, "The shop takes no orders just now; try again in a few minutes."],
   database_unavailable: [503, "The shop cannot be reached; try again shortly."],
 } as const satisfies Record<string, readonly [number, string]>;
 
@@ -77,6 +78,8 @@ export const sqlStates: Readonly<Record<string, ErrorCode>> = {
   SHINV: "invalid_request",
   SHORD: "order_not_found",
   SHEVT: "not_found",
+  // A database that was restored is catching up with Stripe.
+  SHCLO: "checkout_closed",
   // Something tried to change what is append-only.
   SHAPP: "internal_error",
 };
@@ -97,6 +100,9 @@ export function isRepeatable(failure: DatabaseFailure): boolean {
   return repeatable.has(failure.code);
 }
 
+/** A rescue takes minutes. */
+const closedSeconds = 60;
+
 /** Maps a database failure once, for all callers. */
 export function fromDatabaseFailure(failure: DatabaseFailure): AppError {
   const code = sqlStates[failure.code];
@@ -105,7 +111,12 @@ export function fromDatabaseFailure(failure: DatabaseFailure): AppError {
   if (code !== undefined) {
     const details = parseDetails(failure.details);
     const ours = code === "invalid_request" || code === "conflict" ? { message: failure.message } : {};
-    return new AppError(code, { ...ours, cause, ...(details === undefined ? {} : { details }) });
+    return new AppError(code, {
+      ...ours,
+      cause,
+      ...(details === undefined ? {} : { details }),
+      ...(code === "checkout_closed" ? { retryAfterSeconds: closedSeconds } : {}),
+    });
   }
   return new AppError(isOutage(failure) ? "database_unavailable" : "internal_error", {
     cause,

@@ -198,9 +198,9 @@ declare
   v_found jsonb;
   v_cart jsonb;
   v_order_id uuid;
-  v_superseded jsonb;
-  v_risk jsonb;
+  v_superseded jsonb; v_risk jsonb;
 begin
+  perform private.refuse_during_rescue();
   perform private.wait_for_repeats(v_key, p_user_id);
   if p_supersede then
     v_superseded := private.superseded_sessions(v_key, p_user_id, p_previous_session_id, p_livemode);
@@ -257,7 +257,8 @@ comment on function public.begin_checkout(
   'snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede '
   'false), velocity_exceeded. p_currency, p_country: what the shopper wants to pay in, and where the parcel '
   'goes; null: not said. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, SHCUR '
-  'mixed currencies, SHNIC currency_unavailable, SHSHP shipping_unavailable, SHINV invalid.';
+  'mixed currencies, SHNIC currency_unavailable, SHSHP shipping_unavailable, SHINV invalid, SHCLO checkout '
+  'is closed.';
 grant execute on function public.begin_checkout(
   jsonb, text, uuid, text, text, text, text, boolean, integer, integer, text, text, boolean, boolean, text,
   text, text

@@ -36,7 +36,7 @@ begin
     'shipping_rates', o.shipping_rates,
     'items', (
       select jsonb_agg(jsonb_build_object(
-        'sku', i.sku, 'name', i.name, 'description', p.description,
+        'variant_id', i.variant_id, 'sku', i.sku, 'name', i.name, 'description', p.description,
         'image_url', coalesce(v.image_url, p.image_url),
         'quantity', i.quantity, 'unit_amount', i.unit_amount, 'tax_code', i.tax_code
       ) order by i.sku collate "C")

@@ -68,6 +68,7 @@ as $$
 declare
   o public.orders := private.lock_order(p_order_id);
 begin
+  perform private.refuse_during_rescue();
   -- Only the attempt that the caller saw end moves on; a parallel repeat finds that it already has.
   if o.attempt = p_attempt and o.session_id is null and o.cancelled_at is null and o.erased_at is null
     and not exists (
@@ -85,7 +86,7 @@ $$;
 comment on function public.restart_checkout_attempt(uuid, integer, integer, integer) is
   'Replaces an attempt that Stripe never carried out (its expires_at had come too near), or whose session '
   'has expired, by the next one, if the velocity rules let it. Same answer as begin_checkout(): existing or '
-  'velocity_exceeded. SHORD, SHSTK.';
+  'velocity_exceeded. SHORD, SHSTK, SHCLO.';
 grant execute on function public.restart_checkout_attempt(uuid, integer, integer, integer) to service_role;
 
 create function private.alert_refused_checkout(p_order_id uuid, p_refusal jsonb) returns void
@@ -213,6 +214,7 @@ as $$
 declare
   o public.orders := private.lock_order(p_order_id);
 begin
+  perform private.refuse_during_rescue();
   return coalesce(private.checkout_end(o), private.enter_checkout(
     o.id, coalesce(p_velocity_mode, (private.risk_of(o.id)).velocity_mode), p_client_ip, p_supersede,
     o.status in ('expired', 'payment_failed'), p_session_seconds, p_hold_seconds, 'hosted_page'
@@ -224,7 +226,7 @@ comment on function public.resume_checkout(uuid, integer, integer, text, text, b
   'a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success '
   'page; cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; '
   'velocity_exceeded. p_velocity_mode null: that of the last attempt. SHORD: no such order. SHSTK: sold '
-  'out.';
+  'out. SHCLO: checkout is closed.';
 grant execute on function public.resume_checkout(uuid, integer, integer, text, text, boolean) to service_role;
 
 create function public.forget_stripe_customer(p_order_id uuid, p_stripe_customer_id text) returns jsonb

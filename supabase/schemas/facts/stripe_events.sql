@@ -109,6 +109,7 @@ declare
   r private.applied_facts;
   v_outcome public.event_outcome;
 begin
+  perform private.date_effects(e.stripe_created_at);
   e.ignored_reason := p_ignored_reason;
   e.last_error := p_error;
   if p_ignored_reason is null and p_error is null then

@@ -46,6 +46,10 @@ language plpgsql
 set search_path = ''
 as $$
 begin
+  if private.effects_are_past() then
+    update public.alerts a set over_told_at = now() where a.id = new.id;
+    return null;
+  end if;
   perform private.enqueue_job(
     'send_alert', format('send_alert:over:%s:%s', new.dedupe_key, new.count),
     jsonb_build_object('alert_id', new.id), now(), 60
@@ -54,7 +58,8 @@ begin
 end;
 $$;
 comment on function private.tell_that_it_is_over() is
-  'Queues a look at whether staff can be told that a kind of alert is over.';
+  'Queues a look at whether staff can be told that a kind of alert is over. Of one from before a restored '
+  'database was lost they were.';
 
 create trigger alerts_over after update of status on public.alerts
   for each row when (

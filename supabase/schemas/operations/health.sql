@@ -350,7 +350,9 @@ as $$
 begin
   return (
     select jsonb_build_object('checks', jsonb_build_object(
-      'database', jsonb_build_object('status', 'ok'),
+      'database', jsonb_build_object(
+        'status', private.worst_status(private.rescue_under_way()), 'rescue', private.rescue_under_way()
+      ),
       'webhooks', private.webhooks_health(),
       'jobs', private.jobs_health(),
       'providers', private.providers_health(),

@@ -162,6 +162,9 @@ as $$
 declare
   v_ids bigint[];
 begin
+  if private.rescue_under_way() then
+    return;
+  end if;
   perform private.recover_jobs();
   v_ids := private.pick_probes(p_lease_seconds);
   if cardinality(v_ids) = 0 then
@@ -191,5 +194,6 @@ comment on function public.claim_jobs(text, integer, integer, integer) is
   'none does. Rows locked by another worker are skipped, jobs whose lease ran out are due again, jobs of a '
   'provider that is down wait. p_mails: at most so many mails to customers, for a provider that takes only '
   'so many a second, and half of p_limit; null, any number. The rest is left to others, so that a burst of '
-  'mails holds up nothing. order_id: the order that a job is about, or null.';
+  'mails holds up nothing. order_id: the order that a job is about, or null. None while a restored database '
+  'catches up with Stripe.';
 grant execute on function public.claim_jobs(text, integer, integer, integer) to service_role;

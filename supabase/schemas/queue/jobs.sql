@@ -12,6 +12,7 @@ create table private.job_kinds (
   backoff_base_seconds integer,
   backoff_max_seconds integer,
   retention interval,
+  once_only boolean not null default false,
   description text not null,
   constraint job_kinds_max_attempts_positive check (max_attempts > 0)
 );
@@ -24,6 +25,9 @@ comment on column private.job_kinds.backoff_base_seconds is
 comment on column private.job_kinds.retention is
   'How long finished jobs are kept. Null: always, because settling again must find that the effect was '
   'queued before.';
+comment on column private.job_kinds.once_only is
+  'It tells somebody, or writes at Stripe, without looking whether that was done: after a restore of the '
+  'database, what was due before counts as done. All others look first, and run.';
 alter table private.job_kinds enable row level security;
 
 insert into private.job_kinds (kind, provider, max_attempts, retention, description) values
@@ -75,6 +79,10 @@ insert into private.job_kinds (kind, provider, max_attempts, retention, descript
 insert into private.job_kinds (kind, provider, max_attempts, backoff_max_seconds, retention, description)
 values
   ('refund_payment', 'stripe', 64, 21600, null, 'Gives money back.');
+update private.job_kinds set once_only = true where kind in (
+  'send_mail', 'send_alert', 'send_digest', 'send_budget_report', 'remind_dispute',
+  'submit_dispute_evidence', 'close_dispute'
+);
 
 create table private.jobs (
   id bigint generated always as identity primary key,
@@ -133,11 +141,15 @@ create function private.enqueue_job(
 language plpgsql
 set search_path = ''
 as $$
+declare
+  k constant private.job_kinds := (select x from private.job_kinds x where x.kind = p_kind);
+  v_done constant boolean := private.effects_are_past() and coalesce(k.once_only, false)
+    and p_run_at <= now();
 begin
-  insert into private.jobs (kind, dedupe_key, payload, run_at, priority, max_attempts)
+  insert into private.jobs (kind, dedupe_key, payload, run_at, priority, max_attempts, status, finished_at)
   values (
-    p_kind, p_dedupe_key, p_payload, p_run_at, p_priority,
-    coalesce(p_max_attempts, (select k.max_attempts from private.job_kinds k where k.kind = p_kind), 12)
+    p_kind, p_dedupe_key, p_payload, p_run_at, p_priority, coalesce(p_max_attempts, k.max_attempts, 12),
+    case when v_done then 'done' else 'queued' end, case when v_done then now() end
   )
   on conflict on constraint jobs_dedupe_key_key do nothing;
   return found;
@@ -145,7 +157,8 @@ end;
 $$;
 comment on function private.enqueue_job(text, text, jsonb, timestamptz, integer, integer) is
   'Queues an effect unless one with this dedupe_key was ever queued. Returns whether it is new. Lower '
-  'p_priority runs first; p_max_attempts null: the kind''s limit.';
+  'p_priority runs first; p_max_attempts null: the kind''s limit. Of what happened before a restored '
+  'database was lost, kinds that are once_only are noted as done.';
 
 create function private.backoff(p_attempts integer, p_kind text default null) returns interval
 language plpgsql

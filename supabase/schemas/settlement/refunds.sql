@@ -89,10 +89,39 @@ comment on function private.queue_refund(text, uuid, text, text) is
   'Queues the refund of all that is left of a payment, once per payment and cause. Returns whether it is '
   'new.';
 
-create type public.refund_judgement as (outcome text, by text, refusals integer);
+create function private.lines_of_request(p_request_id text) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'sku', i.sku, 'quantity', l.quantity, 'restock', exists (
+        select 1 from public.return_lines b join public.returns r on r.id = b.return_id
+        where r.refund_request_id = p_request_id and b.order_item_id = i.id and b.restock
+      )
+    ) order by i.sku collate "C"), '[]')
+    from public.refund_lines l join public.order_items i on i.id = l.order_item_id
+    where l.request_id = p_request_id
+  );
+end;
+$$;
+comment on function private.lines_of_request(text) is
+  'The pieces that a refund request is about: [{ sku, quantity, restock }]. restock: they go back on the '
+  'shelf with it.';
+
+create type public.refund_judgement as (
+  outcome text,
+  by text,
+  refusals integer,
+  restock boolean,
+  lines jsonb
+);
 comment on type public.refund_judgement is
   'Whether a refund may be made now: go, made (it has been), or overtaken; by names the refund or request '
-  'that may stand in for it; refusals counts how often Stripe has refused it.';
+  'that may stand in for it; refusals counts how often Stripe has refused it. What it is about travels in '
+  'its metadata: restock, and lines [{ sku, quantity, restock }].';
 
 create function public.judge_refund(p_request_id text) returns public.refund_judgement
 language plpgsql
@@ -109,11 +138,12 @@ begin
     raise exception 'there is no refund request %', p_request_id using errcode = 'SHINV';
   end if;
   if exists (select 1 from public.refunds r where r.request_id = q.id) then
-    return row('made', null, q.refusals)::public.refund_judgement;
+    return row('made', null, q.refusals, q.restock, null)::public.refund_judgement;
   end if;
   v_by := private.refund_overtaken_by(q);
   return row(
-    case when v_by is null then 'go' else 'overtaken' end, v_by, q.refusals
+    case when v_by is null then 'go' else 'overtaken' end, v_by, q.refusals, q.restock,
+    private.lines_of_request(q.id)
   )::public.refund_judgement;
 end;
 $$;

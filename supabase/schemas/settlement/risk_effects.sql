@@ -9,6 +9,11 @@ declare
 begin
   if v_answer is null then
     v_answer := case
+      -- Whether it had shipped is not known any more; whether its money was given back is.
+      when private.effects_are_past() then case when exists (
+        select 1 from public.refund_requests q
+        where q.id = private.refund_request_id('fraudulent', f.payment_id)
+      ) then 'refund' else 'review' end
       when not private.has_shipped(o.id) and private.setting('early_fraud_warning_policy') = '"refund"'
         then 'refund'
       else 'review'
@@ -21,7 +26,7 @@ $$;
 comment on function private.refunds_on_warning(public.fraud_signals, public.orders) is
   'Whether an actionable early fraud warning gives the money back by itself: nothing has shipped, nobody '
   'has released it, and the policy said so when the warning was first seen actionable, which is noted '
-  'here. Otherwise a person decides.';
+  'here. Of one from before a restored database was lost, what was done then. Otherwise a person decides.';
 
 create function private.queue_dispute_reminders(d public.disputes) returns void
 language plpgsql

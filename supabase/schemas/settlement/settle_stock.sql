@@ -14,6 +14,9 @@ begin
   end if;
   perform private.lock_stock_of_order(p_order_id);
 
+  if p_target in ('committed', 'active') and (private.effects_are_past() or private.rescue_under_way()) then
+    perform private.top_up_stock(p_order_id);
+  end if;
   if p_target in ('committed', 'active') and exists (
     select 1
     from public.inventory_reservations r

@@ -195,6 +195,13 @@ begin
     end;
     o.fulfilled_at := case when h.has_shipments then private.completed_at(o.id) end;
   end if;
+  if o.oversold_at is null and h.has_refunds and private.effects_are_past() then
+    -- How much there was is lost with a database; what was given back for want of it is not.
+    o.oversold_at := (
+      select min(q.created_at) from public.refund_requests q
+      where q.order_id = o.id and q.cause = 'oversold'
+    );
+  end if;
   if o.restocked_at is null and (
     (h.has_refunds and private.restock_due(o)) or (h.has_returns and private.all_returned(o.id))
   ) then

@@ -8,6 +8,7 @@ import {
   sessionMetadata,
   sessionParams,
 } from "../../../supabase/functions/_shared/checkout/session_params.ts";
+import { readSoldLines } from "../../../supabase/functions/_shared/stripe/metadata_lines.ts";
 import { shippingCountries } from "../../../supabase/functions/_shared/shipping_countries.ts";
 import { loadEnv } from "../../../supabase/functions/_shared/env.ts";
 import type { Checkout, ShippingRate } from "../../../supabase/functions/_shared/database/checkout.ts";
@@ -45,6 +46,7 @@ const order: Checkout = {
   country: null,
   shipping_rates: [],
   items: [{
+    variant_id: "11111111-2222-4333-8444-555555555555",
     sku: "SHIRT-OXF-WHT-M",
     name: "Oxford Button-Down Shirt – White, M",
     description: "Sturdy two-ply oxford cotton.",
@@ -319,12 +321,14 @@ Deno.test("metadata tells the whole order within Stripe's limits, the same at ev
     ],
     [given.order_id, given.order_number, given.account_id, "999999", given.cart_hash],
   );
-  const lines = Object.keys(metadata).filter((key) => key.startsWith("lines_"))
-    .flatMap((_, index) => (metadata[`lines_${index + 1}`] ?? "").split(" "))
-    .map((line) => /^([A-Za-z0-9._-]+)\*(\d+)@(\d+)$/.exec(line)?.slice(1));
   assert.deepEqual(
-    lines,
-    given.items.map(({ sku, quantity, unit_amount }) => [sku, String(quantity), String(unit_amount)]),
+    readSoldLines(metadata),
+    given.items.map(({ sku, quantity, unit_amount, variant_id }) => ({
+      sku,
+      quantity,
+      unit_amount,
+      variant_id,
+    })),
   );
   assert.ok(!JSON.stringify(metadata).includes("ada@"));
   assert.equal(JSON.stringify(sessionMetadata(structuredClone(given))), JSON.stringify(metadata));

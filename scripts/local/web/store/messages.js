@@ -61,6 +61,11 @@ const MESSAGES = {
     text: `You have not been charged and your bag is safe. Please try again ${wait(error)}.`,
     retry: true,
   }),
+  checkout_closed: (error) => ({
+    title: "The shop takes no orders for a few minutes",
+    text: `Your bag is safe, and you have not been charged. Please try again ${wait(error)}.`,
+    retry: true,
+  }),
   database_unavailable: (error) => ({
     title: "The shop cannot be reached",
     text: `Your bag is safe. Please try again ${wait(error)}.`,

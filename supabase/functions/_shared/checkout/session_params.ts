@@ -9,6 +9,7 @@ import { bestLocale } from "../text/locale.ts";
 import { webAddress } from "../text/web_address.ts";
 import type { Checkout, CheckoutItem, ShippingRate } from "../database/checkout.ts";
 import { AppError } from "../errors.ts";
+import { soldLinesMetadata } from "../stripe/metadata_lines.ts";
 import { type Delivery, deliveryOf } from "./delivery.ts";
 
 /**
@@ -76,30 +77,19 @@ export function sessionParams(checkout: Checkout, page: PaymentPage, env: Sessio
   };
 }
 
-/** Stripe's limit for a value of metadata; of keys it takes 50. */
-const metadataValueLength = 500;
-
 /**
- * What session and payment carry of their order, enough to rebuild it from Stripe alone: whose it is and, in
- * `lines_1`, `lines_2`, …, each line as `SKU*quantity@unit_amount` (minor units), a space between two. Frozen with
- * the attempt, so that a repeat sends the same; nothing personal, as metadata is seen by everybody at Stripe's
- * dashboard and in exports. (https://docs.stripe.com/metadata)
+ * What session and payment carry of their order, enough to rebuild it from Stripe alone (`deno task rescue`): whose it
+ * is, its number, and its lines. Frozen with the attempt, so that a repeat sends the same; nothing personal, as
+ * metadata is seen by everybody at Stripe's dashboard and in exports. (https://docs.stripe.com/metadata)
  */
 export function sessionMetadata(checkout: Checkout): Record<string, string> {
-  const lines: string[] = [];
-  for (const { sku, quantity, unit_amount } of checkout.items) {
-    const line = `${sku}*${quantity}@${unit_amount}`;
-    const last = lines.at(-1);
-    if (last === undefined || last.length + 1 + line.length > metadataValueLength) lines.push(line);
-    else lines[lines.length - 1] = `${last} ${line}`;
-  }
   return {
     order_id: checkout.order_id,
     order_number: checkout.order_number,
     attempt: String(checkout.attempt),
     cart_hash: checkout.cart_hash,
     ...(checkout.account_id === null ? {} : { account_id: checkout.account_id }),
-    ...Object.fromEntries(lines.map((value, index) => [`lines_${index + 1}`, value])),
+    ...soldLinesMetadata(checkout.items),
   };
 }
 

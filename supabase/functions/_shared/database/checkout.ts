@@ -31,6 +31,7 @@ export interface CheckoutRefusal {
 }
 
 export type CheckoutItem = {
+  variant_id: string;
   sku: string;
   name: string;
   description: string | null;

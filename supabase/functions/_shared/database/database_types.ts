@@ -793,6 +793,14 @@ isOneToOne: false
 "begin_checkout":
 { Args: { "p_accepts_marketing"?: boolean,"p_client_ip": string,"p_country"?: string,"p_currency"?: string,"p_email": string,"p_hold_seconds": number,"p_idempotency_key": string,"p_items": Json,"p_livemode": boolean,"p_locale": string,"p_previous_session_id"?: string,"p_session_seconds": number,"p_supersede"?: boolean,"p_ui_mode"?: string,"p_user_agent": string,"p_user_id": string,"p_velocity_mode"?: string }; Returns: Json
                            },
+"begin_rescue":
+{ Args: { "p_since": string,"p_stopped_at": string }; Returns: Database["public"]['CompositeTypes']["rescue_window"]
+                          SetofOptions: {
+        from: "*"
+        to: "rescue_window"
+        isOneToOne: true
+        isSetofReturn: false
+      } },
 "cancel_order":
 { Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_order_number": string,"p_reason"?: string }; Returns: Json
                            },
@@ -826,6 +834,9 @@ isOneToOne: false
 "count_jobs":
 { Args: Record<PropertyKey, never>; Returns: number
                            },
+"date_rescued":
+{ Args: { "p_limit": number }; Returns: number
+                           },
 "decide_dispute":
 { Args: { "p_dispute_id": string,"p_obstacle"?: string,"p_round": string,"p_written"?: boolean }; Returns: Database["public"]['CompositeTypes']["dispute_action"]
                           SetofOptions: {
@@ -857,6 +868,14 @@ isOneToOne: false
               "finished": boolean,"id": number,"status": string
             }[]
                            },
+"finish_rescue":
+{ Args: Record<PropertyKey, never>; Returns: Database["public"]['CompositeTypes']["rescue_end"]
+                          SetofOptions: {
+        from: "*"
+        to: "rescue_end"
+        isOneToOne: true
+        isSetofReturn: false
+      } },
 "forget_stripe_customer":
 { Args: { "p_order_id": string,"p_stripe_customer_id": string }; Returns: Json
                            },
@@ -900,6 +919,14 @@ isOneToOne: false
 "get_reconciliation_cursor":
 { Args: { "p_name": string }; Returns: string
                            },
+"get_rescue_window":
+{ Args: { "p_since": string,"p_stopped_at": string }; Returns: Database["public"]['CompositeTypes']["rescue_window"]
+                          SetofOptions: {
+        from: "*"
+        to: "rescue_window"
+        isOneToOne: true
+        isSetofReturn: false
+      } },
 "get_stripe_event":
 { Args: { "p_event_id": string }; Returns: {
               "api_version": string | null,
@@ -954,8 +981,17 @@ isOneToOne: false
 "list_differing_objects":
 { Args: { "p_objects": Json }; Returns: (string)[]
                            },
+"list_missing_orders":
+{ Args: { "p_order_ids": (string)[] }; Returns: (string)[]
+                           },
 "list_open_objects":
 { Args: { "p_limit": number,"p_since": string }; Returns: (Database["public"]['CompositeTypes']["open_object"])[]
+                           },
+"list_passed_events":
+{ Args: Record<PropertyKey, never>; Returns: (string)[]
+                           },
+"list_rescue_objects":
+{ Args: Record<PropertyKey, never>; Returns: (Database["public"]['CompositeTypes']["open_object"])[]
                            },
 "list_unknown_events":
 { Args: { "p_event_ids": (string)[] }; Returns: (string)[]
@@ -1060,6 +1096,28 @@ isOneToOne: false
 "request_refund":
 { Args: { "p_amount"?: number,"p_command_id"?: string,"p_confirm"?: boolean,"p_dry_run"?: boolean,"p_lines"?: Json,"p_order_number": string,"p_reason"?: string,"p_restock"?: boolean,"p_shipping"?: boolean }; Returns: Json
                            },
+"rescue_facts":
+{ Args: { "p_dated_at": string,"p_facts": Json,"p_observed_at": string }; Returns: number
+                           },
+"rescue_order":
+{ Args: { "p_fact": Json,"p_order": Json }; Returns: Database["public"]['CompositeTypes']["rescued_order"]
+                          SetofOptions: {
+        from: "*"
+        to: "rescued_order"
+        isOneToOne: true
+        isSetofReturn: false
+      } },
+"rescue_refund":
+{ Args: { "p_refund": Json }; Returns: boolean
+                           },
+"rescue_stripe_event":
+{ Args: { "p_error": string,"p_event": Json,"p_facts": Json,"p_ignored_reason": string }; Returns: Database["public"]['CompositeTypes']["event_outcome"]
+                          SetofOptions: {
+        from: "*"
+        to: "event_outcome"
+        isOneToOne: true
+        isSetofReturn: false
+      } },
 "resend_notification":
 { Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_order_number": string,"p_template": string }; Returns: Json
                            },
@@ -1129,9 +1187,15 @@ isOneToOne: false
                       },"redriven_item": {
                         "what": string | null,"id": string | null,"type": string | null,"status": string | null,"error": string | null,"redriven": boolean | null,"problem": string | null
                       },"refund_judgement": {
-                        "outcome": string | null,"by": string | null,"refusals": number | null
+                        "outcome": string | null,"by": string | null,"refusals": number | null,"restock": boolean | null,"lines": Json | null
                       },"repair": {
                         "outcome": string | null,"changed": boolean | null,"before": Json | null,"after": Json | null
+                      },"rescue_end": {
+                        "stock_added": (string)[] | null,"paid_orders": (string)[] | null
+                      },"rescue_window": {
+                        "since": string | null,"stopped_at": string | null,"under_way": boolean | null
+                      },"rescued_order": {
+                        "outcome": string | null,"number": string | null
                       },"trace_moment": {
                         "at": string | null,"kind": string | null,"what": string | null,"detail": Json | null
                       },"webhook_address_change": {

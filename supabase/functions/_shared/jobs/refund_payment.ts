@@ -6,6 +6,7 @@
 import type Stripe from "stripe";
 import { observe } from "../database/readings.ts";
 import { callStripe, classifyStripeFailure, isReplayedFailure, stripeErrorOf } from "../stripe/client.ts";
+import { refundedLinesMetadata } from "../stripe/metadata_lines.ts";
 import { refundFacts } from "../stripe_events/refund.ts";
 import { done, type JobContext, type JobHandler, type Outcome, outcomeOf, textField } from "./outcome.ts";
 
@@ -33,7 +34,7 @@ const emptyBalanceCodes: readonly string[] = ["balance_insufficient", "insuffici
 export const refundPayment: JobHandler = async (job, context) => {
   const paymentId = textField(job, "payment_id");
   const requestId = textField(job, "refund_request_id");
-  const { amount, reason } = job.payload;
+  const { amount, reason, cause } = job.payload;
   await applyExisting(paymentId, context);
   const judgement = await context.rpc.judgeRefund(requestId);
   if (judgement.outcome === "made") return done;
@@ -48,6 +49,11 @@ export const refundPayment: JobHandler = async (job, context) => {
       order_id: textField(job, "order_id"),
       refund_request_id: requestId,
       ...(typeof reason === "string" ? { reason: reason.slice(0, 500) } : {}),
+      // What a database that was restored cannot know otherwise: `deno task rescue`.
+      ...(typeof cause === "string" ? { cause } : {}),
+      ...(typeof amount === "number" ? {} : { whole: "true" }),
+      ...(judgement.restock ? { restock: "true" } : {}),
+      ...refundedLinesMetadata(judgement.lines ?? []),
     },
   };
   const refusals = judgement.refusals === 0 ? "" : `_after_${judgement.refusals}`;
@@ -64,7 +70,7 @@ export const refundPayment: JobHandler = async (job, context) => {
       await applyExisting(paymentId, context);
       return { kind: "discard", reason: "the payment is refunded already", provider: "up" };
     }
-    return refusalOutcome(error, job.payload["cause"], context.now());
+    return refusalOutcome(error, cause, context.now());
   }
 };
 

@@ -20,13 +20,14 @@ const retryAfterSeconds = 5;
 
 type StripeEnv = Pick<Env, "stripeSecretKey" | "stripeApiBase">;
 
-/** The SDK's client; offline its requests go to STRIPE_API_BASE. */
-export function createStripe(env: StripeEnv): Stripe {
+/** The SDK's client; offline its requests go to STRIPE_API_BASE. Without `fetcher` it asks with its own. */
+export function createStripe(env: StripeEnv, fetcher?: typeof fetch): Stripe {
   return new Stripe(env.stripeSecretKey, {
     apiVersion: stripeApiVersion,
     timeout: attemptTimeoutMs,
     maxNetworkRetries: 1,
     telemetry: false,
+    ...(fetcher === undefined ? {} : { httpClient: Stripe.createFetchHttpClient(fetcher) }),
     ...baseOf(env.stripeApiBase),
   });
 }

@@ -1,0 +1,113 @@
+/**
+ * `deno task rescue`: after the database was restored from a backup, takes over from Stripe what has happened since,
+ * with the orders' own ids and numbers. Checkout is closed meanwhile. docs/disaster.md has the whole way.
+ */
+import { AppError } from "../../supabase/functions/_shared/errors.ts";
+import { runTask, UsageError } from "../lib/task.ts";
+import { TaskError } from "../lib/errors.ts";
+import { openBackend } from "./backend.ts";
+import { NOT_RECOVERABLE } from "./rescue/not_recoverable.ts";
+import { planRescue, rescue, type RescuePlan, type RescueReport } from "./rescue/rescue.ts";
+
+const usage = `deno task rescue [--since TIME] [--stopped TIME] [--dry-run]
+
+  --since    take over what has happened since then: 2026-11-26T03:00Z, the time of the backup. Without it: from an
+             hour before the newest thing that the backup has
+  --stopped  when the lost database did its last work. Mails and alerts for what happened before count as sent; for
+             what happened after they are sent. Without it: now, so that nothing is sent twice
+  --dry-run  print the plan and change nothing
+
+  Checkout is closed while it runs, and stays closed until it has run to its end: run it again when it was
+  interrupted. Exit code 1 when something could not be taken over.`;
+
+const flags = {
+  since: { type: "string" },
+  stopped: { type: "string" },
+  "dry-run": { type: "boolean", default: false },
+} as const;
+
+if (import.meta.main) {
+  Deno.exit(
+    await runTask({
+      usage,
+      flags,
+      run: ({ values }) =>
+        main(momentOf("--since", values.since), momentOf("--stopped", values.stopped), values["dry-run"]),
+    }, Deno.args),
+  );
+}
+
+async function main(since: Date | null, stoppedAt: Date | null, dryRun: boolean): Promise<number> {
+  const backend = await openBackend();
+  const options = { since, stoppedAt, progress: (text: string) => console.error(text) };
+  try {
+    if (dryRun) {
+      printPlan(await planRescue(backend, options));
+      return 0;
+    }
+    const report = await rescue(backend, options);
+    printReport(report);
+    return report.problems.length === 0 ? 0 : 1;
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    throw new TaskError(
+      dryRun ? "Nothing was changed" : "Interrupted, and checkout is closed: run it again",
+      { cause: error },
+    );
+  }
+}
+
+/** @throws UsageError when it is no time, or one that has not come. */
+function momentOf(flag: string, text: string | undefined): Date | null {
+  if (text === undefined) return null;
+  const moment = new Date(text);
+  if (Number.isNaN(moment.getTime()) || moment.getTime() > Date.now()) {
+    throw new UsageError(`${flag} ${text} is no time that has passed: write 2026-11-26T03:00Z`);
+  }
+  return moment;
+}
+
+function printPlan({ window, sessions, missing }: RescuePlan): void {
+  printWindow(window);
+  console.log(`Stripe has ${sessions} payment pages of that time.`);
+  console.log(`${missing.length} orders are missing here and would be made anew${listed(missing)}`);
+  console.log("All other orders would be brought up to what Stripe says of them.");
+  printLost();
+}
+
+function printWindow({ since, stopped_at, under_way }: RescuePlan["window"]): void {
+  console.log(`Everything since ${since}${under_way ? ", as the rescue that was interrupted" : ""}.`);
+  console.log(`Mails and alerts about what happened until ${stopped_at} count as sent.`);
+}
+
+function printReport(
+  { window, made, reopened, refunds, events, objects, end, problems }: RescueReport,
+): void {
+  printWindow(window);
+  console.log(`${made.length} orders were made anew${listed(made)}`);
+  console.log(`${reopened.length} known orders had gone on to another payment page${listed(reopened)}`);
+  console.log(`${refunds} refunds were asked for here. ${events} events and ${objects} objects were read.`);
+  if (end.stock_added.length > 0) {
+    console.log(`Sold, and not in the stock of the backup: count ${end.stock_added.join(", ")}.`);
+  }
+  if (end.paid_orders.length > 0) {
+    console.log(`Paid since, and perhaps sent already: look before you pack${listed(end.paid_orders)}`);
+  }
+  printLost();
+  for (const { id, error } of problems) console.error(`${id} was left out: ${reasonOf(error)}`);
+}
+
+function printLost(): void {
+  console.log("\nStripe does not know these, so what was done since the backup is lost:");
+  for (const lost of NOT_RECOVERABLE) console.log(`  ${lost}`);
+}
+
+function listed(numbers: string[]): string {
+  return numbers.length === 0 ? "." : `: ${numbers.join(", ")}.`;
+}
+
+/** What an error says, and what is behind it. */
+function reasonOf(error: unknown): string {
+  const cause = error instanceof Error ? error.cause ?? error : error;
+  return cause instanceof Error ? cause.message : String(cause);
+}

@@ -1,0 +1,133 @@
+/** What a rehearsal has made of the log, written over what the live database has. */
+import type postgres from "postgres";
+import { isLoopback } from "../../../supabase/functions/_shared/http/loopback.ts";
+import { connect } from "../../lib/connection.ts";
+import { atOneMoment, type LiveMoment, quoted } from "./live.ts";
+import { receive } from "./shadow.ts";
+
+/** A table of facts: its key, and the order of a row `t` as SQL. */
+interface Rebuilt {
+  table: string;
+  key: string;
+  order: string;
+  /** Columns that somebody has decided and no event tells: they stay as they are where the row is there. */
+  decided: string[];
+}
+
+const rebuilt: Rebuilt[] = [
+  { table: "checkout_sessions", key: "id", order: "t.order_id", decided: ["closing_at", "created_at"] },
+  { table: "payments", key: "id", order: "t.order_id", decided: ["created_at"] },
+  { table: "payment_attempts", key: "id", order: "t.order_id", decided: [] },
+  { table: "refunds", key: "id", order: "t.order_id", decided: ["released_at", "seen_at"] },
+  {
+    table: "refund_reasons",
+    key: "refund_id",
+    order: "(select r.order_id from public.refunds r where r.id = t.refund_id)",
+    decided: [],
+  },
+  { table: "disputes", key: "id", order: "t.order_id", decided: [] },
+  // What a velocity rule has found is no fact of Stripe's.
+  {
+    table: "fraud_signals",
+    key: "source_id",
+    order: "case when t.source_id is not null then t.order_id end",
+    decided: ["id", "answer", "released_at"],
+  },
+];
+
+/** What settling derives of an order. When its goods went back, and whose money it keeps, was decided once. */
+const derived = {
+  orders: {
+    key: "id",
+    columns:
+      "session_id payment_id customer_name phone shipping_name shipping_address billing_address status " +
+      "fulfillment_status amount_discount amount_shipping amount_tax amount_total amount_paid amount_refunded " +
+      "paid_at fulfilled_at",
+  },
+  order_risk: { key: "order_id", columns: "review_reasons declined_attempts outage_attempts" },
+} as const;
+
+/**
+ * Replaces the facts of the rehearsed orders, and what is derived from them, by those of the shadow: in one
+ * transaction, in which the orders are locked. Settles them then; what they had told and moved is not done again.
+ */
+export async function writeBack(liveUrl: string, shadowUrl: string): Promise<void> {
+  const live = connect(liveUrl, {
+    ...(new URL(liveUrl).searchParams.has("sslmode")
+      ? {}
+      : { ssl: isLoopback(liveUrl) ? false : "require" as const }),
+    connection: { application_name: "rebuild", statement_timeout: 0 },
+  });
+  try {
+    let ids: string[] = [];
+    await atOneMoment(shadowUrl, async (shadow) => {
+      await live.begin(async (tx) => {
+        ids = await copyOrders(tx, shadow);
+        for (const each of rebuilt) await replaceFacts(tx, shadow, each);
+        for (const [table, { key, columns }] of Object.entries(derived)) {
+          await replaceDerived(tx, shadow, table, key, columns.split(" "));
+        }
+      });
+    });
+    for (const id of ids) {
+      await live.begin(async (tx) => {
+        await tx`select set_config('kct.past', 'on', true)`;
+        await tx`select private.settle_order(${id}, 'rebuild')`;
+      });
+    }
+  } finally {
+    await live.end({ timeout: 1 });
+  }
+}
+
+/** The rehearsed orders, locked; returns their ids. */
+async function copyOrders(tx: postgres.TransactionSql, shadow: LiveMoment): Promise<string[]> {
+  await tx`create temp table rebuilt_orders (order_id uuid primary key) on commit drop`;
+  await receive(tx, shadow, "rehearsal.rehearsed", ["order_id"], "", "rebuilt_orders");
+  const rows = await tx<{ id: string }[]>`
+    select o.id from public.orders o join rebuilt_orders x on x.order_id = o.id order by o.id for no key update of o`;
+  return rows.map(({ id }) => id);
+}
+
+async function arriving(
+  tx: postgres.TransactionSql,
+  shadow: LiveMoment,
+  table: string,
+  columns: string[],
+  order: string,
+): Promise<void> {
+  await tx.unsafe(`drop table if exists pg_temp.arriving;
+    create temp table arriving on commit drop as select ${columns.map(quoted).join(", ")} from public.${table}
+      limit 0`).simple();
+  const where = `t where ${order} in (select r.order_id from rehearsal.rehearsed r)`;
+  await receive(tx, shadow, `public.${table}`, columns, where, "arriving");
+}
+
+async function replaceFacts(
+  tx: postgres.TransactionSql,
+  shadow: LiveMoment,
+  { table, key, order, decided }: Rebuilt,
+): Promise<void> {
+  const columns = shadow.tables.get(`public.${table}`) ?? [];
+  await arriving(tx, shadow, table, columns, order);
+  await tx.unsafe(`delete from public.${table} t
+    where ${order} in (select x.order_id from rebuilt_orders x)
+      and not exists (select from arriving a where a.${key} = t.${key})`);
+  const list = columns.map(quoted).join(", ");
+  const told = columns.filter((column) => column !== key && !decided.includes(column))
+    .map((column) => `${quoted(column)} = excluded.${quoted(column)}`).join(", ");
+  await tx.unsafe(`insert into public.${table} (${list}) select ${list} from arriving
+    on conflict (${key}) do update set ${told}`);
+}
+
+async function replaceDerived(
+  tx: postgres.TransactionSql,
+  shadow: LiveMoment,
+  table: string,
+  key: string,
+  columns: string[],
+): Promise<void> {
+  await arriving(tx, shadow, table, [key, ...columns], `t.${key}`);
+  const set = columns.map((column) => `${quoted(column)} = a.${quoted(column)}`).join(", ");
+  await tx.unsafe(`update public.${table} t set ${set} from arriving a where a.${key} = t.${key}`);
+}
