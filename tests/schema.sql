@@ -462,12 +462,14 @@ row level security on private.order_pages;
 table private.periodic_jobs (
   kind text not null,
   every interval not null,
+  every_when_quiet interval,
   priority integer default 200 not null,
   next_at timestamp with time zone,
   constraint periodic_jobs_pkey PRIMARY KEY (kind),
   constraint periodic_jobs_kind_fkey FOREIGN KEY (kind) REFERENCES private.job_kinds(kind)
 );
 comment on table private.periodic_jobs is 'Kinds of job that are queued again and again. next_at null: never yet; the first comes a minute after the first heartbeat.';
+comment on column private.periodic_jobs.every_when_quiet is 'How often while the shop is quiet, see is_quiet(); null: as ever.';
 row level security on private.periodic_jobs;
 
 
@@ -601,6 +603,21 @@ CREATE INDEX stripe_customers_email_idx ON private.stripe_customers USING btree 
 row level security on private.stripe_customers;
 
 
+table private.terms_texts (
+  version text not null,
+  refund_policy text,
+  cancellation_policy text,
+  created_at timestamp with time zone default now() not null,
+  constraint terms_texts_pkey PRIMARY KEY (version),
+  constraint terms_texts_cancellation_fits CHECK (((char_length(cancellation_policy) >= 1) AND (char_length(cancellation_policy) <= 40000))),
+  constraint terms_texts_has_text CHECK ((COALESCE(refund_policy, cancellation_policy) IS NOT NULL)),
+  constraint terms_texts_refund_fits CHECK (((char_length(refund_policy) >= 1) AND (char_length(refund_policy) <= 40000)))
+);
+comment on table private.terms_texts is 'What the terms of a version say of refunds and cancellations, word for word: shown to the bank when an order that was placed under them is disputed. Some twelve pages each at most.';
+CREATE TRIGGER keep_terms_text BEFORE DELETE OR UPDATE ON private.terms_texts FOR EACH ROW EXECUTE FUNCTION private.keep_terms_text();
+row level security on private.terms_texts;
+
+
 table private.unchecked_orders (
   order_id uuid not null,
   noted_at timestamp with time zone default clock_timestamp() not null,
@@ -644,6 +661,7 @@ table private.velocity_rules (
   constraint velocity_rules_alert_known CHECK ((alert = ANY (ARRAY['warning'::text, 'critical'::text]))),
   constraint velocity_rules_amount_has_currency CHECK (((measure <> 'amount'::text) OR (currency IS NOT NULL))),
   constraint velocity_rules_baseline_share_range CHECK (((baseline_share > (0)::numeric) AND (baseline_share < (1)::numeric))),
+  constraint velocity_rules_held_of_shopper CHECK (((measure <> ALL (ARRAY['held_pieces'::text, 'held_share'::text])) OR (subject = ANY (ARRAY['user'::text, 'email'::text, 'address'::text, 'shop'::text])))),
   constraint velocity_rules_measure_known CHECK ((measure = ANY (ARRAY['unpaid_checkouts'::text, 'declines'::text, 'declined_orders'::text, 'cards'::text, 'emails'::text, 'amount'::text, 'disposable_email'::text, 'outages'::text, 'held_pieces'::text, 'held_share'::text]))),
   constraint velocity_rules_min_pieces_positive CHECK ((min_pieces > 0)),
   constraint velocity_rules_shop_refuses_nobody CHECK (((subject <> 'shop'::text) OR (action <> 'block'::text))),
@@ -772,6 +790,7 @@ CREATE INDEX checkout_sessions_open_idx ON public.checkout_sessions USING btree 
 CREATE INDEX checkout_sessions_order_id_idx ON public.checkout_sessions USING btree (order_id);
 CREATE INDEX checkout_sessions_payment_id_idx ON public.checkout_sessions USING btree (payment_id);
 CREATE INDEX checkout_sessions_stripe_customer_id_idx ON public.checkout_sessions USING btree (stripe_customer_id);
+CREATE INDEX checkout_sessions_unpaid_idx ON public.checkout_sessions USING btree (completed_at) WHERE ((status = 'complete'::text) AND (payment_status = 'unpaid'::text) AND (NOT async_payment_failed));
 row level security on public.checkout_sessions;
 policy checkout_sessions_read on public.checkout_sessions as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.checkout_sessions to authenticated;
@@ -821,7 +840,7 @@ comment on table public.dispute_decisions is 'What was decided about a dispute t
 comment on column public.dispute_decisions.dispute_id is 'disputes.id.';
 comment on column public.dispute_decisions.round is 'The status that waited for the answer: warning_needs_response, needs_response, appeal_needs_response.';
 comment on column public.dispute_decisions.decision is 'fight: evidence is submitted; accept: the dispute is closed; leave: nothing is done.';
-comment on column public.dispute_decisions.reason is 'Why: policy (the settings), below_limit (worth less than dispute_accept_below), written (somebody has written evidence at Stripe), staff (leave_dispute()), fee (fighting costs one, which only staff acknowledge), no_field (Stripe has no field for such an appeal).';
+comment on column public.dispute_decisions.reason is 'Why: policy (the settings), below_limit (worth less than dispute_accept_below), written (somebody has written evidence at Stripe), staff (leave_dispute()), fee (fighting costs one, which only staff acknowledge), no_field (Stripe takes no evidence in this round: of an appeal of another payment than by card, of an inquiry of Klarna''s).';
 comment on column public.dispute_decisions.submissions is 'How often evidence had been submitted when it was decided: more means that it has been answered.';
 comment on column public.dispute_decisions.created_at is 'When it was decided.';
 row level security on public.dispute_decisions;
@@ -875,6 +894,7 @@ comment on column public.disputes.version is 'Which of Stripes reports this is; 
 comment on column public.disputes.created_at is 'When it was opened.';
 CREATE INDEX disputes_charge_id_idx ON public.disputes USING btree (charge_id);
 CREATE INDEX disputes_created_at_idx ON public.disputes USING btree (created_at);
+CREATE INDEX disputes_open_idx ON public.disputes USING btree (created_at) WHERE (status <> ALL (ARRAY['won'::text, 'lost'::text, 'warning_closed'::text, 'prevented'::text]));
 CREATE INDEX disputes_order_id_idx ON public.disputes USING btree (order_id);
 CREATE INDEX disputes_payment_id_idx ON public.disputes USING btree (payment_id);
 CREATE TRIGGER count_dispute AFTER INSERT OR UPDATE OF statuses_seen ON public.disputes FOR EACH ROW EXECUTE FUNCTION private.count_dispute();
@@ -910,6 +930,7 @@ comment on column public.fraud_signals.was_actionable is 'True once any version 
 comment on column public.fraud_signals.answer is 'What early_fraud_warning_policy said of a warning when it was first seen actionable: refund, or review (also when the parcel had left). Frozen: the setting may change.';
 comment on column public.fraud_signals.released_at is 'When staff released the order knowing this sign: it holds the order no more. What comes later does.';
 CREATE INDEX fraud_signals_charge_id_idx ON public.fraud_signals USING btree (charge_id);
+CREATE INDEX fraud_signals_open_reviews_idx ON public.fraud_signals USING btree (source_id) WHERE ((kind = 'review'::text) AND open);
 CREATE INDEX fraud_signals_order_id_idx ON public.fraud_signals USING btree (order_id);
 CREATE INDEX fraud_signals_payment_id_idx ON public.fraud_signals USING btree (payment_id);
 CREATE INDEX fraud_signals_velocity_idx ON public.fraud_signals USING btree (created_at) WHERE (kind = 'velocity'::text);
@@ -1131,6 +1152,7 @@ table public.order_terms (
   constraint order_terms_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE
 );
 comment on table public.order_terms is 'The version of the terms that was in force when an attempt of an order began, and so on its payment page.';
+CREATE INDEX order_terms_version_idx ON public.order_terms USING btree (version);
 row level security on public.order_terms;
 policy order_terms_read on public.order_terms as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.order_terms to authenticated;
@@ -1306,6 +1328,7 @@ CREATE INDEX payment_attempts_card_fingerprint_idx ON public.payment_attempts US
 CREATE INDEX payment_attempts_created_at_idx ON public.payment_attempts USING btree (created_at);
 CREATE INDEX payment_attempts_order_id_idx ON public.payment_attempts USING btree (order_id);
 CREATE INDEX payment_attempts_payment_id_idx ON public.payment_attempts USING btree (payment_id);
+CREATE INDEX payment_attempts_refused_idx ON public.payment_attempts USING btree (created_at) WHERE (outcome = ANY (ARRAY['failed'::text, 'blocked'::text]));
 CREATE TRIGGER count_payment_attempt AFTER INSERT OR UPDATE OF outcome, three_d_secure_result ON public.payment_attempts FOR EACH ROW EXECUTE FUNCTION private.count_payment_attempt();
 row level security on public.payment_attempts;
 policy payment_attempts_read on public.payment_attempts as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
@@ -1347,6 +1370,7 @@ comment on column public.payments.presentment_amount is 'What the customer was c
 comment on column public.payments.presentment_currency is 'The currency that the customer paid in; null: the payment''s own.';
 CREATE INDEX payments_card_last4_idx ON public.payments USING btree (card_last4);
 CREATE INDEX payments_charge_id_idx ON public.payments USING btree (charge_id);
+CREATE INDEX payments_open_idx ON public.payments USING btree (created_at) WHERE (status = ANY (ARRAY['processing'::text, 'requires_capture'::text]));
 CREATE INDEX payments_order_id_idx ON public.payments USING btree (order_id);
 CREATE INDEX payments_visa_idx ON public.payments USING btree (livemode, succeeded_at) WHERE ((card_brand = 'visa'::text) AND (succeeded_at IS NOT NULL));
 CREATE TRIGGER count_new_payment AFTER INSERT ON public.payments FOR EACH ROW WHEN ((new.succeeded_at IS NOT NULL)) EXECUTE FUNCTION private.count_payment();
@@ -1550,6 +1574,7 @@ comment on column public.refunds.released_at is 'When staff let the order ship a
 comment on column public.refunds.seen_at is 'When we first heard of it: staff who ask for a refund do not know of one that was made and not heard of.';
 CREATE INDEX refunds_charge_id_idx ON public.refunds USING btree (charge_id);
 CREATE INDEX refunds_created_at_idx ON public.refunds USING btree (created_at);
+CREATE INDEX refunds_open_idx ON public.refunds USING btree (created_at) WHERE (status = ANY (ARRAY['pending'::text, 'requires_action'::text]));
 CREATE INDEX refunds_order_id_idx ON public.refunds USING btree (order_id);
 CREATE INDEX refunds_payment_id_idx ON public.refunds USING btree (payment_id);
 CREATE INDEX refunds_request_id_idx ON public.refunds USING btree (request_id);
@@ -2287,7 +2312,7 @@ view reporting.webhook_health with (security_invoker=true) (
   last_received_at timestamp with time zone,
   last_day bigint
 );
-comment on view reporting.webhook_health is 'Stripe''s events by type and outcome.';
+comment on view reporting.webhook_health is 'Stripe''s events of the last 30 days by type and outcome, and whatever has failed, however long ago.';
 grant select on view reporting.webhook_health to authenticated;
 grant select on view reporting.webhook_health to service_role;
 
@@ -2301,6 +2326,14 @@ view reporting.webhook_lag_hourly with (security_invoker=true) (
 comment on view reporting.webhook_lag_hourly is 'How late Stripe''s events were in each hour of the last week: from when something happened at Stripe to when it was stored here. Hours without events are left out.';
 grant select on view reporting.webhook_lag_hourly to authenticated;
 grant select on view reporting.webhook_lag_hourly to service_role;
+
+
+CREATE OR REPLACE FUNCTION private.accepted_terms(p_order_id uuid)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.accepted_terms(p_order_id uuid) is 'The terms that were accepted with an order first, with the texts of that version where they are kept; null: nothing was asked.';
 
 
 CREATE OR REPLACE FUNCTION private.account_customer(p_user_id uuid, p_email text, p_livemode boolean)
@@ -2868,10 +2901,10 @@ comment on function private.country_currencies_fit(p_value jsonb) is 'Whether th
 
 
 CREATE OR REPLACE FUNCTION private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer, p_accepts_marketing boolean, p_ui_mode text)
- RETURNS uuid
+ RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer, p_accepts_marketing boolean, p_ui_mode text) is 'A pending order with the frozen prices of p_cart (see price_cart()), what the velocity rules found, and its stock reserved. Returns its id.';
+comment on function private.create_order(p_cart jsonb, p_risk jsonb, p_key text, p_user_id uuid, p_email text, p_client_ip inet, p_user_agent text, p_locale text, p_livemode boolean, p_velocity_mode text, p_session_seconds integer, p_hold_seconds integer, p_accepts_marketing boolean, p_ui_mode text) is 'A pending order with the frozen prices of p_cart (see price_cart()), what the velocity rules found, and its stock reserved. Returns its checkout_snapshot(). SHSTK.';
 
 
 CREATE OR REPLACE FUNCTION private.decline_class(p_code text)
@@ -3324,6 +3357,14 @@ grant execute on function private.is_command(c staff_commands, p_command text, p
 grant execute on function private.is_command(c staff_commands, p_command text, p_args jsonb) to service_role;
 
 
+CREATE OR REPLACE FUNCTION private.is_disposable(p_mailbox text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.is_disposable(p_mailbox text) is 'Whether a mailbox (as of email_key()) is at a domain that gives anybody one for minutes, or below it.';
+
+
 CREATE OR REPLACE FUNCTION private.is_erased(p_fact jsonb, p_order_id uuid)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3362,6 +3403,14 @@ CREATE OR REPLACE FUNCTION private.is_outage(p_failure_code text, p_decline_code
  IMMUTABLE
  SET search_path TO '';
 comment on function private.is_outage(p_failure_code text, p_decline_code text) is 'Whether a refusal says that the bank, the network or the processor was away, and nothing about the shopper or the card.';
+
+
+CREATE OR REPLACE FUNCTION private.is_quiet()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.is_quiet() is 'Whether nobody is buying: no order waits to be paid, and Stripe has told nothing for ten minutes.';
 
 
 CREATE OR REPLACE FUNCTION private.is_quiet_hour(r private.alert_rules, p_now timestamp with time zone)
@@ -3448,6 +3497,13 @@ CREATE OR REPLACE FUNCTION private.judge_price()
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.judge_price() is 'Trigger of product_variants: staff hear at once of a price that Stripe refuses, whichever way it came in; corrected or retired, the alert closes.';
+
+
+CREATE OR REPLACE FUNCTION private.keep_terms_text()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.keep_terms_text() is 'Trigger of terms_texts. SHINV: the text was in force when orders were placed, and is evidence.';
 
 
 CREATE OR REPLACE FUNCTION private.kept_session(p_order_id uuid)
@@ -3744,6 +3800,14 @@ CREATE OR REPLACE FUNCTION private.measure_holds(p_rule private.velocity_rules, 
 comment on function private.measure_holds(p_rule private.velocity_rules, p_key text, p_lines jsonb, p_order_id uuid, OUT o_value bigint, OUT o_until timestamp with time zone) is 'Measures held_pieces and held_share: what unpaid orders of a subject hold together with p_lines, [{ variant_id, quantity }] of the cart that asks; for the shop, what all of them hold. o_until: when the last hold runs out.';
 
 
+CREATE OR REPLACE FUNCTION private.measure_shop_holds(p_rule private.velocity_rules)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.measure_shop_holds(p_rule private.velocity_rules) is 'Measures held_pieces and held_share of the whole shop: what all unpaid orders hold. One pass over the stock, since each checkout asks.';
+
+
 CREATE OR REPLACE FUNCTION private.measure_stock()
  RETURNS void
  LANGUAGE plpgsql
@@ -3852,6 +3916,14 @@ CREATE OR REPLACE FUNCTION private.mismatch_alert(p_order_id uuid)
  STABLE
  SET search_path TO '';
 comment on function private.mismatch_alert(p_order_id uuid) is 'The dedupe_key of the alert payment_mismatch of an order: another one after each release.';
+
+
+CREATE OR REPLACE FUNCTION private.money_back(p_order_id uuid)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.money_back(p_order_id uuid) is 'The refunds of an order that have arrived, and the returns that were asked for; received_at null: the goods have not come back.';
 
 
 CREATE OR REPLACE FUNCTION private.money_left(p_payment_id text)
@@ -4452,6 +4524,14 @@ CREATE OR REPLACE FUNCTION private.receive_event(p_event jsonb, p_settle text)
 comment on function private.receive_event(p_event jsonb, p_settle text) is 'Stores and applies a delivery: { the parameters of receive_stripe_event() by name }, but for its alerts. p_settle: see apply_facts().';
 
 
+CREATE OR REPLACE FUNCTION private.recent_activity(p_subject text, p_key text, p_since timestamp with time zone, OUT o_orders timestamp with time zone[], OUT o_attempts timestamp with time zone[], OUT o_holds boolean)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.recent_activity(p_subject text, p_key text, p_since timestamp with time zone, OUT o_orders timestamp with time zone[], OUT o_attempts timestamp with time zone[], OUT o_holds boolean) is 'When a subject of the velocity rules ordered and tried to pay since p_since (and somewhat before), and whether it may hold stock: no measure counts more. Null for subjects that are not looked at.';
+
+
 CREATE OR REPLACE FUNCTION private.recent_drift()
  RETURNS SETOF reconciliation_drift
  LANGUAGE sql
@@ -4988,6 +5068,14 @@ CREATE OR REPLACE FUNCTION private.rule_webhook_lag(r private.alert_rules, p_liv
 comment on function private.rule_webhook_lag(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'How many of the last 500 deliveries in the window came late, once they are one in twenty.';
 
 
+CREATE OR REPLACE FUNCTION private.rules_that_may_hit(p_user_id uuid, p_mailbox text, p_ip inet, p_cart jsonb, p_livemode boolean, p_order_id uuid)
+ RETURNS TABLE(rule private.velocity_rules, key text, factor numeric)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.rules_that_may_hit(p_user_id uuid, p_mailbox text, p_ip inet, p_cart jsonb, p_livemode boolean, p_order_id uuid) is 'The rules that a checkout has to measure, and for whom: those whose measure could reach the threshold by what is cheap to know. A new measure needs its bound here, or is never measured.';
+
+
 CREATE OR REPLACE FUNCTION private.run_accept_dispute(p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
@@ -5379,6 +5467,14 @@ CREATE OR REPLACE FUNCTION private.shop()
 comment on function private.shop() is 'The settings that begin with shop_, by their names without it: what every mail is written with.';
 
 
+CREATE OR REPLACE FUNCTION private.shop_refusals_reach(p_threshold bigint, p_since timestamp with time zone, p_livemode boolean)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.shop_refusals_reach(p_threshold bigint, p_since timestamp with time zone, p_livemode boolean) is 'Whether the whole shop has seen that many refused attempts.';
+
+
 CREATE OR REPLACE FUNCTION private.shop_setting_fits(p_key text, p_value jsonb)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -5622,6 +5718,14 @@ CREATE OR REPLACE FUNCTION private.tried_orders(p_livemode boolean, p_from times
 comment on function private.tried_orders(p_livemode boolean, p_from timestamp with time zone, p_until timestamp with time zone, OUT o_tried bigint, OUT o_refused bigint) is 'How many orders somebody tried to pay in a span of time, and how many of them were refused and not paid in it. Outages of a bank or network do not count.';
 
 
+CREATE OR REPLACE FUNCTION private.twin_order(p_order_id uuid)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO '';
+comment on function private.twin_order(p_order_id uuid) is 'The order that a disputed one may be taken for a duplicate of: paid by the same buyer, the same amount, at most 14 days before or after; null: there is none.';
+
+
 CREATE OR REPLACE FUNCTION private.unreleased_mismatches(p_order_id uuid, p_session_id text, p_reasons text[])
  RETURNS text[]
  LANGUAGE plpgsql
@@ -5661,12 +5765,12 @@ CREATE OR REPLACE FUNCTION private.velocity_exceeded(p_risk jsonb)
 comment on function private.velocity_exceeded(p_risk jsonb) is 'The outcome of a checkout that check_velocity() blocks.';
 
 
-CREATE OR REPLACE FUNCTION private.velocity_keys(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid)
- RETURNS TABLE(key text, factor numeric)
+CREATE OR REPLACE FUNCTION private.velocity_keys(p_user_id uuid, p_mailbox text, p_ip inet, p_order_id uuid)
+ RETURNS TABLE(subject text, measure text, key text, factor numeric)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.velocity_keys(p_rule private.velocity_rules, p_user_id uuid, p_email text, p_ip inet, p_order_id uuid) is 'Whom a rule measures when this shopper orders or pays, and what its threshold is multiplied with. No row: the rule does not look at them. p_order_id null: the order does not exist yet.';
+comment on function private.velocity_keys(p_user_id uuid, p_mailbox text, p_ip inet, p_order_id uuid) is 'Whom rules measure when this shopper orders or pays: key of each subject, the measure if it is only one, and what a threshold is multiplied with. p_mailbox as of email_key(). p_order_id null: the order does not exist yet.';
 
 
 CREATE OR REPLACE FUNCTION private.version(VARIADIC p_parts text[])
@@ -5958,7 +6062,8 @@ CREATE OR REPLACE FUNCTION public.attach_checkout_session(p_order_id uuid, p_att
  RETURNS void
  LANGUAGE plpgsql
  SECURITY DEFINER
- SET search_path TO '';
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan';
 comment on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer) is 'Notes the session that Stripe made for an attempt. p_email_change: which address of the account Stripe''s customer has now, as customer_email_change of the snapshot. Idempotent. SHORD: no such order.';
 grant execute on function public.attach_checkout_session(p_order_id uuid, p_attempt integer, p_fact jsonb, p_email_change integer) to service_role;
 
@@ -5967,7 +6072,8 @@ CREATE OR REPLACE FUNCTION public.begin_checkout(p_items jsonb, p_idempotency_ke
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
- SET search_path TO '';
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan';
 comment on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean, p_accepts_marketing boolean, p_ui_mode text, p_currency text, p_country text) is 'Makes a pending order with frozen prices and reserved stock from [{ sku, quantity }], or finds the one this Idempotency-Key (or this shopper, seconds ago) made before. Outcomes: created, existing (the snapshot to send to Stripe), superseded (expire session_ids at Stripe, then ask again with p_supersede false), velocity_exceeded. p_currency, p_country: what the shopper wants to pay in, and where the parcel goes; null: not said. SHSKU unknown_sku, SHSTK insufficient_stock, SHIDC idempotency_conflict, SHCUR mixed currencies, SHNIC currency_unavailable, SHSHP shipping_unavailable, SHINV invalid.';
 grant execute on function public.begin_checkout(p_items jsonb, p_idempotency_key text, p_user_id uuid, p_email text, p_client_ip text, p_user_agent text, p_locale text, p_livemode boolean, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_previous_session_id text, p_supersede boolean, p_accepts_marketing boolean, p_ui_mode text, p_currency text, p_country text) to service_role;
 
@@ -6292,7 +6398,7 @@ CREATE OR REPLACE FUNCTION public.list_differing_objects(p_objects jsonb)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.list_differing_objects(p_objects jsonb) is 'Which of [{ kind: payment | refund | dispute, id, status, amount }] we do not have in this state: their ids.';
+comment on function public.list_differing_objects(p_objects jsonb) is 'Which of [{ kind: payment | charge | refund | dispute | review | early_fraud_warning, id, status, amount }] we do not have in this state: their ids. Status of the last two: open or closed.';
 grant execute on function public.list_differing_objects(p_objects jsonb) to service_role;
 
 
@@ -6527,7 +6633,8 @@ CREATE OR REPLACE FUNCTION public.resume_checkout(p_order_id uuid, p_session_sec
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
- SET search_path TO '';
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan';
 comment on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'Opens an unpaid order again, on a hosted page. existing: the snapshot of an attempt that can be paid, a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success page; cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; velocity_exceeded. p_velocity_mode null: that of the last attempt. SHORD: no such order. SHSTK: sold out.';
 grant execute on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) to service_role;
 

@@ -2,6 +2,7 @@
  * `deno task bench`: how close the paths that carry the load come to what they cannot do without, as a ratio (1.00 is
  * the limit itself), measured side by side in one run. Exit code 1 when a ratio is below its goal.
  */
+import { benchCheckouts } from "./bench/checkouts.ts";
 import { benchEvents } from "./bench/events.ts";
 import { benchJobs } from "./bench/jobs.ts";
 import { benchMails } from "./bench/mails.ts";
@@ -94,6 +95,8 @@ async function bench({ orders, jobs, finished }: Sizes, asJson: boolean): Promis
     `Measuring ${orders} checkouts and ${orders} webhook deliveries against their SQL and Stripe calls …`,
   );
   const payments = await benchPayments(orders);
+  say(`Beginning ${10 * orders} checkouts in each way …`);
+  const checkouts = await benchCheckouts(10 * orders);
   say(`Delivering the events of ${orders} orders in each way …`);
   const events = await benchEvents(orders, connections);
   say(`Measuring ${orders} refunds of pieces against as many of an amount …`);
@@ -106,6 +109,24 @@ async function bench({ orders, jobs, finished }: Sizes, asJson: boolean): Promis
   const lines: Line[] = [
     pathLine("checkout, to the payment page", payments.checkout),
     pathLine("webhook, to the paid order", payments.webhook),
+    {
+      path: "checkouts, to stock updates",
+      ours: `${checkouts.onePerSecond} /s`,
+      limit: `${checkouts.updatePerSecond} /s`,
+      ratio: checkouts.onePerSecond / checkouts.updatePerSecond,
+    },
+    {
+      path: `one article, to many (${checkouts.lockMs.toFixed(2)} ms held)`,
+      ours: `${checkouts.onePerSecond} /s`,
+      limit: `${checkouts.spreadPerSecond} /s`,
+      ratio: checkouts.onePerSecond / checkouts.spreadPerSecond,
+    },
+    {
+      path: "velocity rules, to none",
+      ours: `${checkouts.onePerSecond} /s`,
+      limit: `${checkouts.unruledPerSecond} /s`,
+      ratio: checkouts.onePerSecond / checkouts.unruledPerSecond,
+    },
     ...events.flatMap(({ connections, insertPerSecond, alonePerSecond, togetherPerSecond }) =>
       [["alone", alonePerSecond], ["together", togetherPerSecond]].map(([way, perSecond]) => ({
         path: `events ${way}, ${connections} at once`,

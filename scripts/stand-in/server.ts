@@ -1,5 +1,6 @@
 import { refusalOf } from "./http/strangers.ts";
 import { Api } from "./core/api.ts";
+import { API_VERSION } from "./core/api_version.ts";
 import type { Context, Pace, TaskKind } from "./core/context.ts";
 import { previousOf } from "./core/previous.ts";
 import { RequestLog } from "./core/request_log.ts";
@@ -14,11 +15,14 @@ import { DeliveryQueue } from "./delivery/queue.ts";
 import { HostedPages } from "./page/hosted_pages.ts";
 import { decideDispute, lapseDispute } from "./payments/disputes.ts";
 import { settleBankDebit } from "./payments/confirm.ts";
+import { releaseFunds } from "./payments/balance.ts";
+import { payOutDaily, payPayout } from "./payments/payouts.ts";
 import { failRefund, succeedRefund } from "./payments/refunds.ts";
 import { concludeAsync } from "./checkout/pay_session.ts";
 import { expireOnTime } from "./checkout/expire_session.ts";
 import { allRoutes, includable } from "./resources/all.ts";
 import { newId } from "./core/ids.ts";
+import { linkedFile } from "./resources/files.ts";
 
 export interface StripeOptions {
   /** 0 takes any free port. */
@@ -50,6 +54,7 @@ const DEFAULT_PACE: Pace = {
   refundMs: 1000,
   bankDebitMs: 60_000,
   disputeMs: 500,
+  payoutMs: 60_000,
 };
 
 /** Starts the Stripe stand-in on 127.0.0.1. */
@@ -96,7 +101,7 @@ class StandIn {
       restrictedKeys: new Map(
         Object.entries(options.restrictedKeys ?? {}).map(([key, names]) => [key, new Set(names)]),
       ),
-      inContext: (work, request, older) => this.#inContext(work, request, older),
+      inContext: (work, request, version) => this.#inContext(work, request, version),
       includable,
     });
     const inContext = <T>(work: (context: Context) => T) => this.#inContext(work);
@@ -141,12 +146,17 @@ class StandIn {
       return this.#listeners.connect(request, pathname.split("/").at(-1) ?? "");
     }
     if (pathname.startsWith("/v1/") || pathname.startsWith("/v2/")) return this.#api.handle(request, url);
+    if (pathname.startsWith("/links/")) return this.#inContext((context) => linkedFile(context, url.href));
     if (pathname.startsWith("/_control/")) return this.#control.handle(request, url);
     return this.#pages.handle(request, url);
   }
 
   /** Runs work as one transaction. Events it emits are queued in the same transaction, and sent after it. */
-  #inContext<T>(work: (context: Context) => T, request: Context["request"] = null, older = false): T {
+  #inContext<T>(
+    work: (context: Context) => T,
+    request: Context["request"] = null,
+    version: string = API_VERSION,
+  ): T {
     const emitted: { event: StoredEvent; body: string }[] = [];
     let scheduled = false;
     const now = Math.floor(Date.now() / 1000);
@@ -156,7 +166,7 @@ class StandIn {
       baseUrl: this.#baseUrl,
       now,
       request,
-      older,
+      version,
       emit: (type, object, before) => {
         const previous = before === undefined ? undefined : previousOf(before, object);
         if (before !== undefined && previous === undefined) return;
@@ -211,7 +221,11 @@ const taskHandlers: Record<TaskKind, (context: Context, subject: string) => void
   decide_dispute: decideDispute,
   expire_session: expireOnTime,
   fail_refund: failRefund,
+  funds_available: (context, day) => {
+    if (releaseFunds(context, day)) payOutDaily(context);
+  },
   lapse_dispute: lapseDispute,
+  pay_payout: payPayout,
   succeed_refund: succeedRefund,
   settle_bank_debit: (context, id) => {
     const intent = context.store.get("payment_intent", id);

@@ -1772,6 +1772,69 @@ comment on function private.earlier_orders(uuid) is
   'Orders that the buyer of an order (by account or e-mail address) paid before it, kept, and did not '
   'dispute; what they have in common with it is marked.';
 
+create function private.twin_order(p_order_id uuid) returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select to_jsonb(e)
+  from (
+    select b.number, b.paid_at, b.amount_paid, b.currency, p.charge_id, b.shipping_name, b.shipping_address,
+      (
+        select string_agg(i.quantity || ' × ' || i.name, ', ' order by i.sku collate "C")
+        from public.order_items i where i.order_id = b.id and i.quantity > 0
+      ) as description,
+      (
+        select string_agg(concat_ws(' ', x.carrier, x.tracking_number), ', ' order by x.parcel)
+        from public.shipments x where x.order_id = b.id
+      ) as parcels
+    from public.orders o
+    join public.orders b on b.id <> o.id and b.livemode = o.livemode and b.currency = o.currency
+      and b.amount_paid = o.amount_paid
+      and b.paid_at between o.paid_at - interval '14 days' and o.paid_at + interval '14 days'
+      and (b.customer_id = o.customer_id or lower(b.email) = lower(o.email))
+    join public.payments p on p.id = b.payment_id
+    where o.id = p_order_id and b.status = 'paid' and p.charge_id is not null
+    order by abs(extract(epoch from b.paid_at - o.paid_at)), b.number
+    limit 1
+  ) e
+$$;
+comment on function private.twin_order(uuid) is
+  'The order that a disputed one may be taken for a duplicate of: paid by the same buyer, the same amount, '
+  'at most 14 days before or after; null: there is none.';
+
+create function private.money_back(p_order_id uuid) returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'refunds', (
+      select coalesce(
+        jsonb_agg(
+          jsonb_build_object(
+            'amount', r.amount, 'currency', r.currency, 'succeeded_at', r.succeeded_at
+          ) order by r.succeeded_at, r.id
+        ), '[]'
+      )
+      from public.refunds r where r.order_id = p_order_id and r.succeeded_at is not null
+        and r.failed_at is null
+    ),
+    'returns', (
+      select coalesce(
+        jsonb_agg(
+          jsonb_build_object('requested_at', r.created_at, 'received_at', r.received_at)
+          order by r.created_at, r.id
+        ), '[]'
+      )
+      from public.returns r where r.order_id = p_order_id
+    )
+  )
+$$;
+comment on function private.money_back(uuid) is
+  'The refunds of an order that have arrived, and the returns that were asked for; received_at null: the '
+  'goods have not come back.';
+
 create function public.get_dispute_evidence(p_dispute_id text) returns jsonb
 language sql
 stable
@@ -1783,11 +1846,14 @@ as $$
       'id', d.id, 'status', d.status, 'reason', d.reason, 'network_reason_code', d.network_reason_code
     ),
     'order', case when o.id is not null then jsonb_build_object(
+      'shop_name', private.setting('shop_name') #>> '{}',
       'number', o.number, 'email', o.email, 'customer_name', o.customer_name, 'phone', o.phone,
       'user_id', c.user_id, 'purchase_ip', host(o.purchase_ip), 'user_agent', o.user_agent,
       'billing_address', o.billing_address, 'shipping_name', o.shipping_name,
       'shipping_address', o.shipping_address,
-      'currency', o.currency, 'amount_total', o.amount_total, 'amount_refunded', o.amount_refunded,
+      'currency', o.currency, 'amount_subtotal', o.amount_subtotal, 'amount_discount', o.amount_discount,
+      'amount_shipping', o.amount_shipping, 'amount_tax', o.amount_tax, 'amount_total', o.amount_total,
+      'amount_refunded', o.amount_refunded,
       'presentment', private.presentment(o),
       'created_at', o.created_at, 'paid_at', o.paid_at,
       'shipments', (
@@ -1824,12 +1890,8 @@ as $$
         )
         from public.payments p where p.id = d.payment_id
       ),
-      'terms', (
-        select jsonb_build_object('version', c.terms_version, 'accepted_at', c.given_at)
-        from public.order_consents c
-        where c.order_id = o.id and c.terms_consent = 'accepted' and c.given_at is not null
-        order by c.given_at limit 1
-      ),
+      'terms', private.accepted_terms(o.id), 'money_back', private.money_back(o.id),
+      'twin', private.twin_order(o.id),
       'earlier_orders', private.earlier_orders(o.id)
     ) end
   )
@@ -1946,7 +2008,8 @@ comment on column public.dispute_decisions.decision is
 comment on column public.dispute_decisions.reason is
   'Why: policy (the settings), below_limit (worth less than dispute_accept_below), written (somebody has '
   'written evidence at Stripe), staff (leave_dispute()), fee (fighting costs one, which only staff '
-  'acknowledge), no_field (Stripe has no field for such an appeal).';
+  'acknowledge), no_field (Stripe takes no evidence in this round: of an appeal of another payment than by '
+  'card, of an inquiry of Klarna''s).';
 comment on column public.dispute_decisions.submissions is
   'How often evidence had been submitted when it was decided: more means that it has been answered.';
 comment on column public.dispute_decisions.created_at is 'When it was decided.';

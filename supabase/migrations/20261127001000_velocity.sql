@@ -30,6 +30,9 @@ create table private.velocity_rules (
   constraint velocity_rules_alert_known check (alert in ('warning', 'critical')),
   -- What strangers did is no reason to refuse anybody.
   constraint velocity_rules_shop_refuses_nobody check (subject <> 'shop' or action <> 'block'),
+  -- A card or an address is known when the goods are paid, and an order holds what it is for.
+  constraint velocity_rules_held_of_shopper
+    check (measure not in ('held_pieces', 'held_share') or subject in ('user', 'email', 'address', 'shop')),
   constraint velocity_rules_min_pieces_positive check (min_pieces > 0),
   constraint velocity_rules_window_range check (window_seconds between 1 and 31 * 86400),
   constraint velocity_rules_threshold_positive check (threshold > 0),
@@ -224,6 +227,25 @@ comment on function private.email_key(text) is
   'The mailbox behind an address: lower case, without +tags, without Gmail''s dots. Null for what is no '
   'address.';
 
+create function private.is_disposable(p_mailbox text) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_labels text[] := string_to_array(split_part(p_mailbox, '@', 2), '.');
+begin
+  return exists (
+    select 1 from private.disposable_email_domains d
+    where d.domain = any (array(
+      select array_to_string(v_labels[i:], '.') from generate_series(1, cardinality(v_labels)) i
+    ))
+  );
+end;
+$$;
+comment on function private.is_disposable(text) is
+  'Whether a mailbox (as of email_key()) is at a domain that gives anybody one for minutes, or below it.';
+
 create function private.address_key(p_ip inet, p_prefix integer default 56) returns inet
 language plpgsql
 immutable
@@ -307,6 +329,9 @@ create index orders_email_key_idx on public.orders (private.email_key(email), cr
 create index orders_address_key_idx on public.orders (private.address_key(purchase_ip, 48), created_at);
 create index orders_delivery_key_idx on public.orders (private.delivery_key(shipping_address), created_at);
 create index payment_attempts_created_at_idx on public.payment_attempts (created_at);
+-- What the rules on the whole shop count at each checkout, however many payments succeed in between.
+create index payment_attempts_refused_idx on public.payment_attempts (created_at)
+  where outcome in ('failed', 'blocked');
 create index fraud_signals_velocity_idx on public.fraud_signals (created_at) where kind = 'velocity';
 -- Who holds stock right now: a small part of the table, however long the shop has been open.
 create index orders_holding_email_idx on public.orders (private.email_key(email))
@@ -389,43 +414,40 @@ comment on function private.subject_attempts(text, text, boolean, timestamptz) i
   'Payment attempts of one subject of the velocity rules since a time, without refusals that say nothing '
   'about a buyer who tries cards: see is_of_buyer().';
 
-create function private.velocity_keys(
-  p_rule private.velocity_rules,
-  p_user_id uuid,
-  p_email text,
-  p_ip inet,
-  p_order_id uuid
-) returns table (key text, factor numeric)
+create function private.velocity_keys(p_user_id uuid, p_mailbox text, p_ip inet, p_order_id uuid)
+returns table (subject text, measure text, key text, factor numeric)
 language plpgsql
 stable
 set search_path = ''
 as $$
 begin
-  return query
-  select k.key, k.factor
-  from (
-    select case p_rule.subject
-      when 'user' then p_user_id::text
-      when 'order' then p_order_id::text
-      -- Anybody can type anybody's address: what was done under it must not lock an account out.
-      when 'email' then case
-        when p_user_id is null or p_rule.measure = 'disposable_email' then private.email_key(p_email)
-      end
-      when 'shop' then case when not exists (
-        select 1 from public.customers c join public.orders o on o.customer_id = c.id
-        where c.user_id = p_user_id and o.paid_at is not null
-      ) then 'shop' end
-    end as key, 1::numeric as factor
-    where p_rule.subject <> 'address'
-    union all
-    select text(n.network), n.factor from private.address_keys(p_ip) n where p_rule.subject = 'address'
-  ) k
-  where k.key is not null;
+  if p_user_id is not null then
+    return query values ('user', null::text, p_user_id::text, 1::numeric);
+  end if;
+  if p_order_id is not null then
+    return query values ('order', null::text, p_order_id::text, 1::numeric);
+  end if;
+  if p_mailbox is not null then
+    -- Anybody can type anybody's address: what was done under it must not lock an account out.
+    return query values (
+      'email', case when p_user_id is not null then 'disposable_email' end, p_mailbox, 1::numeric
+    );
+  end if;
+  if p_user_id is null or not exists (
+    select 1 from public.customers c join public.orders o on o.customer_id = c.id
+    where c.user_id = p_user_id and o.paid_at is not null
+  ) then
+    return query values ('shop', null::text, 'shop', 1::numeric);
+  end if;
+  if p_ip is not null then
+    return query select 'address', null::text, text(n.network), n.factor from private.address_keys(p_ip) n;
+  end if;
 end;
 $$;
-comment on function private.velocity_keys(private.velocity_rules, uuid, text, inet, uuid) is
-  'Whom a rule measures when this shopper orders or pays, and what its threshold is multiplied with. No '
-  'row: the rule does not look at them. p_order_id null: the order does not exist yet.';
+comment on function private.velocity_keys(uuid, text, inet, uuid) is
+  'Whom rules measure when this shopper orders or pays: key of each subject, the measure if it is only one, '
+  'and what a threshold is multiplied with. p_mailbox as of email_key(). p_order_id null: the order does not '
+  'exist yet.';
 
 -- Velocity: what the rules measure.
 
@@ -528,6 +550,32 @@ $$;
 comment on function private.holding_orders(text, text) is
   'Unpaid orders of a subject of the velocity rules that may hold stock.';
 
+create function private.measure_shop_holds(p_rule private.velocity_rules) returns bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select case
+      when p_rule.measure = 'held_pieces' then t.pieces
+      when t.pieces >= coalesce(p_rule.min_pieces, 1) then floor(100 * greatest(
+        t.shares / greatest(t.articles, 1), t.pieces / greatest(t.stock, t.pieces)::float8
+      ))
+    end
+    from (
+      select sum(l.reserved) as pieces, sum(l.on_hand) as stock,
+        sum(l.reserved / greatest(l.on_hand, l.reserved, 1)::float8) as shares,
+        sum(least(l.on_hand, 1)) as articles
+      from public.inventory_levels l
+    ) t
+  );
+end;
+$$;
+comment on function private.measure_shop_holds(private.velocity_rules) is
+  'Measures held_pieces and held_share of the whole shop: what all unpaid orders hold. One pass over the '
+  'stock, since each checkout asks.';
+
 create function private.measure_holds(
   p_rule private.velocity_rules,
   p_key text,
@@ -543,6 +591,10 @@ as $$
 declare
   v_held record;
 begin
+  if p_rule.subject = 'shop' then
+    o_value := private.measure_shop_holds(p_rule);
+    return;
+  end if;
   -- The stock is one, whoever asks in which mode.
   select sum(h.quantity) as pieces, max(h.expires_at) as until,
     sum(h.quantity::numeric / greatest(coalesce(l.on_hand, 0), h.quantity)) as articles
@@ -553,14 +605,10 @@ begin
       select r.variant_id, r.quantity, r.expires_at
       from private.holding_orders(p_rule.subject, p_key) o (id)
       join public.inventory_reservations r on r.order_id = o.id and r.status = 'active'
-      where p_rule.subject <> 'shop' and o.id is distinct from p_order_id
-      union all
-      select v.variant_id, v.reserved, null from public.inventory_levels v
-      where p_rule.subject = 'shop' and v.reserved > 0
+      where o.id is distinct from p_order_id
       union all
       select w.variant_id, w.quantity, null
       from jsonb_to_recordset(p_lines) as w (variant_id uuid, quantity integer)
-      where p_rule.subject <> 'shop'
     ) x
     group by x.variant_id
   ) h
@@ -770,9 +818,7 @@ declare
 begin
   case p_rule.measure
     when 'disposable_email' then
-      select count(*) into v_value from private.disposable_email_domains d
-      where lower(split_part(p_key, '@', 2)) = d.domain
-        or lower(split_part(p_key, '@', 2)) like '%.' || d.domain;
+      v_value := private.is_disposable(p_key)::integer;
     when 'amount' then
       select w.o_value, w.o_oldest into v_value, v_oldest
       from private.measure_amount(
@@ -813,6 +859,128 @@ comment on function private.measure_velocity(
   'A hit of a rule by a subject up to p_at, or null. p_amount, p_currency and p_lines: the cart that asks; '
   'p_order_id: the order that asks, which does not count against itself; p_factor: what the threshold is '
   'multiplied with. retry_after_seconds: until the rule lets go.';
+
+-- Velocity: which rules are worth measuring. Most shoppers have done nothing yet: few rules can hit them.
+
+create function private.recent_activity(
+  p_subject text,
+  p_key text,
+  p_since timestamptz,
+  out o_orders timestamptz[],
+  out o_attempts timestamptz[],
+  out o_holds boolean
+)
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  -- A payment page stays open for a day at most, so an order may be that much older than its attempts.
+  v_since timestamptz := p_since - interval '1 day';
+  v_ids uuid[];
+begin
+  if p_subject not in ('user', 'email', 'address') then
+    return;
+  end if;
+  select array_agg(t.id), coalesce(array_agg(t.created_at), '{}'),
+    coalesce(bool_or(t.status in ('pending', 'processing')), false)
+  into v_ids, o_orders, o_holds
+  from (
+    select o.id, o.created_at, o.status from public.orders o
+    where p_subject = 'email' and private.email_key(o.email) = p_key
+    union all
+    select o.id, o.created_at, o.status from public.orders o
+    where p_subject = 'address' and o.purchase_ip <<= p_key::inet
+      and private.address_key(o.purchase_ip, 48) = private.address_key(p_key::inet, 48)
+    union all
+    select o.id, o.created_at, o.status
+    from public.orders o join public.customers c on c.id = o.customer_id
+    where p_subject = 'user' and c.user_id = p_key::uuid
+  ) t
+  where t.created_at >= v_since or t.status in ('pending', 'processing');
+  o_attempts := case when v_ids is null then '{}' else array(
+    select a.created_at from public.payment_attempts a
+    where a.order_id = any (v_ids) and a.created_at >= p_since
+  ) end;
+end;
+$$;
+comment on function private.recent_activity(text, text, timestamptz) is
+  'When a subject of the velocity rules ordered and tried to pay since p_since (and somewhat before), and '
+  'whether it may hold stock: no measure counts more. Null for subjects that are not looked at.';
+
+create function private.shop_refusals_reach(p_threshold bigint, p_since timestamptz, p_livemode boolean)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return exists (
+    select 1 from public.payment_attempts a
+    where a.outcome in ('failed', 'blocked') and a.created_at >= p_since and a.livemode = p_livemode
+    offset p_threshold - 1
+  );
+end;
+$$;
+comment on function private.shop_refusals_reach(bigint, timestamptz, boolean) is
+  'Whether the whole shop has seen that many refused attempts.';
+
+create function private.rules_that_may_hit(
+  p_user_id uuid,
+  p_mailbox text,
+  p_ip inet,
+  p_cart jsonb,
+  p_livemode boolean,
+  p_order_id uuid
+) returns table (rule private.velocity_rules, key text, factor numeric)
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_at timestamptz := clock_timestamp();
+  v_amount bigint := (p_cart ->> 'amount')::bigint;
+  v_pieces bigint := (
+    select sum((l ->> 'quantity')::integer) from jsonb_array_elements(p_cart -> 'lines') l
+  );
+  v_longest integer := (select max(r.window_seconds) from private.velocity_rules r where r.enabled);
+begin
+  return query
+  with subjects as materialized (
+    select k.*, a.*
+    from private.velocity_keys(p_user_id, p_mailbox, p_ip, p_order_id) k
+    cross join lateral private.recent_activity(
+      k.subject, k.key, v_at - make_interval(secs => v_longest)
+    ) a
+  )
+  select r, s.key, s.factor
+  from subjects s
+  join private.velocity_rules r on r.subject = s.subject and r.measure = coalesce(s.measure, r.measure)
+  cross join lateral (
+    select ceil(r.threshold * s.factor)::bigint as threshold,
+      v_at - make_interval(secs => r.window_seconds) as since
+  ) b
+  where r.enabled and case
+    when r.measure = 'outages' then false
+    when r.measure = 'disposable_email' then private.is_disposable(s.key)
+    when r.subject = 'shop' and r.measure in ('declines', 'declined_orders')
+      then private.shop_refusals_reach(b.threshold, b.since, p_livemode)
+    when s.o_orders is null then true
+    when r.measure in ('unpaid_checkouts', 'emails')
+      then (select count(*) from unnest(s.o_orders) t where t >= b.since) >= b.threshold
+    when r.measure in ('declines', 'declined_orders', 'cards')
+      then (select count(*) from unnest(s.o_attempts) t where t >= b.since) >= b.threshold
+    when r.measure = 'amount'
+      then s.o_orders <> '{}' or r.currency <> p_cart ->> 'currency' or v_amount >= b.threshold
+    when r.measure = 'held_pieces' then s.o_holds or v_pieces >= b.threshold
+    when r.measure = 'held_share' then s.o_holds or v_pieces >= coalesce(r.min_pieces, 1)
+  end
+  order by r.name, s.factor;
+end;
+$$;
+comment on function private.rules_that_may_hit(uuid, text, inet, jsonb, boolean, uuid) is
+  'The rules that a checkout has to measure, and for whom: those whose measure could reach the threshold by '
+  'what is cheap to know. A new measure needs its bound here, or is never measured.';
 
 -- Velocity: the rules at checkout, and what a hit leads to.
 
@@ -876,10 +1044,11 @@ set search_path = ''
 as $$
 declare
   v_mailbox text := private.email_key(p_email);
-  v_rule private.velocity_rules;
-  v_key record;
+  v_rule record;
   v_hit jsonb;
   v_hits jsonb := '[]';
+  -- The rule that the last hit is of.
+  v_hit_name text;
   v_result jsonb;
 begin
   if p_mode = 'off' then
@@ -894,27 +1063,26 @@ begin
   end if;
 
   for v_rule in
-    select * from private.velocity_rules r
-    where r.enabled and r.subject in ('user', 'email', 'order', 'address', 'shop') and r.measure <> 'outages'
-    order by r.name
+    select * from private.rules_that_may_hit(p_user_id, v_mailbox, p_ip, p_cart, p_livemode, p_order_id)
   loop
-    for v_key in select * from private.velocity_keys(v_rule, p_user_id, p_email, p_ip, p_order_id) loop
-      v_hit := private.measure_velocity(
-        v_rule, v_key.key, (p_cart ->> 'amount')::bigint, p_cart ->> 'currency', p_livemode,
-        clock_timestamp(), p_order_id, p_cart -> 'lines', v_key.factor
-      );
-      if v_hit is not null then
-        v_hits := v_hits || (v_hit || jsonb_build_object(
-          'mode', p_mode, 'action', case p_mode when 'enforce' then v_rule.action else 'allow' end
-        ));
-        -- A network within a network is no second hit.
-        exit;
-      end if;
-    end loop;
+    -- A network within a network is no second hit.
+    continue when (v_rule.rule).name = v_hit_name;
+    v_hit := private.measure_velocity(
+      v_rule.rule, v_rule.key, (p_cart ->> 'amount')::bigint, p_cart ->> 'currency', p_livemode,
+      clock_timestamp(), p_order_id, p_cart -> 'lines', v_rule.factor
+    );
+    if v_hit is not null then
+      v_hits := v_hits || (v_hit || jsonb_build_object(
+        'mode', p_mode, 'action', case p_mode when 'enforce' then (v_rule.rule).action else 'allow' end
+      ));
+      v_hit_name := (v_rule.rule).name;
+    end if;
   end loop;
 
   v_result := private.answer_of_hits(v_hits);
-  perform private.raise_velocity_alerts(v_hits);
+  if v_hits <> '[]' then
+    perform private.raise_velocity_alerts(v_hits);
+  end if;
   if v_result ->> 'action' = 'block' then
     perform private.record_velocity_hits(v_result, p_order_id);
   end if;
@@ -932,9 +1100,13 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  v_attempt integer := (select o.attempt from public.orders o where o.id = p_order_id);
+  v_attempt integer;
   v_recorded integer;
 begin
+  if p_risk -> 'hits' = '[]' then
+    return 0;
+  end if;
+  v_attempt := (select o.attempt from public.orders o where o.id = p_order_id);
   insert into public.fraud_signals as f (source_id, order_id, kind, severity, open, data)
   select
     -- Refused checkouts make no order. Anybody can send them, so they are counted, per subject, rule and
@@ -1163,8 +1335,7 @@ declare
   v_declines integer;
   v_at timestamptz;
   v_user_id uuid;
-  v_rule private.velocity_rules;
-  v_key record;
+  v_rule record;
   v_hit jsonb;
 begin
   select count(*), max(a.created_at) into v_declines, v_at
@@ -1177,28 +1348,27 @@ begin
   select c.user_id into v_user_id from public.customers c where c.id = o.customer_id;
 
   for v_rule in
-    select * from private.velocity_rules r
+    select r as rule, w.key, w.factor
+    from private.velocity_keys(v_user_id, private.email_key(o.email), o.purchase_ip, o.id) w
+    join private.velocity_rules r on r.subject = w.subject and r.measure = coalesce(w.measure, r.measure)
     where r.enabled and r.action in ('require_3ds', 'require_challenge', 'block')
       and r.measure in ('declines', 'declined_orders', 'cards')
-      and r.subject in ('user', 'email', 'order', 'address', 'shop')
-    order by r.name
+    order by r.name, w.factor
   loop
-    for v_key in select * from private.velocity_keys(v_rule, v_user_id, o.email, o.purchase_ip, o.id) loop
-      v_hit := private.measure_velocity(
-        v_rule, v_key.key, o.amount_subtotal, o.currency, o.livemode, v_at, p_factor => v_key.factor
-      );
-      continue when v_hit is null;
-      v_hit := v_hit || jsonb_build_object(
-        'mode', k.velocity_mode,
-        'action', case k.velocity_mode when 'enforce' then v_rule.action else 'allow' end
-      );
-      if private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit)), o.id) > 0 then
-        perform private.raise_velocity_alerts(jsonb_build_array(v_hit));
-      end if;
-      if k.velocity_mode = 'enforce' then
-        perform private.end_pages(v_rule, v_key.key, o, v_at);
-      end if;
-    end loop;
+    v_hit := private.measure_velocity(
+      v_rule.rule, v_rule.key, o.amount_subtotal, o.currency, o.livemode, v_at, p_factor => v_rule.factor
+    );
+    continue when v_hit is null;
+    v_hit := v_hit || jsonb_build_object(
+      'mode', k.velocity_mode,
+      'action', case k.velocity_mode when 'enforce' then (v_rule.rule).action else 'allow' end
+    );
+    if private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit)), o.id) > 0 then
+      perform private.raise_velocity_alerts(jsonb_build_array(v_hit));
+    end if;
+    if k.velocity_mode = 'enforce' then
+      perform private.end_pages(v_rule.rule, v_rule.key, o, v_at);
+    end if;
   end loop;
   return v_declines;
 end;

@@ -266,26 +266,37 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  v_wanted jsonb;
+  v_ids uuid[];
+  v_quantities integer[];
+  v_covered integer;
 begin
-  -- Every writer of inventory_levels locks by variant_id, so two carts cannot wait for each other.
-  perform 1
-  from public.inventory_levels l
-  where l.variant_id in (select i.variant_id from public.order_items i where i.order_id = p_order_id)
-  order by l.variant_id
-  for no key update;
-
-  select coalesce(
-    jsonb_agg(jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity)), '[]'
-  )
-  into v_wanted
+  select coalesce(array_agg(i.variant_id), '{}'), array_agg(i.quantity) into v_ids, v_quantities
   from public.order_items i
   left join public.inventory_reservations r on r.order_id = i.order_id and r.variant_id = i.variant_id
   where i.order_id = p_order_id and coalesce(r.status, 'released') = 'released';
-  perform private.refuse_shortage(v_wanted);
+
+  -- Every writer of inventory_levels locks by variant_id, so two carts cannot wait for each other. Nothing
+  -- refers to the stock before it is locked: the share locks of foreign keys, many at a time on one row, cost
+  -- far more than the wait for it.
+  select count(*) into v_covered
+  from (
+    select l.variant_id, l.on_hand - l.reserved as available
+    from public.inventory_levels l
+    where l.variant_id = any (v_ids)
+    order by l.variant_id
+    for no key update
+  ) l
+  join unnest(v_ids, v_quantities) as w (variant_id, quantity) on w.variant_id = l.variant_id
+  where l.available >= w.quantity;
+  if v_covered < cardinality(v_ids) then
+    perform private.refuse_shortage((
+      select jsonb_agg(jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity))
+      from public.order_items i where i.order_id = p_order_id and i.variant_id = any (v_ids)
+    ));
+  end if;
 
   update public.inventory_levels l set reserved = l.reserved + w.quantity
-  from jsonb_to_recordset(v_wanted) as w (variant_id uuid, quantity integer)
+  from unnest(v_ids, v_quantities) as w (variant_id, quantity)
   where l.variant_id = w.variant_id;
 
   insert into public.inventory_reservations as r (order_id, variant_id, quantity, expires_at)
@@ -771,7 +782,7 @@ create function private.create_order(
   p_hold_seconds integer,
   p_accepts_marketing boolean,
   p_ui_mode text
-) returns uuid
+) returns jsonb
 language plpgsql
 set search_path = ''
 as $$
@@ -780,6 +791,7 @@ declare
     when p_user_id is not null then private.account_customer(p_user_id, p_email, p_livemode)
   end;
   v_order_id uuid;
+  v_snapshot jsonb;
 begin
   insert into public.orders (
     customer_id, account_id, email, mail_to_account, locale, accepts_marketing, currency, amount_subtotal,
@@ -803,20 +815,22 @@ begin
   update public.order_risk set velocity_mode = p_velocity_mode, three_d_secure = p_risk ->> 'three_d_secure'
   where order_id = v_order_id;
   perform private.record_velocity_hits(p_risk, v_order_id);
-  perform private.reserve_stock(v_order_id, now() + make_interval(secs => p_hold_seconds));
   perform private.record_order_event(
     v_order_id, 'order_created', 'checkout',
     jsonb_build_object('amount_subtotal', p_cart -> 'amount', 'currency', p_cart ->> 'currency')
   );
   perform private.record_order_event(v_order_id, 'stock_reserved', 'checkout');
-  return v_order_id;
+  v_snapshot := private.checkout_snapshot(v_order_id, 'created');
+  -- Last, because whoever else buys these goods waits from here to the commit.
+  perform private.reserve_stock(v_order_id, now() + make_interval(secs => p_hold_seconds));
+  return v_snapshot;
 end;
 $$;
 comment on function private.create_order(
   jsonb, jsonb, text, uuid, text, inet, text, text, boolean, text, integer, integer, boolean, text
 ) is
   'A pending order with the frozen prices of p_cart (see price_cart()), what the velocity rules found, and '
-  'its stock reserved. Returns its id.';
+  'its stock reserved. Returns its checkout_snapshot(). SHSTK.';
 
 create function private.wait_for_repeats(p_key text, p_user_id uuid) returns void
 language plpgsql
@@ -876,6 +890,7 @@ create function public.begin_checkout(
 language plpgsql
 security definer
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
 as $$
 declare
   v_key text := coalesce(p_user_id::text, 'guest') || ':' || p_idempotency_key;
@@ -926,11 +941,10 @@ begin
   if v_risk ->> 'action' = 'block' then
     return private.velocity_exceeded(v_risk);
   end if;
-  v_order_id := private.create_order(
+  return private.create_order(
     v_cart, v_risk, v_key, p_user_id, p_email, p_client_ip::inet, p_user_agent, p_locale, p_livemode,
     p_velocity_mode, p_session_seconds, p_hold_seconds, p_accepts_marketing, p_ui_mode
   );
-  return private.checkout_snapshot(v_order_id, 'created');
 end;
 $$;
 comment on function public.begin_checkout(
@@ -959,6 +973,7 @@ create function public.attach_checkout_session(
 language plpgsql
 security definer
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
 as $$
 declare
   v_created boolean;
@@ -1157,6 +1172,7 @@ create function public.resume_checkout(
 language plpgsql
 security definer
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
 as $$
 declare
   o public.orders := private.lock_order(p_order_id);

@@ -6,19 +6,22 @@
 create table private.periodic_jobs (
   kind text primary key references private.job_kinds (kind),
   every interval not null,
+  every_when_quiet interval,
   priority integer not null default 200,
   next_at timestamptz
 );
 comment on table private.periodic_jobs is
   'Kinds of job that are queued again and again. next_at null: never yet; the first comes a minute after '
   'the first heartbeat.';
+comment on column private.periodic_jobs.every_when_quiet is
+  'How often while the shop is quiet, see is_quiet(); null: as ever.';
 alter table private.periodic_jobs enable row level security;
 
-insert into private.periodic_jobs (kind, every) values
-  ('reconcile_events', '1 minute'),
-  ('reconcile_objects', '1 hour'),
-  ('refresh_webhook_addresses', '1 day'),
-  ('purge', '1 day');
+insert into private.periodic_jobs (kind, every, every_when_quiet) values
+  ('reconcile_events', '1 minute', '10 minutes'),
+  ('reconcile_objects', '1 hour', null),
+  ('refresh_webhook_addresses', '1 day', null),
+  ('purge', '1 day', null);
 
 create table private.heartbeats (
   name text primary key,
@@ -176,6 +179,21 @@ comment on function private.beat(text) is
   'Runs one part of the heartbeat, a function of private without arguments, and returns how many jobs it has '
   'queued. One that fails stops no other: it is undone, and told as heartbeat_part_failed until it works.';
 
+create function private.is_quiet() returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  c_lull constant interval := '10 minutes';
+begin
+  return not exists (select 1 from public.orders o where o.status in ('pending', 'processing'))
+    and not exists (select 1 from public.webhook_events e where e.received_at > now() - c_lull);
+end;
+$$;
+comment on function private.is_quiet() is
+  'Whether nobody is buying: no order waits to be paid, and Stripe has told nothing for ten minutes.';
+
 create function public.enqueue_periodic_jobs(p_settings jsonb default '{}') returns integer
 language plpgsql
 security definer
@@ -187,6 +205,7 @@ declare
     'measure_stock', 'fold_metrics', 'queue_expiries', 'queue_recovery_mails'
   ];
   r private.periodic_jobs;
+  v_quiet boolean := private.is_quiet();
   v_part text;
   v_queued integer := 0;
 begin
@@ -204,7 +223,8 @@ begin
 
   for r in
     select p.* from private.periodic_jobs p
-    where p.next_at is null or p.next_at <= now()
+    where p.next_at is null
+      or p.next_at <= now() - case when v_quiet then coalesce(p.every_when_quiet - p.every, '0') else '0' end
     order by p.kind
     for update skip locked
   loop
@@ -805,6 +825,7 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
     'for good', ''
   ),
   ('public.order_terms', '{version}', 'nothing', 'for good', ''),
+  ('private.terms_texts', '{version,refund_policy,cancellation_policy}', 'nothing', 'for good', ''),
   ('public.customers', '{email,name}', 'person', 'until erased', 'erase_person()'),
   ('public.customers', '{stripe_customer_id}', 'nothing', 'until erased', 'erase_person()'),
   ('private.stripe_customers', '{email,name,version}', 'person', 'until erased', 'erase_person()'),

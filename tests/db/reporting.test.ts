@@ -135,7 +135,7 @@ Deno.test("suspicious_activity has refused webhooks with who sent them, and sign
   ]);
 });
 
-Deno.test("webhook_health counts events and deliveries by type and outcome, those that were fetched, and the last day", async () => {
+Deno.test("webhook_health counts events and deliveries by type and outcome, those that were fetched, the last day, and of the last month what has not failed", async () => {
   const of = async (type: string) =>
     (await read("webhook_health", "type, status, events, deliveries, fetched, last_day"))
       .filter(([name]) => name === type);
@@ -152,6 +152,14 @@ Deno.test("webhook_health counts events and deliveries by type and outcome, thos
   assert.deepEqual((await of(charges)).sort(), [
     [charges, "failed", 1, 1, 0, 1],
     [charges, "processed", 3, 4, 1, 2],
+  ]);
+  await sql`
+    update public.webhook_events set received_at = now() - interval '31 days' where id in ${
+    sql([ids[0], ids[3]])
+  }`;
+  assert.deepEqual((await of(charges)).sort(), [
+    [charges, "failed", 1, 1, 0, 0],
+    [charges, "processed", 2, 1, 1, 1],
   ]);
 });
 

@@ -74,7 +74,11 @@ async function disputedOrder(): Promise<Story> {
     const payment = story.paid("a");
     await deliver(sql, story.moves);
     await sql`select public.mark_fulfilled(${story.frame.orderNumber}, 'UPS', ${`1Z-${tag}`})`;
-    if (tag === "second") story.disputed(payment, "d", "needs_response");
+    if (tag === "second") {
+      story.refunded(payment, "r", 100);
+      story.disputed(payment, "d", "needs_response");
+      await sql`insert into public.returns (order_id) values (${story.frame.orderId})`;
+    }
     await deliver(sql, story.moves);
   }
   assert(story !== undefined);

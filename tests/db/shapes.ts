@@ -164,6 +164,7 @@ export const disputeEvidenceShape: Shape<DisputeEvidence> = {
   dispute: { is: { id: "set", status: "set", reason: "set", network_reason_code: "null" } },
   order: {
     orNull: {
+      shop_name: "set",
       number: "set",
       email: "null",
       customer_name: "null",
@@ -175,6 +176,10 @@ export const disputeEvidenceShape: Shape<DisputeEvidence> = {
       shipping_name: "null",
       shipping_address: { orNull: addressShape },
       currency: "set",
+      amount_subtotal: "set",
+      amount_discount: "set",
+      amount_shipping: "set",
+      amount_tax: "set",
       amount_total: "set",
       amount_refunded: "set",
       presentment: { orNull: moneyShape },
@@ -192,7 +197,28 @@ export const disputeEvidenceShape: Shape<DisputeEvidence> = {
           risk_level: "null",
         },
       },
-      terms: { orNull: { version: "null", accepted_at: "set" } },
+      terms: {
+        orNull: { version: "null", accepted_at: "set", refund_policy: "null", cancellation_policy: "null" },
+      },
+      money_back: {
+        is: {
+          refunds: { each: { amount: "set", currency: "set", succeeded_at: "set" } },
+          returns: { each: { requested_at: "set", received_at: "null" } },
+        },
+      },
+      twin: {
+        orNull: {
+          number: "set",
+          paid_at: "set",
+          amount_paid: "set",
+          currency: "set",
+          charge_id: "set",
+          shipping_name: "null",
+          shipping_address: { orNull: addressShape },
+          description: "null",
+          parcels: "null",
+        },
+      },
       earlier_orders: {
         each: {
           number: "set",

@@ -19,6 +19,9 @@ Deno.test("bench measures every path and prints its ratio", async () => {
     const path of [
       "checkout",
       "webhook",
+      "checkouts, to stock updates",
+      "one article, to many",
+      "velocity rules",
       "events alone",
       "events together",
       "a receipt rendered",

@@ -29,6 +29,7 @@ const EXPECTED: Record<string, Expected> = {
     offline: false,
     wrong: [["nonsense"], ["order_shipped", "1", "2"], ["order_shipped", "--html"]],
   },
+  evidence: { offline: false, wrong: [[], ["KCT-1"], ["du_1", "du_2"], ["du_1", "--note"]] },
   console: { offline: false, wrong: [["surplus"], ["--port", "x"], ["--env"]] },
   bundle: { offline: false, wrong: [["surplus"], ["--out"]] },
   sbom: { offline: false, wrong: [["surplus"], ["--out"]] },

@@ -47,9 +47,14 @@ const REFUSED: [name: string, change: string, param: string, code: string | unde
   ["a bad e-mail", "&customer_email=nobody", "customer_email", "email_invalid"],
   ["a bad URL", "&cancel_url=javascript:alert(1)", "cancel_url", "url_invalid"],
   ["a foreign enum value", "&submit_type=steal", "submit_type", undefined],
-  ["an unknown price", "&line_items[0][price]=price_none", "line_items[0][price]", "resource_missing"],
+  [
+    "an unknown price",
+    "&line_items[1][price]=price_none&line_items[1][quantity]=1",
+    "line_items[1][price]",
+    "resource_missing",
+  ],
   ["metadata of 501 characters", `&metadata[a]=${"x".repeat(501)}`, "metadata[a]", undefined],
-  ["a missing success_url", "&success_url=", "success_url", "url_invalid"],
+  ["a missing success_url", "&success_url=", "success_url", "parameter_invalid_empty"],
 ];
 
 test("every answer carries a request id and the API version", async () => {
@@ -112,7 +117,7 @@ test("what Stripe has and the stand-in has not is answered 501 by name, and not 
     const [path, body, named] of [
       ["/v1/customers/cus_1/sources", "", "/v1/customers/:id/sources"],
       ["/v1/payment_intents/pi_1/increment_authorization", "amount=1", "increment_authorization"],
-      ["/v1/mandates/mandate_1", "", "/v1/mandates"],
+      ["/v1/sources/src_1", "", "/v1/sources"],
       [
         "/v1/payment_intents",
         "amount=100&currency=usd&payment_method_data[type]=card&payment_method_data[klarna]=",
@@ -130,7 +135,7 @@ test("what Stripe has and the stand-in has not is answered 501 by name, and not 
   await nonsense.body?.cancel();
 });
 
-test("amounts too small or too large to charge, the search API and Connect are refused as such", async () => {
+test("amounts too small or too large to charge, and Connect, are refused as such", async () => {
   await using stand = await standIn();
   const small = await refusal(stand.stripe.paymentIntents.create({ amount: 49, currency: "usd" }));
   assert.equal(small.code, "amount_too_small");
@@ -147,10 +152,69 @@ test("amounts too small or too large to charge, the search API and Connect are r
     SESSION.replace("unit_amount]=500", "unit_amount]=10"),
   );
   assert.equal((await cheap.json()).error.code, "amount_too_small");
-  const search = await refusal(stand.stripe.charges.search({ query: "amount>1" }));
-  assert.equal(search.statusCode, 501);
   const connect = await refusal(stand.stripe.customers.list({}, { stripeAccount: "acct_1" }));
   assert.match(connect.message, /Connect/);
+});
+
+test("errors say where their code is explained and where the request is logged", async () => {
+  await using stand = await standIn();
+  const known = await post(stand.url, "/v1/customers", "nonsense=1");
+  const { error } = await known.json();
+  const id = known.headers.get("request-id");
+  assert.equal(error.doc_url, "https://stripe.com/docs/error-codes/parameter-unknown");
+  assert.ok(error.request_log_url.startsWith(`https://dashboard.stripe.com/test/logs/${id}?t=`));
+  const plain = await post(stand.url, "/v1/customers", "name[]=x");
+  assert.equal((await plain.json()).error.doc_url, undefined);
+});
+
+test("lists of prices by lookup key and of products by id", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const { id: product } = await stripe.products.create({ name: "Tie" });
+  await stripe.products.create({ name: "Hat" });
+  const [first, second] = await Promise.all(
+    ["a", "b", "c"].map((lookup_key) =>
+      stripe.prices.create({ product, currency: "usd", unit_amount: 900, lookup_key })
+    ),
+  );
+  const prices = await stripe.prices.list({ lookup_keys: ["a", "b", "none"], expand: ["data.product"] });
+  assert.deepEqual(prices.data.map(({ id }) => id).sort(), [first?.id, second?.id].sort());
+  assert.deepEqual((await stripe.products.list({ ids: [product] })).data.map(({ id }) => id), [product]);
+  const both = await refusal(stripe.products.list({ ids: [product], starting_after: product }));
+  assert.match(both.message, /only specify one of these parameters/);
+});
+
+test("ids of one's own may be alike from kind to kind", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  await stripe.products.create({ id: "summer", name: "Summer" });
+  await stripe.coupons.create({ id: "summer", percent_off: 10 });
+  const { id } = await stripe.prices.create({ product: "summer", currency: "usd", unit_amount: 900 });
+  const code = await stripe.promotionCodes.create({
+    promotion: { type: "coupon", coupon: "summer" },
+    expand: ["promotion.coupon"],
+  });
+  const { coupon } = code.promotion;
+  const { product } = await stripe.prices.retrieve(id, { expand: ["product"] });
+  assert.deepEqual(
+    [coupon, product].map((object) => typeof object === "object" ? object?.object : object),
+    ["coupon", "product"],
+  );
+  assert.equal((await stripe.coupons.list({ starting_after: "summer" })).data.length, 0);
+});
+
+test("a list filtered by what does not exist says so", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  for (
+    const [param, listed] of [
+      ["customer", stripe.paymentIntents.list({ customer: "cus_none" })],
+      ["setup_intent", stripe.setupAttempts.list({ setup_intent: "seti_none" })],
+    ] as const
+  ) {
+    const error = await refusal(listed);
+    assert.deepEqual([error.statusCode, error.param, error.code], [400, param, "resource_missing"]);
+  }
 });
 
 test("an older Stripe-Version may still send payment_method_types, one not published yet is refused", async () => {
@@ -248,7 +312,7 @@ test("expand: ids become objects at every level, in lists too, and a wrong path 
   await refusal(stripe.checkout.sessions.list({ expand: ["payment_intent.latest_charge"] }));
   const refund = await stripe.refunds.create({
     payment_intent: session.payment_intent.id,
-    expand: ["failure_balance_transaction", "charge.payment_method_details.card.nothing.deeper"],
+    expand: ["failure_balance_transaction", "charge.payment_method_details.klarna.deeper"],
   });
   assert.equal(typeof refund.charge, "object");
 });

@@ -1,7 +1,7 @@
 /** Disputes: what the card networks' programmes take, and who submits where the account has Smart Disputes. */
 import assert from "node:assert/strict";
 import type Stripe from "stripe";
-import { idOf, payIntent, refusal, type StandIn, standIn } from "./stand_in.ts";
+import { idOf, payIntent, refusal, shirt, type StandIn, standIn } from "./stand_in.ts";
 
 const { test } = Deno;
 
@@ -111,4 +111,27 @@ test("Smart Disputes: asked to submit a packet that is not there, Stripe refuses
   assert.equal(refused.code, "smart_disputes_not_available");
   const { evidence, intended_submission_method } = await stand.stripe.disputes.retrieve(id);
   assert.deepEqual([evidence.uncategorized_text, intended_submission_method], [null, "prefer_manual"]);
+});
+
+test("a dispute says how it was paid; Klarna takes no evidence of an inquiry", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const dispute = async (type: "klarna" | "paypal", kind: string) => {
+    const session = (await stripe.checkout.sessions.create(shirt())).id;
+    const paid = await stand.control("POST", "pay", { session, payment_method: type });
+    const { payment_intent } = paid.body;
+    return (await stand.control<Stripe.Dispute>("POST", "dispute", { payment_intent, kind })).body;
+  };
+  const paypal = await dispute("paypal", "product_not_received");
+  assert.deepEqual(
+    [paypal.payment_method_details?.type, paypal.payment_method_details?.paypal?.reason_code],
+    ["paypal", "MERCHANDISE_OR_SERVICE_NOT_RECEIVED"],
+  );
+  const inquiry = await dispute("klarna", "inquiry");
+  const evidence = { uncategorized_text: "It was delivered." };
+  const refused = await refusal(stripe.disputes.update(inquiry.id, { evidence, submit: false }));
+  assert.match(refused.message, /^Klarna takes no evidence/);
+  const chargeback = await dispute("klarna", "product_unacceptable");
+  assert.equal(chargeback.payment_method_details?.type, "klarna");
+  assert.equal((await stripe.disputes.update(chargeback.id, { evidence })).status, "under_review");
 });

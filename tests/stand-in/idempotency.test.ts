@@ -68,6 +68,19 @@ test("idempotency keys: the order of the parameters does not matter, that of a l
   assert.equal(other.error.type, "idempotency_error");
 });
 
+test("idempotency keys: one that was used at another address is refused", async () => {
+  await using stand = await standIn();
+  const create = (path: string) => post(stand.url, path, "name=A", { "idempotency-key": "elsewhere" });
+  assert.equal((await (await create("/v1/customers")).json()).object, "customer");
+  const answer = await create("/v1/products");
+  const { error } = await answer.json();
+  assert.deepEqual([answer.status, error.type], [400, "idempotency_error"]);
+  assert.match(
+    error.message,
+    /same endpoint they were first used for \('\/v1\/products' vs '\/v1\/customers'\)/,
+  );
+});
+
 test("idempotency keys: the second of two simultaneous requests answers 409", async () => {
   await using stand = await standIn();
   await stand.control("POST", "faults", { api: [{ match: "POST /v1/customers", delay_ms: 60, times: 2 }] });

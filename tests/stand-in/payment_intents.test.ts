@@ -179,3 +179,23 @@ test("automatic payment methods need a return_url on confirmation, as Stripe's d
   });
   assert.equal(paid.status, "succeeded");
 });
+
+test("a payment may lead back to an app, and its method be taken back before it is confirmed", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const { id } = await stripe.paymentIntents.create({
+    amount: 2000,
+    currency: "usd",
+    payment_method: "pm_card_visa",
+  });
+  const emptied = await stripe.paymentIntents.update(id, { payment_method: "" });
+  assert.deepEqual([emptied.payment_method, emptied.status], [null, "requires_payment_method"]);
+  const setup = await stripe.setupIntents.create({ payment_method: "pm_card_visa" });
+  const bare = await stripe.setupIntents.update(setup.id, { payment_method: "" });
+  assert.deepEqual([bare.payment_method, bare.status], [null, "requires_payment_method"]);
+  const confirm = (return_url: string) =>
+    stripe.paymentIntents.confirm(id, { payment_method: "pm_card_threeDSecureRequired", return_url });
+  assert.equal((await refusal(confirm("javascript://alert"))).code, "url_invalid");
+  const waiting = await confirm("kct-shop://paid");
+  assert.equal(waiting.next_action?.redirect_to_url?.return_url, "kct-shop://paid");
+});

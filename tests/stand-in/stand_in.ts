@@ -26,6 +26,7 @@ export const FAST = {
   refundMs: 20,
   disputeMs: 20,
   bankDebitMs: null,
+  payoutMs: null,
 } as const;
 
 export function clientOf(url: string, config: Partial<Stripe.StripeConfig> = {}): Stripe {

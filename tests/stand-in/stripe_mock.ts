@@ -20,6 +20,7 @@ export interface Schema {
   properties?: Record<string, Schema>;
   additionalProperties?: Schema | boolean;
   required?: string[];
+  format?: string;
   maxLength?: number;
   pattern?: string;
 }

@@ -63,6 +63,118 @@ const TRIGGERS: Record<string, string[]> = {
   "coupon.created": ["coupon.created"],
   "promotion_code.created": ["coupon.created", "promotion_code.created"],
   "payment_method.attached": ["customer.created", "payment_method.attached"],
+  "payment_method.detached": ["payment_method.attached", "payment_method.detached"],
+  "payment_method.updated": ["payment_method.attached", "setup_intent.succeeded", "payment_method.updated"],
+  "product.deleted": ["product.created", "product.deleted"],
+  "coupon.updated": ["coupon.created", "coupon.updated"],
+  "coupon.deleted": ["coupon.created", "coupon.deleted"],
+  "promotion_code.updated": ["promotion_code.created", "promotion_code.updated"],
+  "balance.available": ["charge.succeeded", "payment_intent.succeeded", "balance.available"],
+  "payout.created": ["balance.available", "payout.created"],
+  "payout.updated": ["payout.created", "payout.updated"],
+  "tax_rate.created": ["tax_rate.created"],
+  "tax_rate.updated": ["tax_rate.created", "tax_rate.updated"],
+  "setup_intent.created": ["setup_intent.created"],
+  "setup_intent.succeeded": ["setup_intent.created", "setup_intent.succeeded"],
+  "setup_intent.canceled": ["setup_intent.created", "setup_intent.canceled"],
+  "setup_intent.requires_action": ["setup_intent.created", "setup_intent.requires_action"],
+  "setup_intent.setup_failed": ["setup_intent.created", "setup_intent.setup_failed"],
+};
+
+/** What the CLI brings along beyond that: the feature that each of them is refused by, by name. */
+const REFUSED: Record<string, string[]> = {
+  "API v2": ["v1.billing.meter.no_meter_found"],
+  "GET /v1/billing": ["v1.billing.meter.error_report_triggered"],
+  "POST /v1/accounts": [
+    "account.application.deauthorized",
+    "account.updated",
+    "transfer.created",
+    "transfer.reversed",
+    "transfer.updated",
+  ],
+  "POST /v1/billing_portal": [
+    "billing_portal.configuration.created",
+    "billing_portal.configuration.updated",
+    "billing_portal.session.created",
+  ],
+  "POST /v1/customers/:id/sources": ["customer.source.created", "customer.source.updated"],
+  "POST /v1/identity": [
+    "identity.verification_session.canceled",
+    "identity.verification_session.created",
+    "identity.verification_session.redacted",
+  ],
+  "POST /v1/invoiceitems": [
+    "credit_note.created",
+    "credit_note.updated",
+    "credit_note.voided",
+    "invoice.created",
+    "invoice.deleted",
+    "invoice.finalized",
+    "invoice.marked_uncollectible",
+    "invoice.paid",
+    "invoice.payment_action_required",
+    "invoice.payment_failed",
+    "invoice.payment_succeeded",
+    "invoice.sent",
+    "invoice.updated",
+    "invoice.voided",
+    "invoiceitem.created",
+    "invoiceitem.deleted",
+  ],
+  "POST /v1/issuing": [
+    "issuing_authorization.request",
+    "issuing_authorization.request.eu",
+    "issuing_authorization.request.gb",
+    "issuing_card.created",
+    "issuing_card.created.eu",
+    "issuing_card.created.gb",
+    "issuing_cardholder.created",
+    "issuing_cardholder.created.eu",
+    "issuing_cardholder.created.gb",
+    "issuing_transaction.created",
+    "issuing_transaction.purchase_details_receipt_updated",
+    "issuing_transaction.updated",
+  ],
+  "payment links for recurring prices": ["payment_link.created", "payment_link.updated"],
+  "POST /v1/plans": ["plan.created", "plan.deleted", "plan.updated"],
+  "POST /v1/reporting": ["reporting.report_run.succeeded"],
+  "POST /v1/subscriptions": [
+    "customer.subscription.created",
+    "customer.subscription.deleted",
+    "customer.subscription.paused",
+    "customer.subscription.trial_will_end",
+    "customer.subscription.updated",
+    "subscription.payment_failed",
+    "subscription.payment_succeeded",
+  ],
+  "POST /v1/test_helpers": [
+    "cash_balance.funds_available",
+    "customer_cash_balance_transaction.created",
+    "subscription_schedule.completed",
+    "subscription_schedule.expiring",
+    "test_helpers.test_clock.advancing",
+    "test_helpers.test_clock.created",
+    "test_helpers.test_clock.deleted",
+    "test_helpers.test_clock.ready",
+  ],
+  "POST /v1/topups": ["topup.created"],
+  "a customer's discount": [
+    "customer.discount.created",
+    "customer.discount.deleted",
+    "customer.discount.updated",
+  ],
+  "the parameter `source` of POST /v1/customers": [
+    "quote.accepted",
+    "quote.canceled",
+    "quote.created",
+    "quote.finalized",
+    "subscription_schedule.aborted",
+    "subscription_schedule.canceled",
+    "subscription_schedule.created",
+    "subscription_schedule.released",
+    "subscription_schedule.updated",
+  ],
+  "the payment method type `customer_balance`": ["payment_intent.partially_funded"],
 };
 
 /** Events that the CLI does not bring along: `stripe trigger` takes a fixture file of that name instead. */
@@ -120,6 +232,31 @@ for (const [what, expected] of Object.entries({ ...TRIGGERS, ...OWN_FIXTURES }))
 }
 
 test(
+  {
+    name: "every event of stripe trigger --help works, or is refused by the name of what is missing",
+    ignore,
+  },
+  () =>
+    withCli(async (cli) => {
+      const { stdout } = await cli.run("trigger", "--help");
+      const listed = /Supported events:\n([\s\S]*?)\n\n/.exec(stdout)?.[1] ?? "";
+      const refused = Object.values(REFUSED).flat();
+      assert.deepEqual(
+        [...Object.keys(TRIGGERS), ...refused].sort(),
+        listed.split("\n").map((line) => line.trim()).sort(),
+      );
+      // Events that stop at the same request are tried by one of them.
+      for (const [feature, [event = ""]] of Object.entries(REFUSED)) {
+        const { ok, stdout, stderr } = await cli.run("trigger", event);
+        assert.equal(ok, false, event);
+        const said = stdout + stderr;
+        assert.match(said, /status=501.*does not support/s, event);
+        assert.ok(said.includes(feature), `${event}: ${said}`);
+      }
+    }),
+);
+
+test(
   { name: "stripe trigger --override, --add and --remove change what the fixture asks for", ignore },
   () =>
     withCli(async (cli, { stripe }) => {
@@ -153,7 +290,7 @@ test({
       "2026-10-28.endive",
     );
     assert.equal(ok, false);
-    assert.match(stdout + stderr, /Received unknown parameter: payment_method_types/);
+    assert.match(stdout + stderr, /`payment_method_types` is no longer supported/);
   }));
 
 test(

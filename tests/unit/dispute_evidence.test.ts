@@ -1,54 +1,10 @@
 import assert from "node:assert/strict";
 import { evidenceParams } from "../../supabase/functions/_shared/jobs/dispute_evidence.ts";
 import type { DisputedOrder, EarlierOrder } from "../../supabase/functions/_shared/database/disputes.ts";
-
-const address = {
-  line1: "48 Alder Street",
-  line2: null,
-  city: "Portland",
-  state: "OR",
-  postal_code: "97205",
-  country: "US",
-};
-
-const parcel = { carrier: "UPS", tracking_number: "1Z999", shipped_at: "2026-11-03T08:00:00+00:00" };
-const order: DisputedOrder = {
-  number: "KCT-100007",
-  email: "ada@example.com",
-  customer_name: "Ada Turner",
-  phone: null,
-  user_id: "6f1c2b9e-4c57-4c0f-9d6e-0a5d3a1b7c42",
-  purchase_ip: "203.0.113.24",
-  user_agent: "Mozilla/5.0",
-  billing_address: address,
-  shipping_name: "Ada Turner",
-  shipping_address: address,
-  currency: "usd",
-  amount_total: 25_800,
-  amount_refunded: 0,
-  presentment: null,
-  created_at: "2026-11-01T10:00:00+00:00",
-  paid_at: "2026-11-01T10:05:00+00:00",
-  shipments: [parcel],
-  items: [{ sku: "COAT-GRY-L", name: "Coat – Grey, L", quantity: 2, unit_amount: 12_900 }],
-  mails: [{
-    template: "order_confirmation",
-    recipient: "ada@example.com",
-    sent_at: "2026-11-01T10:06:00+00:00",
-  }],
-  payment: {
-    charge_id: "ch_1",
-    card_brand: "visa",
-    card_last4: "4242",
-    three_d_secure_result: "authenticated",
-    risk_level: "normal",
-  },
-  terms: null,
-  earlier_orders: [],
-};
+import { address, order, parcel } from "../support/disputed_order.ts";
 
 /** A dispute that no programme of a card network takes. */
-const plain = { enhanced_eligibility_types: [] };
+const plain = { reason: "general", enhanced_eligibility_types: [] };
 
 function earlier(number: string, changes: Partial<EarlierOrder> = {}): EarlierOrder {
   return {
@@ -106,6 +62,7 @@ Deno.test("evidenceParams() fills Stripe's fields from the order", () => {
     shipping_tracking_number: "1Z999",
     shipping_date: "2026-11-03",
     product_description: "2 × Coat – Grey, L (COAT-GRY-L)",
+    refund_refusal_explanation: "The shop has no record of a return of these goods.",
   });
   const lines = (story ?? "").split("\n");
   assert.equal(lines[0], "She thanked us.", "staff's words come first");
@@ -143,7 +100,11 @@ Deno.test("evidenceParams() leaves out what is not known, and never sends an emp
     payment: null,
   };
   const evidence = evidenceParams(bare, null, plain);
-  assert.deepEqual(Object.keys(evidence).sort(), ["product_description", "uncategorized_text"]);
+  assert.deepEqual(Object.keys(evidence).sort(), [
+    "product_description",
+    "refund_refusal_explanation",
+    "uncategorized_text",
+  ]);
   assert.doesNotMatch(String(evidence.uncategorized_text), /null|undefined|shipped|Mails|Earlier/);
 });
 
@@ -156,7 +117,7 @@ Deno.test("evidenceParams() counts minor units as the currency does", () => {
   assert.match(String(yen.uncategorized_text), /¥25,800/);
 });
 
-const eligible = { enhanced_eligibility_types: ["visa_compelling_evidence_3"] };
+const eligible = { reason: "fraudulent", enhanced_eligibility_types: ["visa_compelling_evidence_3"] };
 
 Deno.test("Visa Compelling Evidence 3.0: two earlier orders of the right age and likeness are sent", () => {
   const earlier_orders = [
@@ -205,7 +166,12 @@ Deno.test("evidenceParams() says what the cardholder's bank has charged where it
 });
 
 Deno.test("evidenceParams(): the terms that were accepted at checkout show the policy, and nothing does without", () => {
-  const terms = { version: "2026-03", accepted_at: "2026-11-01T10:04:00+00:00" };
+  const terms = {
+    version: "2026-03",
+    accepted_at: "2026-11-01T10:04:00+00:00",
+    refund_policy: null,
+    cancellation_policy: null,
+  };
   assert.equal(
     evidenceParams({ ...order, terms }, null, plain).refund_policy_disclosure,
     "The shop's terms, version 2026-03, were shown on the payment page, and the customer accepted them there on " +

@@ -18,6 +18,8 @@ export const probes: Record<KeyPermission, (stripe: Stripe) => Promise<unknown>>
   rak_payment_intent_read: (stripe) => stripe.paymentIntents.list({ limit: 1 }),
   rak_charge_write: (stripe) => stripe.refunds.create({ charge: "ch_doctor" }),
   rak_dispute_write: (stripe) => stripe.disputes.update("du_doctor", { submit: false }),
+  rak_file_write: (stripe) =>
+    stripe.files.create({ file: { data: "", name: "doctor" }, purpose: "dispute_evidence" }),
   rak_review_read: (stripe) => stripe.reviews.list({ limit: 1 }),
   rak_event_read: (stripe) => stripe.events.list({ limit: 1 }),
   rak_webhook_read: (stripe) => stripe.webhookEndpoints.list({ limit: 1 }),

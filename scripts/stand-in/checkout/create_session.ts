@@ -1,16 +1,18 @@
 import type Stripe from "stripe";
-import { type Context, need } from "../core/context.ts";
+import { AUGUST_2022, isBefore } from "../core/api_version.ts";
+import { type Context, needCustomer } from "../core/context.ts";
 import { fullShipping } from "../core/address_fields.ts";
-import { invalidRequest, resourceMissing, unsupported } from "../core/errors.ts";
+import { invalidRequest, unsupported } from "../core/errors.ts";
 import { newId } from "../core/ids.ts";
 import { checkAmount } from "../core/money.ts";
 import { readLines, readShippingOptions } from "./cart_input.ts";
 import { applyDiscount } from "./discounts.ts";
 import type { SessionCreate } from "./session_params.ts";
 import { FOREIGN_METHODS } from "../payments/foreign_methods.ts";
-import { isRedirect, methodsFor } from "../payments/other_methods.ts";
+import { canWait, isRedirect, methodsFor } from "../payments/other_methods.ts";
 import { changedMetadata, type SessionInternals } from "./session_internals.ts";
 import { placeOf, readUiMode } from "./ui_mode.ts";
+import { intentFor } from "./pay_session.ts";
 import { withTotals } from "./totals.ts";
 
 const MIN_LIFE_S = 30 * 60;
@@ -40,11 +42,20 @@ function checkMode(params: SessionCreate): void {
     throw invalidRequest("Missing required param: mode.", "mode", "parameter_missing");
   }
   if (params.mode !== "payment") throw unsupported(`Checkout Sessions in \`${params.mode}\` mode`);
-  if (params.customer !== undefined && params.customer_email !== undefined) {
+  const foreign = (["subscription_data", "setup_intent_data"] as const).find((name) =>
+    params[name] !== undefined
+  );
+  if (foreign !== undefined) {
+    throw invalidRequest(`You can not pass \`${foreign}\` in \`payment\` mode.`, foreign);
+  }
+  if (params.payment_method_collection !== undefined) {
     throw invalidRequest(
-      "You may only specify one of these parameters: customer, customer_email.",
-      "customer_email",
+      "You can only set `payment_method_collection` if there are recurring prices.",
+      "payment_method_collection",
     );
+  }
+  if (params.submit_type === "subscribe") {
+    throw invalidRequest("`submit_type` can only be `subscribe` in `subscription` mode.", "submit_type");
   }
   if (params.customer !== undefined && params.customer_creation !== undefined) {
     throw invalidRequest("`customer_creation` can not be set when `customer` is given.", "customer_creation");
@@ -59,9 +70,6 @@ function checkMode(params: SessionCreate): void {
       "tax_id_collection",
     );
   }
-  if (params.customer === undefined && params.customer_update !== undefined) {
-    throw invalidRequest("`customer_update` can only be used with `customer`.", "customer_update");
-  }
   if (
     params.discounts !== undefined && params.discounts.length > 0 &&
     params.allow_promotion_codes !== undefined
@@ -71,6 +79,18 @@ function checkMode(params: SessionCreate): void {
       "allow_promotion_codes",
     );
   }
+}
+
+/** Refuses automatic tax for a customer whose place is not known and would not be kept. */
+function checkTaxable(params: SessionCreate, customer: Stripe.Customer): void {
+  const { address, shipping } = params.customer_update ?? {};
+  const known = (customer.address?.country ?? customer.shipping?.address?.country ?? null) !== null;
+  if (params.automatic_tax?.enabled !== true || known || address === "auto" || shipping === "auto") return;
+  throw invalidRequest(
+    "Automatic tax calculation in Checkout requires a valid address on the Customer. Add a valid address to the Customer or set either `customer_update[address]` to 'auto' or `customer_update[shipping]` to 'auto' to save the address entered in Checkout to the Customer.",
+    "automatic_tax",
+    "customer_tax_location_invalid",
+  );
 }
 
 function paymentIntentData(
@@ -117,7 +137,8 @@ function methodTypes(params: SessionCreate, currency: string): string[] {
   const offered = given.filter((type) =>
     (allowed === undefined || allowed.includes(type)) &&
     !(params.excluded_payment_method_types ?? []).includes(type) &&
-    !(params.redirect_on_completion === "never" && isRedirect(type))
+    !(params.redirect_on_completion === "never" && isRedirect(type)) &&
+    (params.payment_intent_data?.capture_method !== "manual" || canWait(type))
   );
   if (offered.length === 0) throw invalidRequest("No valid payment method types for this Checkout Session.");
   return offered;
@@ -125,13 +146,17 @@ function methodTypes(params: SessionCreate, currency: string): string[] {
 
 /** Creates an open session with its page. */
 export function createSession(context: Context, params: SessionCreate): Stripe.Checkout.Session {
+  const paysFromTheStart = isBefore(context.version, AUGUST_2022);
   checkMode(params);
   const uiMode = readUiMode(params);
   const { lines, currency } = readLines(context, params);
-  if (
-    params.customer !== undefined && need(context, "customer", params.customer, "customer").deleted === true
-  ) {
-    throw resourceMissing("customer", params.customer, "customer", 400);
+  if (params.customer !== undefined) checkTaxable(params, needCustomer(context, params.customer));
+  const types = methodTypes(params, currency);
+  if (params.payment_intent_data?.statement_descriptor !== undefined && types.includes("card")) {
+    throw invalidRequest(
+      "The `statement_descriptor` parameter is not supported for payments that can be made by card. Use `statement_descriptor_suffix` instead.",
+      "payment_intent_data[statement_descriptor]",
+    );
   }
   const options = readShippingOptions(context, params.shipping_options, currency);
   const recovery = params.after_expiration?.recovery;
@@ -193,7 +218,9 @@ export function createSession(context: Context, params: SessionCreate): Stripe.C
     },
     customer: params.customer ?? null,
     customer_account: null,
-    customer_creation: params.customer === undefined ? params.customer_creation ?? "if_required" : null,
+    customer_creation: params.customer === undefined
+      ? params.customer_creation ?? (paysFromTheStart ? "always" : "if_required")
+      : null,
     customer_details: initialDetails(context, params),
     customer_email: params.customer_email ?? null,
     discounts: [],
@@ -226,7 +253,7 @@ export function createSession(context: Context, params: SessionCreate): Stripe.C
     payment_method_collection: "if_required",
     payment_method_configuration_details: null,
     payment_method_options: { card: { request_three_d_secure: internals.requestThreeDSecure } },
-    payment_method_types: methodTypes(params, currency),
+    payment_method_types: types,
     payment_status: "unpaid",
     permissions: null,
     phone_number_collection: { enabled: params.phone_number_collection?.enabled ?? false },
@@ -253,11 +280,16 @@ export function createSession(context: Context, params: SessionCreate): Stripe.C
     wallet_options: null,
     ...placeOf(context, id, uiMode, params),
   };
-  const discounted = applyDiscount(context, withTotals(context, base, internals), params.discounts?.[0]);
-  const session = withTotals(context, discounted, internals);
-  if (session.amount_total !== 0) checkAmount(session.amount_total ?? 0, currency);
-  context.store.put("checkout.session", session);
+  // A coupon looks at the lines.
   context.store.setInternals("session", id, internals);
+  const discounted = applyDiscount(context, withTotals(context, base, internals), params.discounts?.[0]);
+  const priced = withTotals(context, discounted, internals);
+  if (priced.amount_total !== 0) checkAmount(priced.amount_total ?? 0, currency);
+  // Versions before August 2022 make the payment with the session; it is the attempt's since.
+  const session = paysFromTheStart && priced.amount_total !== 0
+    ? { ...priced, payment_intent: intentFor(context, { session: priced, internals }).id }
+    : priced;
+  context.store.put("checkout.session", session);
   context.schedule("expire_session", id, (session.expires_at - context.now) * 1000);
   return session;
 }

@@ -24,7 +24,7 @@ export function codeProblem(
     return "Your order does not reach the minimum amount for this code.";
   }
   const coupon = context.store.get("coupon", idOf(code.promotion.coupon) ?? "");
-  if (coupon === undefined || !couponApplies(context, coupon, session.currency ?? "")) {
+  if (coupon === undefined || !couponApplies(context, coupon, session)) {
     return "This code is invalid.";
   }
   return null;
@@ -35,9 +35,14 @@ function hasPaidBefore(context: Context, customer: string | null): boolean {
     context.store.all("payment_intent", ["customer", customer]).some(({ status }) => status === "succeeded");
 }
 
-function couponApplies(context: Context, coupon: Stripe.Coupon, currency: string): boolean {
+function couponApplies(context: Context, coupon: Stripe.Coupon, session: Stripe.Checkout.Session): boolean {
   const expired = coupon.redeem_by !== null && coupon.redeem_by <= context.now;
-  return coupon.valid && !expired && (coupon.currency === null || coupon.currency === currency);
+  const { products } = context.store.internals("coupon", coupon.id) ?? {};
+  const lines = context.store.internals("session", session.id)?.lines ?? [];
+  const hasProduct = products === undefined ||
+    lines.some(({ price }) => products.includes(idOf(price.product) ?? ""));
+  return coupon.valid && !expired && hasProduct &&
+    (coupon.currency === null || coupon.currency === session.currency);
 }
 
 /** The session with this discount, or none. Totals are the caller's. */
@@ -61,7 +66,7 @@ export function applyDiscount(
     );
   }
   const coupon = need(context, "coupon", discount.coupon, "discounts[0][coupon]");
-  if (!couponApplies(context, coupon, session.currency ?? "")) {
+  if (!couponApplies(context, coupon, session)) {
     throw invalidRequest(
       `Coupon ${coupon.id} is not valid for this Checkout Session.`,
       "discounts[0][coupon]",

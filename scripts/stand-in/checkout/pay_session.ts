@@ -5,9 +5,11 @@ import { invalidRequest } from "../core/errors.ts";
 import { checkAmount } from "../core/money.ts";
 import { type Attempt, completeChallenge, confirmIntent } from "../payments/confirm.ts";
 import { createIntent, saveIntent, sessionOfIntent } from "../payments/intents.ts";
+import { settleMethod } from "../payments/payment_methods.ts";
 import { presentmentOf } from "../payments/presentment.ts";
 import { type BusinessInput, collectedBusiness } from "./business.ts";
 import { redeem } from "./discounts.ts";
+import { countCompleted } from "./link_limits.ts";
 import { keepMethod, withCustomer } from "./session_customer.ts";
 import type { SessionInternals } from "./session_internals.ts";
 import { CLOSED } from "./ui_mode.ts";
@@ -117,7 +119,8 @@ function save(context: Context, { session, internals }: Prepared): void {
   context.store.setInternals("session", session.id, internals);
 }
 
-function intentFor(context: Context, { session, internals }: Prepared): Stripe.PaymentIntent {
+/** The payment of a session: the one of an earlier attempt brought up to date, or a new one. */
+export function intentFor(context: Context, { session, internals }: Prepared): Stripe.PaymentIntent {
   const data = internals.paymentIntentData;
   const details = session.collected_information?.shipping_details ?? null;
   const shipping = details === null ? data.shipping : {
@@ -181,6 +184,7 @@ function completeWithoutPayment(context: Context, prepared: Prepared): Stripe.Ch
   };
   save(context, { ...prepared, session });
   redeem(context, session);
+  countCompleted(context, session);
   context.emit("checkout.session.completed", session);
   return session;
 }
@@ -255,6 +259,7 @@ function concludeAttempt(
   const internals = needInternals(context, session.id);
   const customer = idOf(session.customer);
   if (customer !== null) keepMethod(context, attempt.intent, customer, internals.savesMethod);
+  settleMethod(context, attempt.intent);
   const completed: Stripe.Checkout.Session = {
     ...session,
     payment_status: attempt.kind === "succeeded" ? "paid" : "unpaid",
@@ -263,6 +268,7 @@ function concludeAttempt(
   };
   context.store.put("checkout.session", completed);
   redeem(context, completed);
+  countCompleted(context, completed);
   context.emit("checkout.session.completed", completed);
   return completed;
 }

@@ -12,6 +12,15 @@ export interface SessionLine {
   image: string | null;
   metadata: Record<string, string>;
   taxInclusive: boolean;
+  /** In the session's currency, where that is not the price's own. */
+  unitAmount?: number;
+  /** How many of it the shopper may make of it on the page. */
+  adjustable?: { minimum: number; maximum: number };
+}
+
+/** What one of a line costs, in the session's currency. */
+export function unitAmountOf({ unitAmount, price }: SessionLine): number {
+  return unitAmount ?? price.unit_amount ?? 0;
 }
 
 /** What a session remembers beside the object that the API shows. */

@@ -1,8 +1,9 @@
 import type Stripe from "stripe";
 import { type Context, idOf } from "../core/context.ts";
+import { optionOf } from "../core/currency_options.ts";
 import { newId } from "../core/ids.ts";
 import { currencyOf } from "../core/currencies.ts";
-import type { SessionInternals, SessionLine } from "./session_internals.ts";
+import { type SessionInternals, type SessionLine, unitAmountOf } from "./session_internals.ts";
 
 /** The one tax rate of the stand-in, in percent: real rates depend on place and goods. */
 export const TEST_TAX_PERCENT = 8;
@@ -16,6 +17,8 @@ type TaxedLine = SessionLine & { untaxed: boolean };
 export interface DiscountRule {
   amountOff: number | null;
   percentOff: number | null;
+  /** The products it is for; null: all. */
+  products: string[] | null;
 }
 
 export interface LineTotals {
@@ -63,18 +66,21 @@ function spread(discount: number, weights: readonly number[], step: number): num
 
 /** Adds up a session. `taxed` is whether tax can be computed already (it needs an address). */
 function addUp(
+  currency: string,
   lines: readonly TaxedLine[],
   discount: DiscountRule | null,
   shippingRate: Stripe.ShippingRate | null,
   taxed: boolean,
 ): Totals {
-  const { step } = currencyOf(lines[0]?.price.currency ?? "");
-  const subtotals = lines.map((line) => (line.price.unit_amount ?? 0) * line.quantity);
+  const { step } = currencyOf(currency);
+  const subtotals = lines.map((line) => unitAmountOf(line) * line.quantity);
   const subtotal = subtotals.reduce((sum, amount) => sum + amount, 0);
+  const reduced = subtotals.map((amount, index) => isReduced(discount, lines[index]) ? amount : 0);
+  const base = reduced.reduce((sum, amount) => sum + amount, 0);
   const off = discount === null
     ? 0
-    : Math.min(subtotal, discount.amountOff ?? round(subtotal * (discount.percentOff ?? 0) / 100, step));
-  const discounts = spread(off, subtotals, step);
+    : Math.min(base, discount.amountOff ?? round(base * (discount.percentOff ?? 0) / 100, step));
+  const discounts = spread(off, reduced, step);
   const totals = lines.map(({ untaxed, ...line }, index): LineTotals => {
     const before = subtotals[index] ?? 0;
     const less = discounts[index] ?? 0;
@@ -99,6 +105,12 @@ function addUp(
   };
 }
 
+/** A coupon may be for some products only. */
+function isReduced(discount: DiscountRule | null, line: TaxedLine | undefined): boolean {
+  if (discount === null || line === undefined) return false;
+  return discount.products === null || discount.products.includes(idOf(line.price.product) ?? "");
+}
+
 function shippingTotals(rate: Stripe.ShippingRate, taxed: boolean, step: number) {
   const amount = rate.fixed_amount?.amount ?? 0;
   return {
@@ -117,7 +129,19 @@ function discountOf(context: Context, session: Stripe.Checkout.Session): Discoun
   const applied = session.discounts?.[0];
   const id = typeof applied?.coupon === "string" ? applied.coupon : applied?.coupon?.id;
   const coupon = id === undefined ? undefined : context.store.get("coupon", id);
-  return coupon === undefined ? null : { amountOff: coupon.amount_off, percentOff: coupon.percent_off };
+  return coupon === undefined ? null : {
+    amountOff: coupon.amount_off,
+    percentOff: coupon.percent_off,
+    products: context.store.internals("coupon", coupon.id)?.products ?? null,
+  };
+}
+
+/** A shipping rate with what it costs in the session's currency. */
+function rateIn(context: Context, id: string, currency: string): Stripe.ShippingRate | null {
+  const rate = context.store.get("shipping_rate", id);
+  const option = rate?.fixed_amount?.currency === currency ? undefined : optionOf(context, id, currency);
+  if (rate === undefined || option === undefined) return rate ?? null;
+  return { ...rate, fixed_amount: { amount: option.amount, currency }, tax_behavior: option.taxBehavior };
 }
 
 /** The totals of a session as it stands. */
@@ -126,15 +150,14 @@ export function totalsOf(
   session: Stripe.Checkout.Session,
   internals: SessionInternals,
 ): Totals {
-  const rate = internals.shippingRate === null
-    ? null
-    : context.store.get("shipping_rate", internals.shippingRate) ?? null;
+  const currency = session.currency ?? "usd";
+  const rate = internals.shippingRate === null ? null : rateIn(context, internals.shippingRate, currency);
   const taxed = session.automatic_tax.enabled && internals.taxAddress !== null;
   const lines = internals.lines.map((line) => ({
     ...line,
     untaxed: context.store.get("product", idOf(line.price.product) ?? "")?.tax_code === UNTAXED,
   }));
-  return addUp(lines, discountOf(context, session), rate, taxed);
+  return addUp(currency, lines, discountOf(context, session), rate, taxed);
 }
 
 /** The session with its amounts brought up to date. */
@@ -175,7 +198,7 @@ export function lineItems(totals: Totals, currency: string): Stripe.LineItem[] {
   return totals.lines.map(({ line, subtotal, discount, tax, total }) => ({
     id: line.id,
     object: "item",
-    adjustable_quantity: null,
+    adjustable_quantity: line.adjustable === undefined ? null : { enabled: true, ...line.adjustable },
     amount_discount: discount,
     amount_subtotal: subtotal,
     amount_tax: tax,

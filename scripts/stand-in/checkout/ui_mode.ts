@@ -88,6 +88,11 @@ export const CLOSED = { client_secret: null, url: null } as const;
 export function afterPayment(session: Stripe.Checkout.Session, byRedirect = false): string | null {
   const stays = session.redirect_on_completion === "never" ||
     (session.redirect_on_completion === "if_required" && !byRedirect);
-  const target = session.ui_mode === "hosted_page" ? session.success_url : stays ? null : session.return_url;
+  const target = session.ui_mode === "hosted_page"
+    // A payment link may end with Stripe's own page.
+    ? session.success_url ?? `/c/pay/${session.id}`
+    : stays
+    ? null
+    : session.return_url;
   return target?.replaceAll("{CHECKOUT_SESSION_ID}", session.id) ?? null;
 }

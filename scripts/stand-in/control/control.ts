@@ -1,4 +1,5 @@
 import type Stripe from "stripe";
+import { API_VERSION } from "../core/api_version.ts";
 import type { Context } from "../core/context.ts";
 import { idOf, need } from "../core/context.ts";
 import { ApiError, invalidRequest } from "../core/errors.ts";
@@ -20,13 +21,16 @@ import {
 import type { RequestLog } from "../core/request_log.ts";
 import { formFromJson, type FormMap } from "../core/form.ts";
 import { newId } from "../core/ids.ts";
+import { ungenerateEvent } from "../delivery/events.ts";
 import type { ApiFault, Faults } from "../delivery/faults.ts";
 import type { DeliveryQueue } from "../delivery/queue.ts";
 import { concludeAsync, endChallenge, paySession } from "../checkout/pay_session.ts";
 import { settleBankDebit } from "../payments/confirm.ts";
+import { DISPUTE_REASONS } from "../payments/dispute_methods.ts";
 import { PROGRAMMES } from "../payments/dispute_evidence.ts";
 import { appealDispute, openDispute } from "../payments/disputes.ts";
 import { warnOfFraud } from "../payments/early_fraud_warnings.ts";
+import { movePayout, PAYOUT_MOVES } from "../payments/payouts.ts";
 import { moveRefund, REFUND_MOVES } from "../payments/refunds.ts";
 import { createPaymentMethod } from "../payments/payment_methods.ts";
 import { openReview } from "../payments/reviews.ts";
@@ -49,6 +53,7 @@ interface Call {
 }
 
 const share: Field<number> = {
+  takesEmpty: true,
   read(node, context) {
     const value = typeof node === "string" && node.trim() !== "" ? Number(node) : NaN;
     if (!(value >= 0 && value <= 1)) {
@@ -125,6 +130,12 @@ export class ControlApi {
       }),
       this.#call(
         "POST",
+        "/_control/ungenerate",
+        paramsOf<{ event: string }>()({ event: required(text()) }),
+        (params) => host.inContext((context) => ungenerateEvent(context.store, params.event)),
+      ),
+      this.#call(
+        "POST",
         "/_control/settle",
         paramsOf<{ outcome: string; payment_intent: string }>()({
           payment_intent: required(text()),
@@ -164,6 +175,18 @@ export class ControlApi {
           ),
       ),
       this.#call(
+        "POST",
+        "/_control/payout",
+        paramsOf<{ payout: string; status: string }>()({
+          payout: required(text()),
+          status: required(oneOf(...PAYOUT_MOVES)),
+        }),
+        (params) =>
+          host.inContext((context) =>
+            movePayout(context, need(context, "payout", params.payout), params.status)
+          ),
+      ),
+      this.#call(
         "GET",
         "/_control/deliveries",
         paramsOf<{ event: string; limit: number }>()({ event: text(), limit: whole(1, 100_000) }),
@@ -181,7 +204,7 @@ export class ControlApi {
         (params) => ({ ran: host.runTasks(params.seconds * 1000) }),
       ),
       this.#chargeCall("/_control/dispute", {
-        kind: oneOf("fraudulent", "inquiry", "product_not_received"),
+        kind: oneOf("inquiry", ...DISPUTE_REASONS),
         eligible: list(oneOf(...PROGRAMMES)),
         packet: truth,
       }, (context, charge, { kind = "fraudulent", ...traits }) => openDispute(context, charge, kind, traits)),
@@ -247,7 +270,7 @@ export class ControlApi {
     return {
       method,
       path,
-      run: (form) => run(readParams(params, form, { path: "", older: false, operation })),
+      run: (form) => run(readParams(params, form, { path: "", version: API_VERSION, operation })),
     };
   }
 

@@ -1,14 +1,16 @@
-import { API_VERSION, CLI_FIXTURE_VERSION, isOlderVersion, isVersion } from "./api_version.ts";
+import { API_VERSION, CLI_FIXTURE_VERSION, OBEYED, standingOf } from "./api_version.ts";
 import type { Context } from "./context.ts";
-import { ApiError, invalidRequest, UNSUPPORTED, unsupported } from "./errors.ts";
+import { ApiError, invalidRequest, UNSUPPORTED, unsupported, withAddresses } from "./errors.ts";
 import { expand, expandPaths, type Includable } from "./expand.ts";
 import { decodeForm, type FormMap } from "./form.ts";
 import { Idempotency } from "./idempotency.ts";
 import { newId } from "./ids.ts";
+import { asOf } from "./older_shapes.ts";
 import { type Permissions, requirePermission, requireReading } from "./permissions.ts";
 import type { RequestLog } from "./request_log.ts";
 import type { Method, Router } from "./router.ts";
 import type { Store } from "./store.ts";
+import { FileAnswer, isUpload, MAX_UPLOAD_LENGTH, uploadForm, withoutContents } from "./uploads.ts";
 import type { ApiFault, Faults } from "../delivery/faults.ts";
 
 /** What the API needs from the server around it. */
@@ -21,7 +23,7 @@ export interface ApiHost {
   /** Restricted keys with what they may do. */
   restrictedKeys: ReadonlyMap<string, Permissions>;
   /** Runs work as one transaction with a context. */
-  inContext<T>(work: (context: Context) => T, request: Context["request"], older: boolean): T;
+  inContext<T>(work: (context: Context) => T, request: Context["request"], version: string): T;
   includable(context: Context): Includable;
 }
 
@@ -29,7 +31,8 @@ const MAX_BODY_LENGTH = 1_000_000;
 
 interface Answer {
   status: number;
-  body: string;
+  /** Bytes: a file. */
+  body: string | Uint8Array<ArrayBuffer>;
   headers: Record<string, string>;
 }
 
@@ -39,7 +42,7 @@ interface Work {
   readonly url: URL;
   readonly form: FormMap;
   readonly requestId: string;
-  readonly older: boolean;
+  readonly version: string;
   /** Null: the key may do everything. */
   readonly permissions: Permissions | null;
   key: string | null;
@@ -61,12 +64,13 @@ export class Api {
   async handle(request: Request, url: URL): Promise<Response> {
     const requestId = newId("request");
     const fault = this.#host.faults.take(request.method, url.pathname);
-    const body = request.method === "POST" ? await request.text() : "";
+    const uploads = isUpload(request, url);
+    const body = request.method !== "POST" ? "" : await (uploads ? uploadForm(request) : request.text());
     const answer = await this.#answer(request, url, body, requestId, fault);
     this.#host.log.add({
       method: request.method,
       path: url.pathname + url.search,
-      body,
+      body: uploads ? withoutContents(body) : body,
       status: answer.status,
       idempotency_key: request.headers.get("idempotency-key"),
       stripe_version: request.headers.get("stripe-version"),
@@ -99,7 +103,7 @@ export class Api {
       const permissions = this.#permissionsOf(request);
       if (request.headers.has("stripe-account")) throw unsupported("Connect (the `Stripe-Account` header)");
       this.#checkRate();
-      if (body.length > MAX_BODY_LENGTH) {
+      if (body.length > (isUpload(request, url) ? MAX_UPLOAD_LENGTH : MAX_BODY_LENGTH)) {
         throw new ApiError(413, { type: "invalid_request_error", message: "The request body is too large." });
       }
       if (permissions !== null) requirePermission(permissions, request.method as Method, url.pathname);
@@ -107,7 +111,7 @@ export class Api {
       if (fault?.status !== undefined) throw injected(fault.status);
       return answer;
     } catch (error) {
-      return errorAnswer(error);
+      return errorAnswer(error, requestId);
     }
   }
 
@@ -165,9 +169,9 @@ export class Api {
       );
     }
     const form = decodeForm([url.search.slice(1), body].filter((part) => part !== "").join("&"));
-    const older = speaksOlderVersion(request.headers);
+    const version = versionOf(request.headers);
     const { method } = request;
-    const work: Work = { method, url, form, requestId, older, permissions, key: null, began: false };
+    const work: Work = { method, url, form, requestId, version, permissions, key: null, began: false };
     const key = request.method === "POST" ? request.headers.get("idempotency-key") || null : null;
     if (key === null) {
       await waitFor(fault);
@@ -175,11 +179,7 @@ export class Api {
     }
     work.key = key;
 
-    const replay = this.#idempotency.begin(
-      key,
-      await fingerprint(url, body),
-      requestId,
-    );
+    const replay = this.#idempotency.begin(key, await fingerprint(url, body), requestId);
     if (replay !== null) {
       return {
         status: replay.status,
@@ -199,50 +199,55 @@ export class Api {
         headers: { ...answer.headers, "idempotency-key": key, "original-request": requestId },
       };
     } catch (error) {
-      const answer = errorAnswer(error);
+      const answer = errorAnswer(error, requestId);
       // Stripe keeps what began to run, refusals too: only a malformed request may be corrected and sent again.
       if (work.began && answer.status !== UNSUPPORTED) {
-        this.#idempotency.finish(key, answer.status, answer.body);
+        this.#idempotency.finish(key, answer.status, String(answer.body));
       } else this.#idempotency.release(key);
       return { ...answer, headers: { ...answer.headers, "idempotency-key": key } };
     }
   }
 
   #execute(work: Work): Answer {
-    const { form, key, older, permissions } = work;
+    const { form, key, version, permissions, requestId } = work;
     const { route, ids } = this.#host.router.find(work.method, work.url.pathname);
     const paths = expandPaths(form);
-    const request = { id: work.requestId, idempotencyKey: key };
+    const request = { id: requestId, idempotencyKey: key };
     return this.#host.inContext(
       (context) => {
         const run = route.prepare(context, form, ids);
         work.began = true;
-        const answer = runRoute(() => {
-          const object = run();
+        const answer = runRoute(requestId, () => {
+          const object = asOf(version, run(), context.store);
           if (paths.length === 0) return object;
           const copy = structuredClone(object);
           const mayRead = permissions === null
             ? null
             : (object: unknown) => requireReading(permissions, object);
-          expand(copy, paths, { store: context.store, includable: this.#host.includable(context), mayRead });
-          return copy;
+          const includable = this.#host.includable(context);
+          expand(copy, paths, { store: context.store, includable, mayRead, version });
+          return asOf(version, copy, context.store);
         });
         // In the same transaction as the changes: after a crash the key and its effects are there, or neither is.
-        if (key !== null) this.#idempotency.finish(key, answer.status, answer.body);
+        if (key !== null) this.#idempotency.finish(key, answer.status, String(answer.body));
         return answer;
       },
       request,
-      older,
+      version,
     );
   }
 }
 
 /** A declined card is an answer that leaves its charge behind; any other error undoes the request. */
-function runRoute(run: () => object): Answer {
+function runRoute(requestId: string, run: () => object): Answer {
   try {
-    return { status: 200, body: JSON.stringify(run(), null, 2), headers: {} };
+    const answer = run();
+    if (answer instanceof FileAnswer) {
+      return { status: 200, body: answer.bytes.slice(), headers: { "content-type": answer.contentType } };
+    }
+    return { status: 200, body: JSON.stringify(answer, null, 2), headers: {} };
   } catch (error) {
-    if (error instanceof ApiError && error.keepsChanges) return errorAnswer(error);
+    if (error instanceof ApiError && error.keepsChanges) return errorAnswer(error, requestId);
     throw error;
   }
 }
@@ -265,11 +270,11 @@ function injected(status: number): ApiError {
   });
 }
 
-function errorAnswer(error: unknown): Answer {
+function errorAnswer(error: unknown, requestId: string): Answer {
   if (error instanceof ApiError) {
     return {
       status: error.status,
-      body: JSON.stringify({ error: error.body }, null, 2),
+      body: JSON.stringify({ error: withAddresses(error.body, requestId) }, null, 2),
       headers: error.headers,
     };
   }
@@ -308,25 +313,31 @@ function masked(key: string): string {
     : `${key.slice(0, 7)}${"*".repeat(key.length - 11)}${key.slice(-4)}`;
 }
 
-/** True when the request speaks an API version before the stand-in's. */
-function speaksOlderVersion(headers: Headers): boolean {
+/** The API version that a request speaks; refuses what is none, and what is not obeyed. */
+function versionOf(headers: Headers): string {
   const version = headers.get("stripe-version");
   if (version === null) {
-    return headers.get("user-agent")?.includes("stripe-cli/") === true && isOlderVersion(CLI_FIXTURE_VERSION);
+    return headers.get("user-agent")?.includes("stripe-cli/") === true ? CLI_FIXTURE_VERSION : API_VERSION;
   }
-  if (!isVersion(version)) {
+  const [named = "", ...betas] = version.split(";").map((part) => part.trim());
+  const standing = standingOf(named);
+  if (standing === "unknown") {
     throw invalidRequest(
       `Invalid Stripe API version: ${version}. You can reference https://stripe.com/docs/upgrades#api-versions for a list of valid versions.`,
     );
   }
-  return isOlderVersion(version);
+  if (standing === "forgone") {
+    throw unsupported(`the API version ${named}: it speaks ${OBEYED[0]} to ${OBEYED.at(-1)}`);
+  }
+  if (betas.length > 0) throw unsupported(`the beta ${betas.join(", ")}`);
+  return named;
 }
 
 /** The same for the same parameters, whatever order they come in. */
 async function fingerprint(url: URL, body: string): Promise<string> {
   const parameters = [...url.searchParams, ...new URLSearchParams(body)];
   parameters.sort(([a], [b]) => a < b ? -1 : a > b ? 1 : 0);
-  const text = JSON.stringify([url.pathname, parameters]);
+  const text = JSON.stringify(parameters);
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  return btoa(String.fromCharCode(...new Uint8Array(digest)));
+  return `${url.pathname} ${btoa(String.fromCharCode(...new Uint8Array(digest)))}`;
 }

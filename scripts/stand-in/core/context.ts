@@ -1,3 +1,4 @@
+import type Stripe from "stripe";
 import type { EventType } from "../delivery/events.ts";
 import type { Behaviour, Kind, Records } from "./records.ts";
 import { LABELS } from "./records.ts";
@@ -20,6 +21,8 @@ export interface Pace {
   bankDebitMs: number | null;
   /** How long the bank takes to decide a dispute once evidence is submitted. */
   disputeMs: number;
+  /** How long a payout takes to arrive; null: only by `/_control/payout`. */
+  payoutMs: number | null;
 }
 
 /** What a request, a shopper's click or a timer works with. */
@@ -31,8 +34,8 @@ export interface Context {
   readonly now: number;
   /** Null for what no API request caused. */
   readonly request: { id: string; idempotencyKey: string | null } | null;
-  /** True when the request speaks an API version before the stand-in's own. */
-  readonly older: boolean;
+  /** The API version that the request speaks. */
+  readonly version: string;
   /**
    * Records an event and queues its deliveries. `before` is the object as it was, for `previous_attributes`:
    * where nothing differs nothing happened, and there is no event.
@@ -46,7 +49,9 @@ export type TaskKind =
   | "decide_dispute"
   | "expire_session"
   | "fail_refund"
+  | "funds_available"
   | "lapse_dispute"
+  | "pay_payout"
   | "settle_bank_debit"
   | "succeed_refund";
 
@@ -57,6 +62,13 @@ export function need<K extends Kind>(context: Context, kind: K, id: string, para
     throw resourceMissing(LABELS[kind], id, param ?? "id", param === undefined ? 404 : 400);
   }
   return found;
+}
+
+/** The customer with this id; one that was deleted is none to a request that names it. */
+export function needCustomer(context: Context, id: string, param = "customer"): Stripe.Customer {
+  const customer = need(context, "customer", id, param);
+  if (customer.deleted === true) throw resourceMissing(LABELS.customer, id, param, 400);
+  return customer;
 }
 
 /** How this payment method behaves; those made by the stand-in always have a behaviour. */

@@ -8,10 +8,13 @@ export interface StripeErrorBody {
   advice_code?: string;
   network_decline_code?: string;
   message: string;
+  doc_url?: string;
   param?: string;
+  request_log_url?: string;
   charge?: string;
   payment_intent?: Stripe.PaymentIntent;
   payment_method?: Stripe.PaymentMethod;
+  setup_intent?: Stripe.SetupIntent;
 }
 
 /** An answer of the API that is an error. `keepsChanges`: a declined card is an error that still left a charge behind. */
@@ -26,6 +29,18 @@ export class ApiError extends Error {
   ) {
     super(body.message);
   }
+}
+
+/** What an error says of itself beside its words: where its code is explained, and where the request is logged. */
+export function withAddresses(body: StripeErrorBody, requestId: string): StripeErrorBody {
+  const { code } = body;
+  return {
+    ...body,
+    ...(code === undefined || code === UNSUPPORTED_CODE
+      ? {}
+      : { doc_url: `https://stripe.com/docs/error-codes/${code.replaceAll("_", "-")}` }),
+    request_log_url: `https://dashboard.stripe.com/test/logs/${requestId}?t=${Math.floor(Date.now() / 1000)}`,
+  };
 }
 
 /** 400 for a request that Stripe would not accept. */
@@ -50,6 +65,7 @@ export function resourceMissing(label: string, id: string, param = "id", status 
 
 /** The status of what Stripe has and the stand-in has not. */
 export const UNSUPPORTED = 501;
+const UNSUPPORTED_CODE = "standin_unsupported";
 
 /** 501 for something Stripe has and the stand-in has not; clients must not retry it. */
 export function unsupported(feature: string): ApiError {
@@ -57,7 +73,7 @@ export function unsupported(feature: string): ApiError {
     UNSUPPORTED,
     {
       type: "api_error",
-      code: "standin_unsupported",
+      code: UNSUPPORTED_CODE,
       message: `The local Stripe stand-in does not support ${feature}.`,
     },
     false,

@@ -1,5 +1,6 @@
 import { METHOD_TYPES } from "../payments/foreign_methods.ts";
-import { invalidRequest } from "./errors.ts";
+import { BASIL, isBefore } from "./api_version.ts";
+import { invalidRequest, unsupported } from "./errors.ts";
 import type { FormMap } from "./form.ts";
 import type { Store } from "./store.ts";
 
@@ -8,14 +9,32 @@ export type Includable = Record<string, (id: string) => unknown>;
 
 const DEEPEST = 4;
 
+/** What may be empty and is expandable all the same: where it is filled, it is an object or the id of one. */
+const EXPANDABLE = new Set(
+  `account account_tax_ids adaptive_pricing address after_expiration amount_details application application_fee applies_to
+  automatic_payment_methods balance_transaction cancellation_policy cash_balance charge collected_information
+  consent consent_collection coupon currency_conversion currency_options custom_unit_amount customer
+  customer_communication customer_details customer_signature default_payment_method default_price default_source
+  delivery_estimate destination discount discounts duplicate_charge_documentation failure_balance_transaction
+  fraud_details generated_from generated_sepa_debit generated_sepa_debit_mandate invoice ip_address_location
+  last_payment_error latest_attempt latest_charge mandate managed_payments next_action on_behalf_of original_payout
+  outcome package_dimensions payment_intent payment_link payment_method payment_method_configuration_details
+  payment_method_options permissions presentment_details processing product promotion_code radar_options receipt
+  recurring refund_policy review reversed_by rule saved_payment_method_options service_documentation session
+  setup_attempt setup_intent shipping shipping_address_collection shipping_cost shipping_documentation shipping_rate
+  single_use_mandate source source_transfer source_transfer_reversal subscription tax tax_code tax_id_collection
+  test_clock three_d_secure total_details transfer transfer_data transfer_reversal transform_quantity
+  uncategorized_file wallet wallet_options`.split(/\s+/),
+);
+
 /** The `expand[]` paths of a request. */
 export function expandPaths(form: FormMap): string[] {
   const node = form.expand;
   if (node === undefined) return [];
-  const values = typeof node === "string" ? [node] : Object.values(node);
-  return values.map((value) => {
+  if (typeof node === "string") throw invalidRequest("Invalid array", "expand");
+  return Object.values(node).map((value) => {
     if (typeof value !== "string") throw invalidRequest("Invalid array", "expand");
-    if (value.split(".").length > DEEPEST + 1) {
+    if (value.split(".").length > DEEPEST) {
       throw invalidRequest(
         `You cannot expand more than ${DEEPEST} levels of a property (${value}).`,
         "expand",
@@ -35,6 +54,8 @@ export interface Source {
   includable: Includable;
   /** Throws when the key may not read objects of this name; null: it may read all. */
   mayRead: ((object: unknown) => void) | null;
+  /** The API version that is spoken. */
+  version: string;
 }
 
 /** Replaces ids by the objects they stand for, in place. */
@@ -48,6 +69,11 @@ function mayBeMissing(owner: Record<string, unknown>, way: string, goesOn: boole
     return true;
   }
   return goesOn && (way.includes(".") || METHOD_TYPES.includes(way));
+}
+
+/** A list of ids, or of objects. */
+function holdsObjects(value: unknown): boolean {
+  return Array.isArray(value) && value.length > 0 && value.every(isRecord);
 }
 
 /** One path being followed through an object. */
@@ -82,15 +108,21 @@ class Walk {
     }
     const value = target[name];
     if (value === undefined) {
+      if (way === "total_count" && target.object === "list" && isBefore(this.#source.version, BASIL)) {
+        throw unsupported("the expansion `total_count` of API versions before Basil");
+      }
       if (nearest !== null && mayBeMissing(nearest, way, rest.length > 0)) return;
       throw this.#cannot();
     }
     if (typeof value === "string") {
-      const object = this.#source.store.find(value);
+      const object = this.#source.store.find(value, name);
       if (object === undefined) throw this.#cannot();
       this.#source.mayRead?.(object.object);
       target[name] = object;
-    } else if (rest.length === 0 && !isRecord(value) && value !== null && make === undefined) {
+    } else if (
+      rest.length === 0 && make === undefined &&
+      !(value === null ? EXPANDABLE.has(name) : isRecord(value) || holdsObjects(value))
+    ) {
       throw this.#cannot();
     }
     this.step(target[name], rest, nearest, way);

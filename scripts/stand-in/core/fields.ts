@@ -1,18 +1,25 @@
+import { isBefore } from "./api_version.ts";
 import { type ApiError, invalidRequest, unsupported } from "./errors.ts";
 import type { FormMap, FormNode } from "./form.ts";
 import { currencies } from "./currencies.ts";
 import { COUNTRIES } from "./places.ts";
 
-/** What a field knows while reading: where it stands, and whether an older API version is spoken. */
+/** What a field knows while reading: where it stands, and the API version that is spoken. */
 export interface ReadContext {
   path: string;
-  older: boolean;
+  version: string;
   operation: string;
 }
 
 export interface Field<T> {
   read(node: FormNode, context: ReadContext): T;
   readonly isRequired?: boolean;
+  /** An empty text is a value: it unsets, or empties. */
+  readonly takesEmpty?: boolean;
+  /** The first API version that has it. */
+  readonly since?: string;
+  /** The first API version that has it no more, and the code of the refusal where Stripe has one of its own. */
+  readonly until?: { version: string; code?: string };
 }
 export interface RequiredField<T> extends Field<T> {
   readonly isRequired: true;
@@ -31,12 +38,32 @@ export type ShapeValue<S extends Shape> = Flat<
 
 /** Marks a field whose absence is Stripe's `parameter_missing` error. */
 export function required<T>(field: Field<T>): RequiredField<T> {
-  return { read: field.read, isRequired: true };
+  return { ...field, isRequired: true };
 }
 
-function textOf(node: FormNode, { path }: ReadContext): string {
+/** A field that API versions before `version` do not have. */
+export function since<F extends Field<unknown>>(version: string, field: F): F & { since: string } {
+  return { ...field, since: version };
+}
+
+/** A field that `version` removed. */
+export function until<T>(version: string, field: Field<T>, code?: string): Field<T> {
+  return { ...field, until: { version, ...(code === undefined ? {} : { code }) } };
+}
+
+/** The text of a node. */
+export function textOf(node: FormNode, { path }: ReadContext): string {
   if (typeof node === "string") return node;
-  throw invalidRequest(`Invalid string: expected ${path} to be a string.`, path);
+  throw invalidRequest(`Invalid string: ${JSON.stringify(node).slice(0, 100)}`, path);
+}
+
+/** Text without which a parameter cannot be: empty means "unset", see `clearable`. */
+function emptyValue(path: string): ApiError {
+  return invalidRequest(
+    `You passed an empty string for '${path}'. We assume empty values are an attempt to unset a parameter; however '${path}' cannot be unset. You should remove '${path}' from your request or supply a non-empty value.`,
+    path,
+    "parameter_invalid_empty",
+  );
 }
 
 /** Text of 1 to `max` characters; an empty string would mean "unset", see `clearable`. */
@@ -44,13 +71,7 @@ export function text(max = 5000): Field<string> {
   return {
     read(node, context) {
       const value = textOf(node, context);
-      if (value === "") {
-        throw invalidRequest(
-          `You passed an empty string for '${context.path}'. We assume empty values are an attempt to unset a parameter; however '${context.path}' cannot be unset. You should remove '${context.path}' from your request or supply a non-empty value.`,
-          context.path,
-          "parameter_invalid_empty",
-        );
-      }
+      if (value === "") throw emptyValue(context.path);
       if (value.length > max) {
         throw invalidRequest(
           `Invalid string: ${value.slice(0, 20)}...; must be at most ${max} characters`,
@@ -71,6 +92,9 @@ export function whole(min = 0, max = 999_999_999_999): Field<number> {
         throw invalidRequest(`Invalid integer: ${value}`, context.path, "parameter_invalid_integer");
       }
       const number = Number(value);
+      if (number < 0 && min === 0) {
+        throw invalidRequest("Invalid non-negative integer", context.path, "parameter_invalid_integer");
+      }
       if (number < min) {
         throw invalidRequest(
           `This value must be greater than or equal to ${min}.`,
@@ -89,42 +113,6 @@ export function whole(min = 0, max = 999_999_999_999): Field<number> {
     },
   };
 }
-
-/** A decimal number kept as text, such as `unit_amount_decimal`. */
-export const decimalText: Field<string> = {
-  read(node, context) {
-    const value = textOf(node, context);
-    if (!/^-?\d{1,15}(\.\d{1,12})?$/.test(value)) {
-      throw invalidRequest(`Invalid decimal: ${value}`, context.path);
-    }
-    return value;
-  },
-};
-
-/** What a card statement shows: letters, and none of the characters that banks refuse. */
-export const statementDescriptor: Field<string> = {
-  read(node, context) {
-    const value = text(22).read(node, context);
-    if (/[<>\\'"*]/.test(value) || !/[A-Za-z]/.test(value)) {
-      throw invalidRequest(
-        "Statement descriptors must contain at least one letter, and none of the characters < > \\ ' \" *.",
-        context.path,
-      );
-    }
-    return value;
-  },
-};
-
-/** A percentage between 0 and 100. */
-export const percentage: Field<number> = {
-  read(node, context) {
-    const value = Number(textOf(node, context));
-    if (!(value > 0 && value <= 100)) {
-      throw invalidRequest("Invalid percent: must be between 0 and 100", context.path);
-    }
-    return value;
-  },
-};
 
 export const truth: Field<boolean> = {
   read(node, context) {
@@ -208,11 +196,10 @@ function child(context: ReadContext, name: string): ReadContext {
   return { ...context, path: context.path === "" ? name : `${context.path}[${name}]` };
 }
 
-/** A list, sent as `name[0]`, `name[1]` or `name[]`; an empty string is the empty list. */
+/** A list, sent as `name[0]`, `name[1]` or `name[]`. */
 export function list<T>(item: Field<T>, max = 100): Field<T[]> {
   return {
     read(node, context) {
-      if (node === "") return [];
       if (typeof node === "string") throw invalidRequest("Invalid array", context.path);
       const entries: [string, FormNode][] = Array.isArray(node)
         ? node.map((value, index) => [String(index), value])
@@ -230,6 +217,12 @@ export function list<T>(item: Field<T>, max = 100): Field<T[]> {
   };
 }
 
+/** A list that an empty string empties. */
+export function clearableList<T>(item: Field<T>, max?: number): Field<T[]> {
+  const items = list(item, max);
+  return { takesEmpty: true, read: (node, context) => node === "" ? [] : items.read(node, context) };
+}
+
 /** A change of metadata: a null value removes the key, null all of them. */
 export type MetadataChange = Record<string, string | null> | null;
 
@@ -238,6 +231,7 @@ export const MAX_METADATA_KEYS = 50;
 
 /** Metadata: at most 50 keys of 40 characters, values of 500; an empty value removes the key, or all keys. */
 export const metadata: Field<MetadataChange> = {
+  takesEmpty: true,
   read(node, context) {
     if (node === "") return null;
     if (typeof node === "string" || Array.isArray(node)) {
@@ -278,13 +272,17 @@ export function tooManyKeys(param: string): ApiError {
   );
 }
 
-/** Members that Stripe has beyond the ones read. */
+/** A check of several members together; `at` gives the path of one. It throws the refusal. */
+export type Rule = (value: Record<string, unknown>, at: (name: string) => string) => void;
+
+/** Members that Stripe has beyond the ones read, and what it asks of them together. */
 export interface ShapeNotes {
+  rules?: readonly Rule[];
   /** Known to Stripe, not simulated: a clear 501 naming it. */
   unsupported?: readonly string[];
   /** Accepted and without any effect here. */
   inert?: readonly string[];
-  /** Removed from the API version spoken; requests of an older version may still send them. */
+  /** Removed from the API version of stripe-node's types; each says `until` when there was one. */
   older?: Shape;
 }
 
@@ -298,9 +296,17 @@ function readShape<S extends Shape>(
   const unknown: string[] = [];
   for (const [name, member] of Object.entries(node)) {
     const inner = child(context, name);
-    const field = Object.hasOwn(shape, name) ? shape[name] : context.older ? notes.older?.[name] : undefined;
+    const known = [shape, notes.older ?? {}].find((fields) => Object.hasOwn(fields, name))?.[name];
+    const field = known !== undefined && isSpoken(known, context.version) ? known : undefined;
     if (field !== undefined) {
+      if (member === "" && field.takesEmpty !== true) throw emptyValue(inner.path);
       value[name] = field.read(member, inner);
+    } else if (known?.until?.code !== undefined) {
+      throw invalidRequest(
+        `The parameter \`${inner.path}\` is no longer supported as of API version ${known.until.version}.`,
+        inner.path,
+        known.until.code,
+      );
     } else if (notes.unsupported?.includes(name)) {
       throw unsupported(`the parameter \`${inner.path}\` of ${context.operation}`);
     } else if (!notes.inert?.includes(name)) {
@@ -311,13 +317,19 @@ function readShape<S extends Shape>(
     const word = unknown.length === 1 ? "parameter" : "parameters";
     throw invalidRequest(`Received unknown ${word}: ${unknown.join(", ")}`, unknown[0], "parameter_unknown");
   }
-  for (const [name, field] of Object.entries(shape)) {
-    if (field.isRequired === true && (value[name] === undefined || value[name] === "")) {
+  for (const [name, field] of [...Object.entries(shape), ...Object.entries(notes.older ?? {})]) {
+    if (field.isRequired === true && value[name] === undefined && isSpoken(field, context.version)) {
       const { path } = child(context, name);
       throw invalidRequest(`Missing required param: ${path}.`, path, "parameter_missing");
     }
   }
+  for (const rule of notes.rules ?? []) rule(value, (name) => child(context, name).path);
   return value as ShapeValue<S>;
+}
+
+function isSpoken({ since, until }: Field<unknown>, version: string): boolean {
+  return (since === undefined || !isBefore(version, since)) &&
+    (until === undefined || isBefore(version, until.version));
 }
 
 /** A nested map with a closed set of members. */
@@ -334,7 +346,7 @@ export function map<S extends Shape>(shape: S, notes: ShapeNotes = {}): Field<Sh
 
 /** A field whose empty string means "unset". */
 export function clearable<T>(field: Field<T>): Field<T | null> {
-  return { read: (node, context) => node === "" ? null : field.read(node, context) };
+  return { takesEmpty: true, read: (node, context) => node === "" ? null : field.read(node, context) };
 }
 
 /** The parameters of one operation; `expand` is part of each. */
@@ -363,12 +375,3 @@ export function readParams<S extends Shape>(
   const { expand: _expand, ...rest } = node;
   return readShape(params.shape, params.notes, rest as FormMap, context);
 }
-
-/** A code of https://docs.stripe.com/tax/tax-codes; which of them there are is not known here. */
-export const taxCode: Field<string> = {
-  read(node, context) {
-    const value = text(50).read(node, context);
-    if (/^txcd_\d{8}$/.test(value)) return value;
-    throw invalidRequest(`No such tax code: '${value}'`, context.path, "resource_missing");
-  },
-};

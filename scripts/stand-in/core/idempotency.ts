@@ -44,6 +44,14 @@ export class Idempotency {
       );
       return null;
     }
+    const [address, before] = [fingerprint, saved.fingerprint].map((print) => print.split(" ")[0]);
+    if (address !== before) {
+      throw new ApiError(400, {
+        type: "idempotency_error",
+        message:
+          `Keys for idempotent requests can only be used for the same endpoint they were first used for ('${address}' vs '${before}'). Try using a key other than '${key}' if you meant to execute a different request.`,
+      });
+    }
     if (saved.fingerprint !== fingerprint) {
       throw new ApiError(400, {
         type: "idempotency_error",

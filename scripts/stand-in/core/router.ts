@@ -1,5 +1,5 @@
-import type { Context } from "./context.ts";
-import { ApiError, invalidRequest, unsupported } from "./errors.ts";
+import { type Context, need } from "./context.ts";
+import { ApiError, invalidRequest, resourceMissing, unsupported } from "./errors.ts";
 import {
   type Field,
   map,
@@ -12,7 +12,7 @@ import {
   whole,
 } from "./fields.ts";
 import type { FormMap } from "./form.ts";
-import type { Kind, Records } from "./records.ts";
+import { type Kind, LABELS, type Records } from "./records.ts";
 import type { CreatedRange, Filter } from "./store.ts";
 
 export type Method = "DELETE" | "GET" | "POST";
@@ -37,11 +37,34 @@ export function route<S extends Shape>(
     method,
     path,
     prepare(context, form, ids) {
-      const value = readParams(params, form, { path: "", older: context.older, operation });
+      const value = readParams(params, form, { path: "", version: context.version, operation });
       return () => handler(context, value, ids[0] ?? "", ids[1] ?? "");
     },
   };
 }
+
+/** An operation that Stripe has and the stand-in has not, whatever it is sent. */
+export function missing(method: Method, path: string, feature: string): Route {
+  return {
+    method,
+    path,
+    prepare: () => {
+      throw unsupported(feature);
+    },
+  };
+}
+
+/** What a filter of a list names, where Stripe refuses what does not exist. */
+const NAMED_KINDS: Readonly<Record<string, Kind>> = {
+  charge: "charge",
+  coupon: "coupon",
+  customer: "customer",
+  payment_intent: "payment_intent",
+  payment_method: "payment_method",
+  product: "product",
+  setup_intent: "setup_intent",
+  value_list: "radar.value_list",
+};
 
 const createdRange: Field<CreatedRange> = {
   read(node, context) {
@@ -106,13 +129,35 @@ export function listOf<K extends Kind>(
   const cursor = query.startingAfter ?? query.endingBefore;
   if (cursor !== undefined && context.store.get(kind, cursor) === undefined) {
     throw invalidRequest(
-      `No such ${kind}: '${cursor}'`,
+      `No such ${LABELS[kind]}: '${cursor}'`,
       input.starting_after === undefined ? "ending_before" : "starting_after",
       "resource_missing",
     );
   }
   const { data, hasMore } = context.store.list(kind, { ...query, filters });
   return listObject(url, data, hasMore);
+}
+
+/** Answers a list call of objects that are not stored by themselves, newest first as they are given. */
+export function pageOf<T extends { id: string }>(
+  url: string,
+  all: readonly T[],
+  input: PageInput,
+  label: string,
+): { object: "list"; data: T[]; has_more: boolean; url: string } {
+  const { limit, startingAfter, endingBefore } = pageQuery(input);
+  const indexOf = (cursor: string, param: string) => {
+    const index = all.findIndex(({ id }) => id === cursor);
+    if (index < 0) throw resourceMissing(label, cursor, param, 400);
+    return index;
+  };
+  if (endingBefore !== undefined) {
+    const until = indexOf(endingBefore, "ending_before");
+    const from = Math.max(0, until - limit);
+    return listObject(url, all.slice(from, until), from > 0);
+  }
+  const from = startingAfter === undefined ? 0 : indexOf(startingAfter, "starting_after") + 1;
+  return listObject(url, all.slice(from, from + limit), all.length > from + limit);
 }
 
 /**
@@ -129,7 +174,12 @@ export function listRoute<K extends Kind, S extends Shape>(
     const filters: Filter[] = [];
     for (const [name, wanted] of Object.entries(value)) {
       if (name in datedListParams) continue;
-      if (typeof wanted === "string" || typeof wanted === "boolean" || typeof wanted === "number") {
+      const named = NAMED_KINDS[name];
+      if (named !== undefined && typeof wanted === "string") need(context, named, wanted, name);
+      if (
+        typeof wanted === "string" || typeof wanted === "boolean" || typeof wanted === "number" ||
+        (Array.isArray(wanted) && wanted.every((value) => typeof value === "string"))
+      ) {
         filters.push([paths[name] ?? name, wanted]);
       }
     }
@@ -153,11 +203,12 @@ interface Node {
 
 /** Resources Stripe has and a shop that sells goods does not need; they are named in the refusal. */
 const FOREIGN =
-  "account_links,account_sessions,accounts,apple_pay,application_fees,apps,balance,balance_settings,billing,billing_portal,climate,confirmation_tokens,country_specs,credit_notes,crypto,customer_sessions,entitlements,ephemeral_keys,exchange_rates,external_accounts,file_links,files,financial_connections,forwarding,identity,invoiceitems,invoice_payments,invoice_rendering_templates,invoices,issuing,link_account_sessions,linked_accounts,mandates,payment_attempt_records,payment_links,payment_method_configurations,payment_method_domains,payment_records,payouts,plans,quotes,reporting,setup_attempts,setup_intents,sigma,sources,subscription_items,subscription_schedules,subscriptions,tax,tax_codes,tax_ids,tax_rates,terminal,test_helpers,tokens,topups,transfers,treasury"
+  "account_links,account_sessions,accounts,apple_pay,application_fees,apps,balance_settings,billing,billing_portal,climate,confirmation_tokens,country_specs,credit_notes,crypto,customer_sessions,entitlements,ephemeral_keys,exchange_rates,external_accounts,financial_connections,forwarding,identity,invoiceitems,invoice_payments,invoice_rendering_templates,invoices,issuing,link_account_sessions,linked_accounts,payment_attempt_records,payment_method_configurations,payment_method_domains,payment_records,plans,quotes,reporting,sigma,sources,subscription_items,subscription_schedules,subscriptions,tax,tax_codes,tax_ids,terminal,test_helpers,topups,transfers,treasury"
     .split(",");
 
 /** What hangs below an object of a resource that the stand-in has, and is left out all the same. */
 const FOREIGN_BELOW: Record<string, readonly string[]> = {
+  balance: ["history"],
   charges: ["capture", "dispute", "refund", "refunds"],
   customers:
     "balance_transactions,bank_accounts,cards,cash_balance,cash_balance_transactions,discount,funding_instructions,payment_methods,sources,subscriptions,tax_ids"
@@ -168,7 +219,9 @@ const FOREIGN_BELOW: Record<string, readonly string[]> = {
     "increment_authorization",
     "verify_microdeposits",
   ],
+  payouts: ["reverse"],
   products: ["features"],
+  setup_intents: ["verify_microdeposits"],
   radar: ["payment_evaluations", "value_lists"],
 };
 
@@ -194,7 +247,6 @@ export class Router {
 
   /** The route and the ids in the path; Stripe's 404 when there is none, our 501 for what is left out on purpose. */
   find(method: string, path: string): { route: Route; ids: string[] } {
-    if (method === "GET" && /^\/v1\/\w+\/search$/.test(path)) throw unsupported("the search API");
     const ids: string[] = [];
     let node: Node | undefined = this.#root;
     for (const part of path.split("/").slice(1)) {

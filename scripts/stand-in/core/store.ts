@@ -3,8 +3,8 @@ import { INDEXED_PATHS, type Internals, type Kind, type Records } from "./record
 
 const SCHEMA = `
 create table if not exists objects (
-  seq integer primary key autoincrement, id text not null unique, kind text not null,
-  created integer not null, body text not null
+  seq integer primary key autoincrement, id text not null, kind text not null,
+  created integer not null, body text not null, unique (id, kind)
 ) strict;
 create index if not exists objects_kind on objects (kind, seq);
 create table if not exists internals (
@@ -36,15 +36,15 @@ create index if not exists tasks_due on tasks (due_at);
 `;
 
 /** Counts up whenever what is kept changes its shape. */
-const STATE_VERSION = 1;
+const STATE_VERSION = 2;
 
 /** The state on disk does not fit this program. */
 export class StateVersionError extends Error {
   override name = "StateVersionError";
 }
 
-/** How a list is filtered: a dotted path into the object, and the value it must have. */
-export type Filter = readonly [path: string, value: string | number | boolean];
+/** How a list is filtered: a dotted path into the object, and the value it must have, or one of several. */
+export type Filter = readonly [path: string, value: string | number | boolean | readonly string[]];
 export interface CreatedRange {
   gt?: number;
   gte?: number;
@@ -68,7 +68,9 @@ function jsonPath(path: string): string {
 export function pageConditions(
   query: ListQuery,
   table: string,
+  kind: Kind | null = null,
 ): { where: string[]; args: SupportedValueType[] } {
+  const cursor = `(select seq from ${table} where id = ?${kind === null ? "" : ` and kind = '${kind}'`})`;
   const where: string[] = [];
   const args: SupportedValueType[] = [];
   const add = (condition: string, value: SupportedValueType) => {
@@ -76,7 +78,10 @@ export function pageConditions(
     args.push(value);
   };
   for (const [path, value] of query.filters ?? []) {
-    add(`${jsonPath(path)} = ?`, typeof value === "boolean" ? Number(value) : value);
+    if (typeof value === "object") {
+      where.push(`${jsonPath(path)} in (${value.map(() => "?").join(", ")})`);
+      args.push(...value);
+    } else add(`${jsonPath(path)} = ?`, typeof value === "boolean" ? Number(value) : value);
   }
   const { created = {} } = query;
   if (created.gt !== undefined) add("created > ?", created.gt);
@@ -84,10 +89,10 @@ export function pageConditions(
   if (created.lt !== undefined) add("created < ?", created.lt);
   if (created.lte !== undefined) add("created <= ?", created.lte);
   if (query.startingAfter !== undefined) {
-    add(`seq < (select seq from ${table} where id = ?)`, query.startingAfter);
+    add(`seq < ${cursor}`, query.startingAfter);
   }
   if (query.endingBefore !== undefined) {
-    add(`seq > (select seq from ${table} where id = ?)`, query.endingBefore);
+    add(`seq > ${cursor}`, query.endingBefore);
   }
   return { where, args };
 }
@@ -179,16 +184,20 @@ export class Store {
     return row === undefined ? undefined : JSON.parse(row.body) as Records[K];
   }
 
-  /** The object with this id, whatever its kind. */
-  find(id: string): Records[Kind] | undefined {
-    const row = this.row<{ body: string }>("select body from objects where id = ?", id);
+  /** The object with this id, whatever its kind; where ids of one's own are alike, the one of `kind` goes first. */
+  find(id: string, kind = ""): Records[Kind] | undefined {
+    const row = this.row<{ body: string }>(
+      "select body from objects where id = ? order by kind = ? desc, seq limit 1",
+      id,
+      kind,
+    );
     return row === undefined ? undefined : JSON.parse(row.body) as Records[Kind];
   }
 
   put<K extends Kind>(kind: K, object: Records[K] & { created?: number }): void {
     this.run(
       `insert into objects (id, kind, created, body) values (?, ?, ?, ?)
-       on conflict (id) do update set body = excluded.body`,
+       on conflict (id, kind) do update set body = excluded.body`,
       object.id,
       kind,
       object.created ?? 0,
@@ -202,7 +211,7 @@ export class Store {
 
   /** A page, newest first, and whether there is more in the direction walked. */
   list<K extends Kind>(kind: K, query: ListQuery): { data: Records[K][]; hasMore: boolean } {
-    const { where, args } = pageConditions(query, "objects");
+    const { where, args } = pageConditions(query, "objects", kind);
     const backwards = query.endingBefore !== undefined;
     // The kind is a literal so that the partial index of a filtered property applies.
     const rows = this.rows<{ body: string }>(

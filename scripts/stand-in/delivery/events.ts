@@ -1,6 +1,7 @@
 import type Stripe from "stripe";
 import type { SupportedValueType } from "node:sqlite";
 import { API_VERSION } from "../core/api_version.ts";
+import { resourceMissing } from "../core/errors.ts";
 import { newId } from "../core/ids.ts";
 import { type ListQuery, pageConditions, type Store } from "../core/store.ts";
 
@@ -68,6 +69,15 @@ function withPending(store: Store, body: string): StoredEvent {
 export function findEvent(store: Store, id: string): StoredEvent | undefined {
   const row = store.row<{ body: string }>("select body from events where id = ?", id);
   return row === undefined ? undefined : withPending(store, row.body);
+}
+
+/** As if Stripe had never generated this event: it is neither delivered any more nor listed. */
+export function ungenerateEvent(store: Store, id: string): { event: string; type: EventType } {
+  const event = findEvent(store, id);
+  if (event === undefined) throw resourceMissing("event", id, "event");
+  store.run("delete from deliveries where event_id = ?", id);
+  store.run("delete from events where id = ?", id);
+  return { event: id, type: event.type };
 }
 
 export interface EventQuery extends Omit<ListQuery, "filters"> {

@@ -1,9 +1,11 @@
 import type Stripe from "stripe";
 import type { Pace } from "../core/context.ts";
+import { API_VERSION } from "../core/api_version.ts";
+import { eventAsOf } from "../core/older_shapes.ts";
 import type { Store } from "../core/store.ts";
 import type { Faults } from "./faults.ts";
 import { signatureHeader } from "./signature.ts";
-import { wants } from "./events.ts";
+import { type StoredEvent, wants } from "./events.ts";
 
 interface DueDelivery {
   id: number;
@@ -169,6 +171,7 @@ export class DeliveryQueue {
     endpoint: Stripe.WebhookEndpoint,
     delivery: DueDelivery,
   ): Promise<{ status: number; error: string | null; response: string | null }> {
+    const body = this.#bodyFor(endpoint, delivery.body);
     const internals = this.#store.internals("webhook_endpoint", endpoint.id);
     const secrets = [
       ...(internals === undefined ? [] : [internals.secret]),
@@ -185,10 +188,10 @@ export class DeliveryQueue {
         headers: {
           "content-type": "application/json; charset=utf-8",
           "cache-control": "no-cache",
-          "stripe-signature": signatureHeader(delivery.body, secrets, Math.floor(Date.now() / 1000)),
+          "stripe-signature": signatureHeader(body, secrets, Math.floor(Date.now() / 1000)),
           "user-agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
         },
-        body: delivery.body,
+        body,
         signal: AbortSignal.any([this.#abort.signal, AbortSignal.timeout(this.#pace.deliveryTimeoutMs)]),
       });
       const text = await response.text();
@@ -196,6 +199,13 @@ export class DeliveryQueue {
     } catch (error) {
       return { status: 0, error: error instanceof Error ? error.message : String(error), response: null };
     }
+  }
+
+  /** What an endpoint gets: the event in the shapes of the API version that it is pinned to. */
+  #bodyFor({ api_version: version }: Stripe.WebhookEndpoint, body: string): string {
+    if (version === null || version === API_VERSION) return body;
+    const event = JSON.parse(body) as StoredEvent;
+    return JSON.stringify(eventAsOf(version, event, this.#store));
   }
 
   #succeed(id: number, endpointId: string, attempt: number): void {

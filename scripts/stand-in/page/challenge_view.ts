@@ -5,7 +5,7 @@ import { document } from "./layout.ts";
 import { formatMoney } from "../core/currencies.ts";
 
 /** The bank's page of a 3-D Secure challenge. */
-export function challengeView(intent: Stripe.PaymentIntent): Html {
+export function challengeView(id: string, asks: string): Html {
   return document(
     "Verify your payment",
     html`
@@ -13,12 +13,9 @@ export function challengeView(intent: Stripe.PaymentIntent): Html {
         <main class="challenge">
           <p class="badge">Test bank</p>
           <h1>3D Secure 2 test page</h1>
-          <p>${MERCHANT.name} asks to charge <strong>${formatMoney(
-            intent.amount,
-            intent.currency,
-          )}</strong>. Your bank would now
+          <p>${MERCHANT.name} asks to ${asks}. Your bank would now
       check that it is you. Choose how the check ends.</p>
-          <form method="post" action="/3ds/${intent.id}">
+          <form method="post" action="/3ds/${id}">
             <button class="pay" name="outcome" value="pass" type="submit">Complete authentication</button>
             <button class="plain" name="outcome" value="fail" type="submit">Fail authentication</button>
           </form>

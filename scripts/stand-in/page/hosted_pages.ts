@@ -2,16 +2,21 @@ import type Stripe from "stripe";
 import type { Html } from "../http/html.ts";
 import { fullAddress } from "../core/address_fields.ts";
 import { type Context, idOf, need } from "../core/context.ts";
+import { MERCHANT } from "../core/merchant.ts";
 import { API_VERSION } from "../core/api_version.ts";
 import { ApiError, invalidRequest } from "../core/errors.ts";
 import { formFromJson, type FormMap } from "../core/form.ts";
 import { applyDiscount, codeProblem } from "../checkout/discounts.ts";
 import { expireOnTime, recoverSession } from "../checkout/expire_session.ts";
 import { endChallenge, needInternals, needOpenSession, paySession } from "../checkout/pay_session.ts";
+import { linkProblem } from "../checkout/link_limits.ts";
+import { openLink } from "../checkout/payment_link_session.ts";
+import { withQuantity } from "../checkout/cart_input.ts";
 import { savedCards } from "../checkout/session_customer.ts";
 import { afterPayment } from "../checkout/ui_mode.ts";
 import { withTotals } from "../checkout/totals.ts";
 import { sessionOfIntent } from "../payments/intents.ts";
+import { completeSetup } from "../payments/setup_intents.ts";
 import { createPaymentMethod } from "../payments/payment_methods.ts";
 import { isOther, OTHER_NAMES } from "../payments/other_methods.ts";
 import { authorizeView, challengeDone, challengeView, receiptView } from "./challenge_view.ts";
@@ -58,7 +63,9 @@ export class HostedPages {
       if (call === "POST 3ds") return this.#endChallenge(first, await request.formData(), request);
       if (call === "GET authorize") return this.#authorize(first);
       if (call === "POST authorize") return this.#endRedirect(first, await request.formData());
+      if (call === "GET b") return this.#followLink(first, url.searchParams);
       if (call === "GET r") return this.#recover(first, second);
+      if (call === "GET mandates") return this.#mandate(first);
       if (call === "GET receipts") return this.#receipt(first);
       if (call === "GET ") {
         return page(notice("Stripe stand-in", "This server speaks Stripe's API at /v1.", null));
@@ -133,6 +140,9 @@ export class HostedPages {
       }
       const nextInternals = {
         ...internals,
+        lines: change.line === undefined
+          ? internals.lines
+          : withQuantity(internals.lines, change.line, change.quantity ?? 1),
         shippingRate: change.shipping_rate ?? internals.shippingRate,
         taxAddress: change.shipping_address === undefined
           ? internals.taxAddress
@@ -174,16 +184,23 @@ export class HostedPages {
 
   #challenge(id: string): Response {
     return this.#inContext((context) => {
+      const setup = context.store.get("setup_intent", id);
+      if (setup?.status === "requires_action") return page(challengeView(id, "save your card"));
       const intent = need(context, "payment_intent", id);
       if (intent.status !== "requires_action") {
         return page(notice("Nothing to verify", "This payment is not waiting for your bank.", null));
       }
-      return page(challengeView(intent), 200, isEmbedded(sessionOfIntent(context, id)));
+      return page(
+        challengeView(id, `charge ${formatMoney(intent.amount, intent.currency)}`),
+        200,
+        isEmbedded(sessionOfIntent(context, id)),
+      );
     });
   }
 
   #endChallenge(id: string, form: FormData, request: Request): Response {
     const passed = form.get("outcome") === "pass";
+    if (id.startsWith("seti_")) return this.#endSetup(id, passed);
     const { returnUrl, ofSession, framed } = this.#inContext((context) => {
       const back = context.store.internals("payment_intent", id)?.return_url ?? null;
       const { session } = endChallenge(context, id, passed);
@@ -198,6 +215,18 @@ export class HostedPages {
       target.searchParams.set("payment_intent", id);
       target.searchParams.set("redirect_status", passed ? "succeeded" : "failed");
     }
+    return new Response(null, { status: 303, headers: { location: target.href } });
+  }
+
+  #endSetup(id: string, passed: boolean): Response {
+    const returnUrl = this.#inContext((context) => {
+      completeSetup(context, need(context, "setup_intent", id), passed);
+      return context.store.internals("setup_intent", id)?.return_url ?? null;
+    });
+    if (returnUrl === null) return page(challengeDone());
+    const target = new URL(returnUrl);
+    target.searchParams.set("setup_intent", id);
+    target.searchParams.set("redirect_status", passed ? "succeeded" : "failed");
     return new Response(null, { status: 303, headers: { location: target.href } });
   }
 
@@ -222,9 +251,32 @@ export class HostedPages {
     return new Response(null, { status: 303, headers: { location: target } });
   }
 
+  #followLink(id: string, given: URLSearchParams): Response {
+    return this.#inContext((context) => {
+      const problem = linkProblem(need(context, "payment_link", id));
+      if (problem !== null) return page(notice("This link is closed", problem, null));
+      const session = openLink(context, id, {
+        clientReferenceId: given.get("client_reference_id"),
+        email: given.get("prefilled_email"),
+      });
+      return new Response(null, { status: 303, headers: { location: session.url ?? "/" } });
+    });
+  }
+
   #recover(id: string, token: string): Response {
     const session = this.#inContext((context) => recoverSession(context, id, token));
     return new Response(null, { status: 303, headers: { location: session.url ?? "/" } });
+  }
+
+  /** What a mandate's address shows the customer who gave it. */
+  #mandate(id: string): Response {
+    return this.#inContext((context) => {
+      const mandate = need(context, "mandate", id);
+      const reference = mandate.payment_method_details.sepa_debit?.reference ?? "";
+      return page(
+        notice(`Mandate ${reference}`, `You allow ${MERCHANT.name} to debit your bank account.`, null),
+      );
+    });
   }
 
   #receipt(id: string): Response {
@@ -263,7 +315,7 @@ function savedCard(context: Context, sessionId: string, id: string): Stripe.Paym
 }
 
 function completeNotice(session: Stripe.Checkout.Session): Html {
-  const href = session.ui_mode === "hosted_page" ? afterPayment(session) : null;
+  const href = session.success_url === null ? null : afterPayment(session);
   return notice(
     "You're all done here",
     "You've already completed this payment.",

@@ -12,6 +12,7 @@ import {
   whole,
 } from "../core/fields.ts";
 import { address, type AddressInput } from "../core/address_fields.ts";
+import { API_VERSION } from "../core/api_version.ts";
 import type { ApiError } from "../core/errors.ts";
 import type { FormMap } from "../core/form.ts";
 import type { ShopperDetails } from "../checkout/pay_session.ts";
@@ -66,8 +67,13 @@ const confirmParams = paramsOf<Record<FieldName, unknown>>()({
 });
 
 const updateParams = paramsOf<
-  Record<"promotion_code" | "remove_promotion" | "shipping_address" | "shipping_rate", unknown>
+  Record<
+    "line" | "quantity" | "promotion_code" | "remove_promotion" | "shipping_address" | "shipping_rate",
+    unknown
+  >
 >()({
+  line: text(),
+  quantity: whole(1, 999_999),
   promotion_code: text(500),
   remove_promotion: truth,
   shipping_address: address,
@@ -84,7 +90,7 @@ export interface Confirmation {
 
 /** Reads the page's JSON, told apart from a hostile one by the same checks the API has. */
 export function readConfirmation(form: FormMap): Confirmation {
-  const value = readParams(confirmParams, form, { path: "", older: false, operation: "the page" });
+  const value = readParams(confirmParams, form, { path: "", version: API_VERSION, operation: "the page" });
   const billing: AddressInput | undefined = value.billing_address ?? value.shipping_address;
   const details: ShopperDetails = {
     email: value.email,
@@ -121,6 +127,8 @@ export function readConfirmation(form: FormMap): Confirmation {
 
 /** A change the shopper makes before paying. */
 export interface CartChange {
+  line?: string;
+  quantity?: number;
   promotion_code?: string;
   remove_promotion?: boolean;
   shipping_address?: AddressInput;
@@ -128,7 +136,7 @@ export interface CartChange {
 }
 
 export function readCartChange(form: FormMap): CartChange {
-  return readParams(updateParams, form, { path: "", older: false, operation: "the page" });
+  return readParams(updateParams, form, { path: "", version: API_VERSION, operation: "the page" });
 }
 
 /** The page's answer to an error: what to say, and at which field. */

@@ -1,7 +1,7 @@
 import type Stripe from "stripe";
 import { type Html, html } from "../http/html.ts";
 import { type Context, idOf } from "../core/context.ts";
-import type { SessionInternals } from "../checkout/session_internals.ts";
+import { type SessionInternals, type SessionLine, unitAmountOf } from "../checkout/session_internals.ts";
 import { type LineTotals, TEST_TAX_PERCENT, totalsOf } from "../checkout/totals.ts";
 import { formatMoney } from "../core/currencies.ts";
 
@@ -12,7 +12,7 @@ function initials(name: string): string {
 
 function lineView({ line, subtotal }: LineTotals, currency: string): Html {
   const each = line.quantity > 1
-    ? html`<span class="line-each">${formatMoney(line.price.unit_amount ?? 0, currency)} each</span>`
+    ? html`<span class="line-each">${formatMoney(unitAmountOf(line), currency)} each</span>`
     : null;
   return html`<li class="line">
 ${
@@ -25,10 +25,20 @@ ${
 <span class="line-text">
 <span class="line-name">${line.name}</span>
 ${line.description === null ? null : html`<span class="line-note">${line.description}</span>`}
-<span class="line-note">Qty ${line.quantity}</span>
+${quantityView(line)}
 </span>
 <span class="line-amount">${formatMoney(subtotal, currency)}${each}</span>
 </li>`;
+}
+
+/** How many of it; what the shopper may change is a field. */
+function quantityView({ adjustable, id, name, quantity }: SessionLine): Html {
+  if (adjustable === undefined) return html`<span class="line-note">Qty ${quantity}</span>`;
+  return html`
+    <label
+      class="line-note">Qty <input type="number" class="line-quantity" data-line="${id}" value="${quantity}"
+    min="${adjustable.minimum}" max="${adjustable.maximum}" aria-label="Quantity of ${name}"></label>
+  `;
 }
 
 function row(label: string | Html, value: string | Html, className = ""): Html {

@@ -2,13 +2,15 @@ import type Stripe from "stripe";
 import { type Context, idOf } from "../core/context.ts";
 import { newId } from "../core/ids.ts";
 import type { Behaviour } from "../core/records.ts";
+import { DAY_S, midnight, recordBalance } from "./balance.ts";
 import type { Decline } from "./declines.ts";
+import { createMandate } from "./mandates.ts";
 import { otherDetails } from "./other_methods.ts";
 import type { CardBehaviour } from "./test_cards.ts";
 
 const FEE_SHARE = 0.029;
 const FEE_FIXED = 30;
-const TWO_DAYS_S = 2 * 24 * 3600;
+const SETTLEMENT_DAYS = 2;
 
 const RISK_SCORES: Record<CardBehaviour["risk"], number> = { normal: 22, elevated: 68, highest: 92 };
 
@@ -125,12 +127,13 @@ function walletOf(method: Stripe.PaymentMethod): Stripe.Charge.PaymentMethodDeta
   return { dynamic_last4: method.card?.last4 ?? null, type, [type]: {} };
 }
 
-function methodDetails(input: ChargeInput): Stripe.Charge.PaymentMethodDetails {
+function methodDetails(context: Context, input: ChargeInput): Stripe.Charge.PaymentMethodDetails {
   if (input.behaviour.type === "card") return cardDetails(input, input.behaviour.card);
   if (input.behaviour.type === "other") {
     return otherDetails(input.behaviour.method, input.method.billing_details);
   }
-  const mandate = newId("mandate");
+  const { amount, currency, setup_future_usage: reuse } = input.intent;
+  const mandate = createMandate(context, input.method, reuse === null ? { amount, currency } : null).id;
   if (input.behaviour.bank.method === "sepa_debit") {
     const { sepa_debit } = input.method;
     return {
@@ -196,7 +199,7 @@ export function createCharge(context: Context, input: ChargeInput): Stripe.Charg
     paid: outcome.kind === "succeeded",
     payment_intent: intent.id,
     payment_method: method.id,
-    payment_method_details: methodDetails(input),
+    payment_method_details: methodDetails(context, input),
     ...(intent.presentment_details === undefined ? {} : { presentment_details: intent.presentment_details }),
     receipt_email: intent.receipt_email,
     receipt_number: null,
@@ -234,48 +237,6 @@ export function recordChargeBalance(
     source: charge.id,
     type: behaviour.type === "card" ? "charge" : "payment",
     reportingCategory: "charge",
-    availableOn: atOnce ? context.now : context.now + TWO_DAYS_S,
+    availableOn: atOnce ? context.now : midnight(context.now + SETTLEMENT_DAYS * DAY_S),
   });
-}
-
-export interface BalanceInput {
-  amount: number;
-  currency: string;
-  fee: number;
-  source: string;
-  type: Stripe.BalanceTransaction.Type;
-  reportingCategory: string;
-  availableOn?: number;
-  description?: string;
-}
-
-/** Writes one line of the account's balance. Negative amounts leave it. */
-export function recordBalance(context: Context, input: BalanceInput): Stripe.BalanceTransaction {
-  const availableOn = input.availableOn ?? context.now;
-  const transaction: Stripe.BalanceTransaction = {
-    id: newId("balance_transaction"),
-    object: "balance_transaction",
-    amount: input.amount,
-    available_on: availableOn,
-    balance_type: "payments",
-    created: context.now,
-    currency: input.currency,
-    description: input.description ?? null,
-    exchange_rate: null,
-    fee: input.fee,
-    fee_details: input.fee === 0 ? [] : [{
-      amount: input.fee,
-      application: null,
-      currency: input.currency,
-      description: "Stripe processing fees",
-      type: "stripe_fee",
-    }],
-    net: input.amount - input.fee,
-    reporting_category: input.reportingCategory,
-    source: input.source,
-    status: availableOn > context.now ? "pending" : "available",
-    type: input.type,
-  };
-  context.store.put("balance_transaction", transaction);
-  return transaction;
 }

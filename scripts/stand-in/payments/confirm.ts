@@ -8,7 +8,8 @@ import { type Authentication, createCharge, recordChargeBalance } from "./charge
 import { AUTHENTICATION_FAILED, type Decline, DECLINES } from "./declines.ts";
 import { openDispute } from "./disputes.ts";
 import { warnOfFraud } from "./early_fraud_warnings.ts";
-import { saveIntent } from "./intents.ts";
+import { saveIntent, sessionOfIntent } from "./intents.ts";
+import { settleMethod } from "./payment_methods.ts";
 import { openReview } from "./reviews.ts";
 import type { CardBehaviour } from "./test_cards.ts";
 
@@ -29,8 +30,26 @@ export interface ConfirmOptions {
 /** How long a bank takes that answers "soon". */
 const SOON_MS = 50;
 
+/** An attempt that went through settles whose its method is; Checkout settles that for its own. */
+function settled(context: Context, attempt: Attempt): Attempt {
+  const through = attempt.kind !== "declined" && attempt.kind !== "action_required";
+  if (through && sessionOfIntent(context, attempt.intent.id) === undefined) {
+    settleMethod(context, attempt.intent);
+  }
+  return attempt;
+}
+
 /** Tries to pay an intent with a payment method, as Stripe does on confirmation. */
 export function confirmIntent(
+  context: Context,
+  intent: Stripe.PaymentIntent,
+  method: Stripe.PaymentMethod,
+  options: ConfirmOptions,
+): Attempt {
+  return settled(context, tryToPay(context, intent, method, options));
+}
+
+function tryToPay(
   context: Context,
   intent: Stripe.PaymentIntent,
   method: Stripe.PaymentMethod,
@@ -64,6 +83,10 @@ export function confirmIntent(
 
 /** The shopper ended the bank's challenge. */
 export function completeChallenge(context: Context, intent: Stripe.PaymentIntent, passed: boolean): Attempt {
+  return settled(context, answerChallenge(context, intent, passed));
+}
+
+function answerChallenge(context: Context, intent: Stripe.PaymentIntent, passed: boolean): Attempt {
   if (intent.status !== "requires_action") {
     throw invalidRequest(
       `This PaymentIntent's status is ${intent.status}: there is no authentication to complete.`,

@@ -1,14 +1,21 @@
 import type Stripe from "stripe";
 import { type Context, need } from "../core/context.ts";
 import { ApiError, invalidRequest } from "../core/errors.ts";
+import { requireEvidenceFile } from "./evidence_files.ts";
 
 type Enhanced = Stripe.Dispute.Evidence.EnhancedEvidence;
 type Visa3 = Partial<Stripe.DisputeUpdateParams.Evidence.EnhancedEvidence.VisaCompellingEvidence3>;
 
+interface AppealInput {
+  card?: { reason_for_filing?: string | null; supporting_files?: string[] } | null;
+}
+
 /** The evidence of a request, as it has been read. */
 export interface EvidenceInput {
   texts: Record<string, string | null>;
-  appeal?: { card?: { reason_for_filing?: string | null } | null } | null;
+  /** Ids of files by field. */
+  files: Record<string, string | null>;
+  appeal?: AppealInput | null;
   enhanced?: {
     visa_compelling_evidence_3?: Visa3;
     visa_compliance?: { fee_acknowledged?: boolean };
@@ -25,6 +32,9 @@ export const PROGRAMMES = [
 
 export type Programme = (typeof PROGRAMMES)[number];
 
+/** Of all texts of a dispute's evidence together. https://docs.stripe.com/api/disputes/update */
+const MOST_CHARACTERS = 150_000;
+
 export function isAppeal(dispute: Stripe.Dispute): boolean {
   return dispute.status === "appeal_needs_response";
 }
@@ -36,9 +46,12 @@ export function isAppeal(dispute: Stripe.Dispute): boolean {
 export function addEvidence(
   context: Context,
   dispute: Stripe.Dispute,
-  { texts, appeal, enhanced }: EvidenceInput,
+  { texts, files, appeal, enhanced }: EvidenceInput,
 ): Stripe.Dispute.Evidence {
-  const others = [...Object.keys(texts), ...(enhanced === undefined ? [] : ["enhanced_evidence"])];
+  const others = [
+    ...Object.keys({ ...texts, ...files }),
+    ...(enhanced === undefined ? [] : ["enhanced_evidence"]),
+  ];
   if (isAppeal(dispute) && others.length > 0) {
     throw invalidRequest(
       "Only appeal evidence can be updated while a dispute is in the appeal stage.",
@@ -51,15 +64,49 @@ export function addEvidence(
       "evidence[appeal]",
     );
   }
-  const evidence: Stripe.Dispute.Evidence = { ...dispute.evidence, ...texts };
-  if (appeal !== undefined) {
-    const reason = appeal?.card?.reason_for_filing;
-    evidence.appeal = typeof reason === "string" ? { card: { reason_for_filing: reason } } : null;
+  for (const [name, id] of Object.entries(files)) {
+    if (id !== null) requireEvidenceFile(context, id, `evidence[${name}]`);
   }
+  const evidence: Stripe.Dispute.Evidence = { ...dispute.evidence, ...texts, ...files };
+  const characters = Object.values(evidence).reduce(
+    (sum, value) => sum + (typeof value === "string" ? value.length : 0),
+    0,
+  );
+  if (characters > MOST_CHARACTERS) {
+    throw invalidRequest(
+      `The combined character count of all evidence is limited to ${
+        MOST_CHARACTERS.toLocaleString("en")
+      }; yours has ${characters.toLocaleString("en")}.`,
+      "evidence",
+    );
+  }
+  if (appeal !== undefined) evidence.appeal = addAppeal(context, dispute.evidence.appeal ?? null, appeal);
   if (enhanced !== undefined) {
     evidence.enhanced_evidence = enhanced === null ? {} : addEnhanced(context, dispute, enhanced);
   }
   return evidence;
+}
+
+/** An appeal with what the request says; what it leaves out stays. */
+function addAppeal(
+  context: Context,
+  before: Stripe.Dispute.Evidence.Appeal | null,
+  given: AppealInput | null,
+): Stripe.Dispute.Evidence.Appeal | null {
+  if (given === null || given.card === null) return null;
+  const { reason_for_filing: reason, supporting_files: files } = given.card ?? {};
+  files?.forEach((id, at) =>
+    requireEvidenceFile(context, id, `evidence[appeal][card][supporting_files][${at}]`)
+  );
+  const { reason_for_filing: oldReason, ...card } = before?.card ?? {};
+  const filed = reason === undefined ? oldReason : reason ?? undefined;
+  return {
+    card: {
+      ...card,
+      ...(filed === undefined ? {} : { reason_for_filing: filed }),
+      ...(files === undefined ? {} : { supporting_files: files }),
+    },
+  };
 }
 
 function addEnhanced(

@@ -2,7 +2,7 @@ import type Stripe from "stripe";
 import { type Context, idOf, need } from "../core/context.ts";
 import { invalidRequest } from "../core/errors.ts";
 import { newId } from "../core/ids.ts";
-import { recordBalance } from "./charges.ts";
+import { recordBalance } from "./balance.ts";
 import {
   addEvidence,
   eligibilityOf,
@@ -11,15 +11,14 @@ import {
   type Programme,
   refuseSubmission,
 } from "./dispute_evidence.ts";
+import { type DisputeReason, methodDetails, refuseKlarnaInquiry } from "./dispute_methods.ts";
+import { EVIDENCE_FILES, requireRoom } from "./evidence_files.ts";
 import { settleWarningsOf } from "./early_fraud_warnings.ts";
 import { closeReviewOf } from "./reviews.ts";
 
 const FEE = 1500;
 const RESPONSE_S = 9 * 24 * 3600;
 const INQUIRY_RESPONSE_S = 20 * 24 * 3600;
-
-/** Visa's reason codes of the disputes that test cards raise. */
-const NETWORK_CODES: Record<string, string> = { fraudulent: "10.4", product_not_received: "13.1" };
 
 /** Evidence Stripe's test mode reads as a decision. */
 const WINNING = "winning_evidence";
@@ -57,23 +56,12 @@ const NO_EVIDENCE: Stripe.Dispute.Evidence = {
   uncategorized_text: null,
 };
 
-/** Evidence that is plain text; files and enhanced evidence are not simulated. */
+/** Evidence that is plain text. */
 export const EVIDENCE_TEXTS = Object.keys(NO_EVIDENCE).filter((name) =>
-  ![
-    "cancellation_policy",
-    "customer_communication",
-    "customer_signature",
-    "duplicate_charge_documentation",
-    "enhanced_evidence",
-    "receipt",
-    "refund_policy",
-    "service_documentation",
-    "shipping_documentation",
-    "uncategorized_file",
-  ].includes(name)
+  name !== "enhanced_evidence" && !EVIDENCE_FILES.some((file) => file === name)
 );
 
-export type DisputeKind = "fraudulent" | "inquiry" | "product_not_received";
+export type DisputeKind = DisputeReason | "inquiry";
 
 /** What a dispute is beside its kind. */
 export interface DisputeTraits {
@@ -96,7 +84,6 @@ export function openDispute(
   const inquiry = kind === "inquiry" && !final;
   const compliance = eligible.some((name) => name.endsWith("_compliance"));
   const reason = final ? "debit_not_authorized" : compliance ? "noncompliant" : inquiry ? "fraudulent" : kind;
-  const card = charge.payment_method_details?.card;
   const dispute: Stripe.Dispute = {
     id: newId("dispute"),
     object: "dispute",
@@ -125,19 +112,7 @@ export function openDispute(
     livemode: false,
     metadata: {},
     payment_intent: idOf(charge.payment_intent),
-    ...(paidBy === "card"
-      ? {
-        payment_method_details: {
-          card: {
-            brand: card?.brand ?? "visa",
-            case_type: compliance ? "compliance" : inquiry ? "inquiry" : "chargeback",
-            network: card?.brand ?? "visa",
-            network_reason_code: NETWORK_CODES[reason] ?? null,
-          },
-          type: "card",
-        },
-      }
-      : {}),
+    ...methodDetails(charge, reason, compliance ? "compliance" : inquiry ? "inquiry" : "chargeback"),
     reason,
     status: final ? "lost" : inquiry ? "warning_needs_response" : "needs_response",
   };
@@ -212,8 +187,10 @@ export function submitEvidence(
       "evidence",
     );
   }
+  refuseKlarnaInquiry(dispute);
   const evidence = addEvidence(context, dispute, input);
-  const given = Object.keys(input.texts).length > 0 || input.appeal !== undefined ||
+  requireRoom(context, evidence);
+  const given = Object.keys({ ...input.texts, ...input.files }).length > 0 || input.appeal !== undefined ||
     input.enhanced !== undefined;
   const changed: Stripe.Dispute = {
     ...dispute,

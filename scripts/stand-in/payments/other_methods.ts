@@ -33,6 +33,11 @@ export function isRedirect(type: string): type is RedirectMethod {
   return REDIRECT_METHODS.some((method) => method === type);
 }
 
+/** Whether a payment of this type can be captured later. */
+export function canWait(type: string): boolean {
+  return !["bancontact", "ideal", "sepa_debit", "us_bank_account"].includes(type);
+}
+
 /** The part of a payment method that is named after its type. */
 export function otherView(
   type: OtherMethod,

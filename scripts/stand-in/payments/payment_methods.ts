@@ -1,14 +1,14 @@
 import type Stripe from "stripe";
 import { createHash } from "node:crypto";
 import { type AddressInput, fullAddress } from "../core/address_fields.ts";
-import { behaviourOf, type Context } from "../core/context.ts";
+import { behaviourOf, type Context, idOf } from "../core/context.ts";
 import { ApiError, invalidRequest, resourceMissing } from "../core/errors.ts";
 import { newId } from "../core/ids.ts";
 import type { Behaviour } from "../core/records.ts";
-import { DECLINES } from "./declines.ts";
+import { type DeclineName, DECLINES } from "./declines.ts";
 import { isOther, type OtherMethod, type OtherRefund, otherView } from "./other_methods.ts";
 import { type BankBehaviour, sepaDebit, usBankAccount } from "./test_bank_accounts.ts";
-import { type CardBehaviour, cardBehaviour, namedCard } from "./test_cards.ts";
+import { type CardBehaviour, cardBehaviour, namedCard, type ReadCard } from "./test_cards.ts";
 
 export interface BillingInput {
   address?: AddressInput;
@@ -43,17 +43,33 @@ function cardError(code: string, message: string, param: string): ApiError {
 }
 
 /** Stable per card, as Stripe's fingerprints are. */
-function fingerprint(behaviour: CardBehaviour | BankBehaviour): string {
+export function fingerprint(behaviour: CardBehaviour | BankBehaviour): string {
   const digest = createHash("sha256").update(JSON.stringify(behaviour)).digest("base64");
   return digest.replace(/[^A-Za-z0-9]/g, "").slice(0, 16);
 }
 
-/** Checks what the shopper typed, in the order and words of Stripe. */
-function readCard(context: Context, input: CardInput): { card: CardBehaviour; month: number; year: number } {
-  const named = input.token === undefined ? undefined : namedCard(input.token);
-  if (input.token !== undefined && named === undefined) {
-    throw resourceMissing("token", input.token, "card[token]", 400);
+/** The card of a token that was made before; it can be used once. */
+function spendToken(context: Context, id: string): ReadCard {
+  const token = context.store.get("token", id);
+  const internals = context.store.internals("token", id);
+  if (token === undefined || internals === undefined) {
+    throw resourceMissing("token", id, "card[token]", 400);
   }
+  if (token.used) {
+    throw invalidRequest(
+      `You cannot use a Stripe token more than once: ${id}.`,
+      "card[token]",
+      "token_already_used",
+    );
+  }
+  context.store.put("token", { ...token, used: true });
+  return internals;
+}
+
+/** Checks what the shopper typed, in the order and words of Stripe. */
+export function readCard(context: Context, input: CardInput): ReadCard {
+  const named = input.token === undefined ? undefined : namedCard(input.token);
+  if (input.token !== undefined && named === undefined) return spendToken(context, input.token);
   const number = named ?? input.number;
   if (number === undefined) {
     throw invalidRequest("Missing required param: card[number].", "card[number]", "parameter_missing");
@@ -225,12 +241,39 @@ export function usePaymentMethod(context: Context, id: string, status = 400): St
   return method;
 }
 
+/** Why a bank does not let this card be saved, if it does not. */
+export function declineOnSaving(card: CardBehaviour): DeclineName | undefined {
+  return card.declinesOnlyPayments === true || card.threeDSecure === "always" ? undefined : card.decline;
+}
+
+/** From now on the payment method can be used no more. */
+export function spend(context: Context, id: string): void {
+  context.store.setInternals("payment_method", id, { ...behaviourOf(context, id), spent: true });
+}
+
+/** After a payment the method belongs to the customer it was to be kept for, or is used up. */
+export function settleMethod(context: Context, intent: Stripe.PaymentIntent): void {
+  const method = context.store.get("payment_method", idOf(intent.payment_method) ?? "");
+  if (method === undefined || method.customer !== null) return;
+  const customer = idOf(intent.customer);
+  if (customer !== null && intent.setup_future_usage !== null) attachToCustomer(context, method, customer);
+  else spend(context, method.id);
+}
+
+/** Refuses what was used up. */
+export function checkUnspent(context: Context, method: Stripe.PaymentMethod): void {
+  if (context.store.internals("payment_method", method.id)?.spent !== true) return;
+  throw invalidRequest(
+    "The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment, shared with a connected account without Customer attachment, or was detached from a Customer. It may not be used again. To use a PaymentMethod multiple times, you must attach it to a Customer first.",
+    "payment_method",
+  );
+}
+
 /** Refuses a card that its bank declines; the bank is asked when a card is saved without a payment. */
 export function checkAttachable(context: Context, method: Stripe.PaymentMethod): void {
   const behaviour = behaviourOf(context, method.id);
-  if (behaviour.type !== "card") return;
-  const { decline, threeDSecure, declinesOnlyPayments } = behaviour.card;
-  if (decline === undefined || declinesOnlyPayments === true || threeDSecure === "always") return;
+  const decline = behaviour.type === "card" ? declineOnSaving(behaviour.card) : undefined;
+  if (decline === undefined) return;
   const { code, decline_code, message } = DECLINES[decline];
   throw new ApiError(402, { type: "card_error", code, decline_code, message });
 }

@@ -4,7 +4,7 @@ import { invalidRequest } from "../core/errors.ts";
 import { newId } from "../core/ids.ts";
 import { checkUnits } from "../core/money.ts";
 import { isRedirect } from "./other_methods.ts";
-import { recordBalance } from "./charges.ts";
+import { recordBalance } from "./balance.ts";
 import { endInquiriesOf } from "./disputes.ts";
 import { settleWarningsOf } from "./early_fraud_warnings.ts";
 import { closeReviewOf } from "./reviews.ts";

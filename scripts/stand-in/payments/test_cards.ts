@@ -22,6 +22,13 @@ export interface CardBehaviour {
   availableAtOnce?: boolean;
 }
 
+/** A card as it was typed, but for its number. */
+export interface ReadCard {
+  card: CardBehaviour;
+  month: number;
+  year: number;
+}
+
 type Rest = Partial<Omit<CardBehaviour, "last4">>;
 
 const VISA: Omit<CardBehaviour, "last4"> = {

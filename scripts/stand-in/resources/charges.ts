@@ -1,13 +1,14 @@
 import type Stripe from "stripe";
 import { fullShipping, shipping } from "../core/address_fields.ts";
-import { type Context, need } from "../core/context.ts";
-import { unsupported } from "../core/errors.ts";
-import { email, map, metadata, oneOf, paramsOf, required, text } from "../core/fields.ts";
+import { type Context, need, needCustomer } from "../core/context.ts";
+import { invalidRequest } from "../core/errors.ts";
+import { clearable, email, map, metadata, oneOf, paramsOf, required, text } from "../core/fields.ts";
 import {
   datedListParams,
   listOf,
   listParams,
   listRoute,
+  missing,
   type PageInput,
   type Route,
   route,
@@ -24,9 +25,7 @@ export function chargeRefunds(context: Context, id: string, page: PageInput = {}
 
 /** `/v1/charges` */
 export const chargeRoutes: Route[] = [
-  route("POST", "/v1/charges", noParams, () => {
-    throw unsupported("direct charges: create a PaymentIntent or a Checkout Session");
-  }),
+  missing("POST", "/v1/charges", "direct charges: create a PaymentIntent or a Checkout Session"),
   route("GET", "/v1/charges/:id", noParams, (context, _params, id) => need(context, "charge", id)),
   route(
     "POST",
@@ -34,18 +33,26 @@ export const chargeRoutes: Route[] = [
     paramsOf<Stripe.ChargeUpdateParams>()({
       customer: text(),
       description: text(),
-      fraud_details: map({ user_report: required(oneOf("fraudulent", "safe")) }),
+      fraud_details: map({ user_report: required(clearable(oneOf("fraudulent", "safe"))) }),
       metadata,
       receipt_email: email,
       shipping,
     }, { unsupported: ["transfer_group"] }),
     (context, params, id) => {
       const charge = need(context, "charge", id);
+      if (params.customer !== undefined && charge.customer !== null) {
+        throw invalidRequest("This charge already has a customer, which cannot be changed.", "customer");
+      }
+      if (params.customer !== undefined) needCustomer(context, params.customer);
       const changed: Stripe.Charge = {
         ...charge,
         customer: params.customer ?? charge.customer,
         description: params.description ?? charge.description,
-        fraud_details: params.fraud_details ?? charge.fraud_details,
+        fraud_details: params.fraud_details === undefined
+          ? charge.fraud_details
+          : params.fraud_details.user_report === null
+          ? {}
+          : { user_report: params.fraud_details.user_report },
         metadata: changedMetadata(charge.metadata, params.metadata),
         receipt_email: params.receipt_email ?? charge.receipt_email,
         shipping: params.shipping === undefined ? charge.shipping : fullShipping(params.shipping),
@@ -65,24 +72,6 @@ export const chargeRoutes: Route[] = [
     "charge",
     paramsOf<Stripe.ChargeListParams>()({ ...datedListParams, customer: text(), payment_intent: text() }, {
       unsupported: ["transfer_group"],
-    }),
-  ),
-  route(
-    "GET",
-    "/v1/balance_transactions/:id",
-    noParams,
-    (context, _params, id) => need(context, "balance_transaction", id),
-  ),
-  listRoute(
-    "/v1/balance_transactions",
-    "balance_transaction",
-    paramsOf<Stripe.BalanceTransactionListParams>()({
-      ...datedListParams,
-      currency: text(3),
-      source: text(),
-      type: text(),
-    }, {
-      unsupported: ["payout"],
     }),
   ),
 ];

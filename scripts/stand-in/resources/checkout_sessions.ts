@@ -1,9 +1,9 @@
 import type Stripe from "stripe";
 import { fullAddress } from "../core/address_fields.ts";
 import { type Context, need } from "../core/context.ts";
-import { invalidRequest, resourceMissing } from "../core/errors.ts";
+import { invalidRequest } from "../core/errors.ts";
 import { paramsOf } from "../core/fields.ts";
-import { listObject, listOf, pageQuery, type Route, route } from "../core/router.ts";
+import { listObject, listOf, pageOf, type Route, route } from "../core/router.ts";
 import type { Filter } from "../core/store.ts";
 import { readShippingOptions } from "../checkout/cart_input.ts";
 import { createSession } from "../checkout/create_session.ts";
@@ -37,6 +37,7 @@ export const checkoutSessionRoutes: Route[] = [
       filters.push(["customer_details.email", params.customer_details.email]);
     }
     if (params.payment_intent !== undefined) filters.push(["payment_intent", params.payment_intent]);
+    if (params.payment_link !== undefined) filters.push(["payment_link", params.payment_link]);
     if (params.status !== undefined) filters.push(["status", params.status]);
     return listOf(context, "checkout.session", "/v1/checkout/sessions", params, filters);
   }),
@@ -55,6 +56,15 @@ export const checkoutSessionRoutes: Route[] = [
   route("POST", "/v1/checkout/sessions/:id", sessionUpdateParams, (context, params, id) => {
     const session = need(context, "checkout.session", id);
     const internals = needInternals(context, id);
+    if (session.status === "expired") {
+      throw invalidRequest("You cannot update an expired Checkout Session.");
+    }
+    if (params.collected_information !== undefined && session.ui_mode === "hosted_page") {
+      throw invalidRequest(
+        "`collected_information` can only be set when updating sessions with `ui_mode: embedded_page` or `ui_mode: elements`.",
+        "collected_information",
+      );
+    }
     const touchesCart = params.shipping_options !== undefined || params.collected_information !== undefined;
     if (touchesCart && session.status !== "open") {
       throw invalidRequest(`A Checkout Session with a status of \`${session.status}\` cannot be updated.`);
@@ -90,19 +100,6 @@ export const checkoutSessionRoutes: Route[] = [
   }),
   route("GET", "/v1/checkout/sessions/:id/line_items", lineItemListParams, (context, params, id) => {
     const all = sessionLineItems(context, id);
-    const { limit, startingAfter, endingBefore } = pageQuery(params);
-    const indexOf = (cursor: string, param: string) => {
-      const index = all.data.findIndex((item) => item.id === cursor);
-      if (index < 0) throw resourceMissing("line item", cursor, param, 400);
-      return index;
-    };
-    if (endingBefore !== undefined) {
-      const until = indexOf(endingBefore, "ending_before");
-      const from = Math.max(0, until - limit);
-      return { ...all, data: all.data.slice(from, until), has_more: from > 0 };
-    }
-    const from = startingAfter === undefined ? 0 : indexOf(startingAfter, "starting_after") + 1;
-    const rest = all.data.slice(from);
-    return { ...all, data: rest.slice(0, limit), has_more: rest.length > limit };
+    return pageOf(all.url, all.data, params, "line item");
   }),
 ];

@@ -1,10 +1,30 @@
 import type Stripe from "stripe";
+import { CLOVER } from "../core/api_version.ts";
 import { address, fullAddress, fullShipping, shipping } from "../core/address_fields.ts";
-import { type Context, need } from "../core/context.ts";
-import { clearable, email, list, metadata, oneOf, paramsOf, text } from "../core/fields.ts";
+import { type Context, idOf, need } from "../core/context.ts";
+import {
+  clearable,
+  email,
+  type Field,
+  list,
+  map,
+  metadata,
+  oneOf,
+  paramsOf,
+  text,
+  until,
+} from "../core/fields.ts";
 import { newId } from "../core/ids.ts";
-import { resourceMissing } from "../core/errors.ts";
+import { type ApiError, invalidRequest, resourceMissing, unsupported } from "../core/errors.ts";
 import { datedListParams, listOf, listParams, type Route, route } from "../core/router.ts";
+import { METHOD_TYPES } from "../payments/foreign_methods.ts";
+import {
+  attachToCustomer,
+  checkAttachable,
+  checkUnspent,
+  spend,
+  usePaymentMethod,
+} from "../payments/payment_methods.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
 
 export interface CustomerInput {
@@ -16,6 +36,9 @@ export interface CustomerInput {
   description?: string | null;
   shipping?: Stripe.Customer.Shipping | null;
   preferredLocales?: string[];
+  taxExempt?: "exempt" | "none" | "reverse";
+  /** The method that is charged where none is named. */
+  defaultMethod?: string | null;
 }
 
 /** Creates a customer and says so. */
@@ -37,7 +60,7 @@ export function createCustomer(context: Context, input: CustomerInput): Stripe.C
     invoice_prefix: id.slice(4, 12).toUpperCase(),
     invoice_settings: {
       custom_fields: null,
-      default_payment_method: null,
+      default_payment_method: input.defaultMethod ?? null,
       footer: null,
       rendering_options: null,
     },
@@ -48,7 +71,7 @@ export function createCustomer(context: Context, input: CustomerInput): Stripe.C
     phone: input.phone,
     preferred_locales: input.preferredLocales ?? [],
     shipping: input.shipping ?? null,
-    tax_exempt: "none",
+    tax_exempt: input.taxExempt ?? "none",
     test_clock: null,
   };
   context.store.put("customer", customer);
@@ -70,43 +93,89 @@ const NOT_SIMULATED = [
   "default_source",
   "individual_name",
   "invoice_prefix",
-  "invoice_settings",
   "next_invoice_sequence",
-  "payment_method",
   "source",
   "tax",
   "tax_id_data",
   "test_clock",
+  "validate",
 ];
+
+/** What customers had before payment methods. */
+const LEGACY = ["bank_account", "card", "default_alipay_account", "default_bank_account", "default_card"];
+
+/** Versions before 2025-09-30 give a customer a discount of their own, for what is billed to them. */
+const ownDiscount: Field<never> = {
+  read(_node, context) {
+    throw unsupported(`a customer's discount (the parameter \`${context.path}\` of ${context.operation})`);
+  },
+};
+const older = { coupon: until(CLOVER, ownDiscount), promotion_code: until(CLOVER, ownDiscount) };
+
+/** What only a new customer is given. */
+const CREATION = ["tax_id_data", "test_clock"];
+
+/** The method that is charged where none is named. */
+const invoiceSettings = map({ default_payment_method: clearable(text()) }, {
+  unsupported: ["custom_fields", "footer", "rendering_options"],
+});
 
 const createParams = paramsOf<Stripe.CustomerCreateParams>()({
   address: clearable(address),
   description: text(),
   email,
+  invoice_settings: invoiceSettings,
   metadata,
   name: text(256),
+  payment_method: text(),
   phone: text(20),
   preferred_locales: list(text()),
   shipping: clearable(shipping),
-  tax_exempt: oneOf("exempt", "none", "reverse"),
-}, { unsupported: NOT_SIMULATED });
+  tax_exempt: clearable(oneOf("exempt", "none", "reverse")),
+}, { unsupported: NOT_SIMULATED, older });
 
 const updateParams = paramsOf<Stripe.CustomerUpdateParams>()({
   address: clearable(address),
   description: clearable(text()),
   email: clearable(email),
+  invoice_settings: invoiceSettings,
   metadata,
   name: clearable(text(256)),
   phone: clearable(text(20)),
   preferred_locales: list(text()),
   shipping: clearable(shipping),
-  tax_exempt: oneOf("exempt", "none", "reverse"),
-}, { unsupported: NOT_SIMULATED });
+  tax_exempt: clearable(oneOf("exempt", "none", "reverse")),
+}, { unsupported: [...NOT_SIMULATED.filter((name) => !CREATION.includes(name)), ...LEGACY], older });
+
+/** A payment method that a new customer may have. */
+function freeMethod(context: Context, id: string): Stripe.PaymentMethod {
+  const method = usePaymentMethod(context, id);
+  checkUnspent(context, method);
+  if (method.customer !== null) {
+    throw invalidRequest(
+      "The payment method you provided has already been attached to a customer.",
+      "payment_method",
+    );
+  }
+  checkAttachable(context, method);
+  return method;
+}
+
+function notTheirs(id: string): ApiError {
+  return invalidRequest(
+    `The customer does not have a payment method with the ID ${id}. The payment method must be attached to the customer.`,
+    "invoice_settings[default_payment_method]",
+    "resource_missing",
+  );
+}
 
 /** `/v1/customers` */
 export const customerRoutes: Route[] = [
-  route("POST", "/v1/customers", createParams, (context, params) =>
-    createCustomer(context, {
+  route("POST", "/v1/customers", createParams, (context, params) => {
+    const method = params.payment_method === undefined ? null : freeMethod(context, params.payment_method);
+    const chosen = params.invoice_settings?.default_payment_method ?? null;
+    if (chosen !== null && chosen !== params.payment_method) throw notTheirs(chosen);
+    const customer = createCustomer(context, {
       email: params.email ?? null,
       name: params.name ?? null,
       phone: params.phone ?? null,
@@ -117,7 +186,12 @@ export const customerRoutes: Route[] = [
         ? null
         : fullShipping(params.shipping),
       preferredLocales: params.preferred_locales ?? [],
-    })),
+      taxExempt: params.tax_exempt ?? "none",
+      defaultMethod: chosen === null ? null : method?.id ?? null,
+    });
+    if (method !== null) attachToCustomer(context, method, customer.id);
+    return customer;
+  }),
   route(
     "GET",
     "/v1/customers/:id",
@@ -126,15 +200,31 @@ export const customerRoutes: Route[] = [
   ),
   route("POST", "/v1/customers/:id", updateParams, (context, params, id) => {
     const customer = needPresent(context, id);
-    const { address: newAddress, metadata: change, shipping: newShipping, ...rest } = params;
+    const {
+      address: newAddress,
+      metadata: change,
+      shipping: newShipping,
+      tax_exempt,
+      invoice_settings,
+      ...rest
+    } = params;
+    const chosen = invoice_settings?.default_payment_method;
+    if (chosen !== undefined && chosen !== null) {
+      const method = context.store.get("payment_method", chosen);
+      if (method === undefined || idOf(method.customer) !== id) throw notTheirs(chosen);
+    }
     const changed: Stripe.Customer = {
       ...customer,
       ...rest,
+      ...(tax_exempt === undefined ? {} : { tax_exempt: tax_exempt ?? "none" }),
       address: newAddress === undefined
         ? customer.address ?? null
         : newAddress === null
         ? null
         : fullAddress(newAddress),
+      invoice_settings: chosen === undefined
+        ? customer.invoice_settings
+        : { ...customer.invoice_settings, default_payment_method: chosen },
       metadata: changedMetadata(customer.metadata, change),
       shipping: newShipping === undefined
         ? customer.shipping
@@ -150,6 +240,7 @@ export const customerRoutes: Route[] = [
     const customer = needPresent(context, id);
     for (const method of context.store.all("payment_method", ["customer", id])) {
       context.store.put("payment_method", { ...method, customer: null });
+      spend(context, method.id);
     }
     const deleted: Stripe.DeletedCustomer = { id, object: "customer", deleted: true };
     context.store.put("customer", deleted);
@@ -159,7 +250,7 @@ export const customerRoutes: Route[] = [
   route(
     "GET",
     "/v1/customers/:id/payment_methods",
-    paramsOf<Stripe.CustomerListPaymentMethodsParams>()({ ...listParams, type: text() }, {
+    paramsOf<Stripe.CustomerListPaymentMethodsParams>()({ ...listParams, type: oneOf(...METHOD_TYPES) }, {
       unsupported: ["allow_redisplay"],
     }),
     (context, params, id) => {

@@ -1,8 +1,8 @@
 import type Stripe from "stripe";
 import { need } from "../core/context.ts";
-import { address } from "../core/address_fields.ts";
 import {
   clearable,
+  country,
   type Field,
   list,
   map,
@@ -17,20 +17,9 @@ import { datedListParams, listRoute, type Route, route } from "../core/router.ts
 import { changedMetadata } from "../checkout/session_internals.ts";
 import type { EvidenceInput } from "../payments/dispute_evidence.ts";
 import { closeDispute, EVIDENCE_TEXTS, submitEvidence } from "../payments/disputes.ts";
+import { EVIDENCE_FILES } from "../payments/evidence_files.ts";
 
 const MAX_TEXT = 20_000;
-const EVIDENCE_FILES = [
-  "cancellation_policy",
-  "customer_communication",
-  "customer_signature",
-  "duplicate_charge_documentation",
-  "receipt",
-  "refund_policy",
-  "service_documentation",
-  "shipping_documentation",
-  "uncategorized_file",
-];
-
 const buyer = {
   customer_account_id: clearable(text()),
   customer_device_fingerprint: clearable(text()),
@@ -38,18 +27,28 @@ const buyer = {
   customer_email_address: clearable(text()),
   customer_purchase_ip: clearable(text()),
   product_description: clearable(text(MAX_TEXT)),
-  shipping_address: address,
+  shipping_address: map({
+    city: clearable(text()),
+    country: clearable(country),
+    line1: clearable(text()),
+    line2: clearable(text()),
+    postal_code: clearable(text()),
+    state: clearable(text()),
+  }),
 };
 const fee = map({ fee_acknowledged: truth });
 
+/** Clearable texts of these names. */
+const texts = (names: readonly string[], max?: number) =>
+  Object.fromEntries(names.map((name): [string, Field<string | null>] => [name, clearable(text(max))]));
+
 const evidence = map(
   {
-    ...Object.fromEntries(
-      EVIDENCE_TEXTS.map((name): [string, Field<string | null>] => [name, clearable(text(MAX_TEXT))]),
-    ),
+    ...texts(EVIDENCE_TEXTS, MAX_TEXT),
+    ...texts(EVIDENCE_FILES),
     appeal: clearable(map({
       card: clearable(
-        map({ reason_for_filing: clearable(text(MAX_TEXT)) }, { unsupported: ["supporting_files"] }),
+        map({ reason_for_filing: clearable(text(MAX_TEXT)), supporting_files: list(text()) }),
       ),
     })),
     enhanced_evidence: clearable(map({
@@ -64,7 +63,6 @@ const evidence = map(
       visa_compliance: fee,
     })),
   },
-  { unsupported: EVIDENCE_FILES },
 );
 
 /** `/v1/disputes` */
@@ -93,10 +91,13 @@ export const disputeRoutes: Route[] = [
         context.emit("charge.dispute.updated", current, dispute);
       }
       const { appeal, enhanced_evidence: enhanced, ...rest } = params.evidence ?? {};
+      const named = Object.entries(rest).filter((entry): entry is [string, string | null] =>
+        entry[1] !== undefined
+      );
+      const isFile = ([name]: [string, unknown]) => EVIDENCE_FILES.some((file) => file === name);
       const input = {
-        texts: Object.fromEntries(
-          Object.entries(rest).filter((entry): entry is [string, string | null] => entry[1] !== undefined),
-        ),
+        texts: Object.fromEntries(named.filter((entry) => !isFile(entry))),
+        files: Object.fromEntries(named.filter(isFile)),
         ...(appeal === undefined ? {} : { appeal }),
         ...(enhanced === undefined ? {} : { enhanced }),
       } as EvidenceInput;

@@ -1,44 +1,72 @@
 import type Stripe from "stripe";
-import { fullShipping } from "../core/address_fields.ts";
-import { behaviourOf, type Context, idOf, need } from "../core/context.ts";
-import { ApiError, invalidRequest, unsupported } from "../core/errors.ts";
-import { metadata, oneOf, paramsOf, text, whole } from "../core/fields.ts";
+import { fullShipping, type ShippingInput } from "../core/address_fields.ts";
+import { behaviourOf, type Context, idOf, need, needCustomer } from "../core/context.ts";
+import { invalidRequest } from "../core/errors.ts";
+import { metadata, type MetadataChange, oneOf, paramsOf, text, whole } from "../core/fields.ts";
 import { datedListParams, listRoute, type Route, route } from "../core/router.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
 import { recordChargeBalance } from "../payments/charges.ts";
 import { checkAmount, checkUnits } from "../core/money.ts";
 import { confirmIntent } from "../payments/confirm.ts";
 import { createIntent, saveIntent, sessionOfIntent } from "../payments/intents.ts";
-import { createPaymentMethod, usePaymentMethod } from "../payments/payment_methods.ts";
+import { checkUnspent, createPaymentMethod, usePaymentMethod } from "../payments/payment_methods.ts";
+import {
+  checkAllowed,
+  checkChangeable,
+  checkDescriptor,
+  checkMandate,
+  methodTypes,
+  OPEN,
+  unexpected,
+} from "./payment_intent_checks.ts";
 import { confirmParams, createParams, updateParams } from "./payment_intent_params.ts";
 
 interface ConfirmInput {
   error_on_requires_action?: boolean;
+  mandate_data?: object | null;
   off_session?: boolean;
+  /** Of API versions before Endive alone. */
+  payment_method_types?: string[];
   payment_method?: string;
   payment_method_data?: Parameters<typeof createPaymentMethod>[1];
+  receipt_email?: string | null;
   return_url?: string;
+  shipping?: ShippingInput | null;
 }
 
-function unexpected(intent: Stripe.PaymentIntent, doing: string): ApiError {
-  return new ApiError(400, {
-    type: "invalid_request_error",
-    code: "payment_intent_unexpected_state",
-    message: `You cannot ${doing} this PaymentIntent because it has a status of ${intent.status}.`,
-    payment_intent: intent,
-  });
-}
-
-function confirm(context: Context, intent: Stripe.PaymentIntent, input: ConfirmInput): Stripe.PaymentIntent {
-  if (!["requires_confirmation", "requires_payment_method", "requires_action"].includes(intent.status)) {
-    throw unexpected(intent, "confirm");
+function confirm(context: Context, given: Stripe.PaymentIntent, input: ConfirmInput): Stripe.PaymentIntent {
+  if (!OPEN.includes(given.status)) {
+    throw unexpected(
+      given,
+      given.status === "succeeded"
+        ? "You cannot confirm this PaymentIntent because it has already succeeded after being previously confirmed."
+        : `You cannot confirm this PaymentIntent because it has a status of ${given.status}.`,
+    );
   }
+  if (sessionOfIntent(context, given.id)?.status === "open") {
+    throw unexpected(given, "You cannot confirm this PaymentIntent because it was created by Checkout.");
+  }
+  if (input.off_session === true && given.setup_future_usage !== null) {
+    throw invalidRequest(
+      "You cannot confirm with the `off_session` parameter when `setup_future_usage` is also set on the PaymentIntent because you cannot set up future usages when processing payments off-session.",
+      "off_session",
+    );
+  }
+  const intent = saveIntent(context, given, {
+    ...(input.payment_method_types === undefined ? {} : { payment_method_types: input.payment_method_types }),
+    ...(input.receipt_email === undefined ? {} : { receipt_email: input.receipt_email }),
+    ...(input.shipping === undefined
+      ? {}
+      : { shipping: input.shipping === null ? null : fullShipping(input.shipping) }),
+  });
   const chosen = input.payment_method ?? idOf(intent.payment_method);
   const method = input.payment_method_data !== undefined
     ? createPaymentMethod(context, input.payment_method_data)
     : chosen === null
     ? missingMethod(intent)
     : methodOf(context, intent.customer, chosen);
+  checkAllowed(intent, method);
+  checkMandate(context, method, input.mandate_data ?? null);
   if (
     intent.automatic_payment_methods?.enabled === true &&
     intent.automatic_payment_methods.allow_redirects !== "never" && input.return_url === undefined &&
@@ -64,6 +92,7 @@ function methodOf(
   id: string,
 ): Stripe.PaymentMethod {
   const method = usePaymentMethod(context, id);
+  checkUnspent(context, method);
   if (method.customer === null || idOf(method.customer) === idOf(customer)) return method;
   throw invalidRequest(
     customer === null
@@ -74,19 +103,23 @@ function methodOf(
 }
 
 function missingMethod(intent: Stripe.PaymentIntent): never {
-  throw invalidRequest(
-    `You cannot confirm this PaymentIntent because it's missing a payment method. Update the PaymentIntent with a payment method and then confirm it again.`,
-    intent.id,
-    "payment_intent_unexpected_state",
+  throw unexpected(
+    intent,
+    "You cannot confirm this PaymentIntent because it's missing a payment method. You can either update the PaymentIntent with a payment method and then confirm it again, or confirm it again directly with a payment method or ConfirmationToken.",
   );
 }
 
 function capture(
   context: Context,
   intent: Stripe.PaymentIntent,
-  wanted: number | undefined,
+  { amount_to_capture: wanted, metadata: change }: { amount_to_capture?: number; metadata?: MetadataChange },
 ): Stripe.PaymentIntent {
-  if (intent.status !== "requires_capture") throw unexpected(intent, "capture");
+  if (intent.status !== "requires_capture") {
+    throw unexpected(
+      intent,
+      `This PaymentIntent could not be captured because it has a status of ${intent.status}. Only a PaymentIntent with one of the following statuses may be captured: requires_capture.`,
+    );
+  }
   const amount = wanted ?? intent.amount_capturable;
   if (amount > intent.amount_capturable) {
     throw invalidRequest(
@@ -110,6 +143,7 @@ function capture(
   const paid = saveIntent(context, intent, {
     amount_capturable: 0,
     amount_received: amount,
+    metadata: changedMetadata(intent.metadata, change),
     status: "succeeded",
   });
   const session = sessionOfIntent(context, intent.id);
@@ -124,12 +158,16 @@ function cancel(
   intent: Stripe.PaymentIntent,
   reason: Stripe.PaymentIntent.CancellationReason | null,
 ): Stripe.PaymentIntent {
-  if (["canceled", "processing", "succeeded"].includes(intent.status)) throw unexpected(intent, "cancel");
+  if (["canceled", "processing", "succeeded"].includes(intent.status)) {
+    throw unexpected(
+      intent,
+      `You cannot cancel this PaymentIntent because it has a status of ${intent.status}. Only a PaymentIntent with one of the following statuses may be canceled: requires_payment_method, requires_capture, requires_confirmation, requires_action.`,
+    );
+  }
   if (sessionOfIntent(context, intent.id)?.status === "open") {
-    throw invalidRequest(
+    throw unexpected(
+      intent,
       "You cannot cancel this PaymentIntent because it is part of a Checkout Session. Expire the Checkout Session instead.",
-      undefined,
-      "payment_intent_unexpected_state",
     );
   }
   const charge = context.store.get("charge", idOf(intent.latest_charge) ?? "");
@@ -152,12 +190,10 @@ function cancel(
 /** `/v1/payment_intents` */
 export const paymentIntentRoutes: Route[] = [
   route("POST", "/v1/payment_intents", createParams, (context, params) => {
-    const older = (params as { payment_method_types?: string[] }).payment_method_types;
-    const types = older ?? params.allowed_payment_method_types ?? ["card"];
     checkAmount(params.amount, params.currency, "amount");
-    const foreign = types.find((type) => !["card", "sepa_debit", "us_bank_account", "link"].includes(type));
-    if (foreign !== undefined) throw unsupported(`the payment method type \`${foreign}\``);
-    if (params.customer !== undefined) need(context, "customer", params.customer, "customer");
+    const types = methodTypes(params);
+    checkDescriptor(params.statement_descriptor, types);
+    if (params.customer !== undefined) needCustomer(context, params.customer);
     const intent = createIntent(context, {
       amount: params.amount,
       currency: params.currency,
@@ -194,27 +230,36 @@ export const paymentIntentRoutes: Route[] = [
     "GET",
     "/v1/payment_intents/:id",
     paramsOf<Stripe.PaymentIntentRetrieveParams>()({ client_secret: text() }),
-    (context, _params, id) => need(context, "payment_intent", id),
+    (context, { client_secret: secret }, id) => {
+      const intent = need(context, "payment_intent", id);
+      if (secret === undefined || secret === intent.client_secret) return intent;
+      throw invalidRequest(
+        "The client_secret provided does not match the client_secret associated with the PaymentIntent.",
+        "client_secret",
+      );
+    },
   ),
   route("POST", "/v1/payment_intents/:id", updateParams, (context, params, id) => {
     const intent = need(context, "payment_intent", id);
     const { metadata: change, payment_method, shipping: parcel, ...rest } = params;
-    if (
-      params.amount !== undefined &&
-      ["canceled", "processing", "requires_capture", "succeeded"].includes(intent.status)
-    ) {
-      throw unexpected(intent, "change the amount of");
+    const types = (params as ConfirmInput).payment_method_types;
+    checkChangeable(intent, params);
+    if (params.amount !== undefined || params.currency !== undefined) {
+      if (sessionOfIntent(context, id)?.status === "open") {
+        throw unexpected(intent, "You cannot change what a Checkout Session asks for.", "amount");
+      }
+      checkAmount(params.amount ?? intent.amount, params.currency ?? intent.currency, "amount");
     }
-    if (params.amount !== undefined) {
-      checkAmount(params.amount, params.currency ?? intent.currency, "amount");
-    }
-    const method = payment_method === undefined
+    checkDescriptor(params.statement_descriptor, types ?? intent.payment_method_types);
+    if (params.customer !== undefined) needCustomer(context, params.customer);
+    const method = payment_method === undefined || payment_method === null
       ? null
       : methodOf(context, params.customer ?? intent.customer, payment_method);
     return saveIntent(context, intent, {
       ...rest,
       metadata: changedMetadata(intent.metadata, change),
       ...(method === null ? {} : { payment_method: method.id, status: "requires_confirmation" }),
+      ...(payment_method === null ? { payment_method: null, status: "requires_payment_method" } : {}),
       ...(parcel === undefined ? {} : { shipping: parcel === null ? null : fullShipping(parcel) }),
     });
   }),
@@ -239,7 +284,7 @@ export const paymentIntentRoutes: Route[] = [
         "transfer_data",
       ],
     }),
-    (context, params, id) => capture(context, need(context, "payment_intent", id), params.amount_to_capture),
+    (context, params, id) => capture(context, need(context, "payment_intent", id), params),
   ),
   route(
     "POST",

@@ -1,19 +1,22 @@
 import type Stripe from "stripe";
-import { type Context, need } from "../core/context.ts";
+import { type Context, idOf, need } from "../core/context.ts";
 import {
   clearable,
+  clearableList,
   list,
   metadata,
   type MetadataChange,
+  oneOf,
   paramsOf,
   required,
-  taxCode,
   text,
   truth,
   url,
 } from "../core/fields.ts";
 import { newId } from "../core/ids.ts";
+import { ownId, productDescriptor, taxCode } from "../core/kinds.ts";
 import { datedListParams, listRoute, type Route, route } from "../core/router.ts";
+import { onlyOneOf } from "../core/rules.ts";
 import { invalidRequest } from "../core/errors.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
 
@@ -31,10 +34,21 @@ export interface ProductInput {
   url?: string;
 }
 
-/** Creates a product; those that a session makes on the fly raise no event. */
-export function createProduct(context: Context, input: ProductInput, announced = true): Stripe.Product {
+/**
+ * Creates a product; those that a session makes on the fly raise no event. `path` is where the parameters stand that
+ * describe it.
+ */
+export function createProduct(
+  context: Context,
+  input: ProductInput,
+  { announced = true, path = "" }: { announced?: boolean; path?: string } = {},
+): Stripe.Product {
   if (input.id !== undefined && context.store.get("product", input.id) !== undefined) {
-    throw invalidRequest("Product already exists.", "id", "resource_already_exists");
+    throw invalidRequest(
+      "Product already exists.",
+      path === "" ? "id" : `${path}[id]`,
+      "resource_already_exists",
+    );
   }
   const product: Stripe.Product = {
     id: input.id ?? newId("product"),
@@ -67,32 +81,44 @@ const createParams = paramsOf<Stripe.ProductCreateParams>()({
   name: required(text()),
   active: truth,
   description: text(40_000),
-  id: text(),
+  id: ownId,
   images: list(url, 8),
   metadata,
   shippable: truth,
-  statement_descriptor: text(22),
+  statement_descriptor: productDescriptor,
   tax_code: taxCode,
+  type: oneOf("good", "service"),
   unit_label: text(12),
   url,
-}, {
-  unsupported: ["default_price_data", "marketing_features", "package_dimensions", "tax_details"],
-  inert: ["type"],
-});
+}, { unsupported: ["default_price_data", "marketing_features", "package_dimensions", "tax_details"] });
 
 const updateParams = paramsOf<Stripe.ProductUpdateParams>()({
   name: text(),
   active: truth,
   default_price: text(),
   description: clearable(text(40_000)),
-  images: list(url, 8),
+  images: clearableList(url, 8),
   metadata,
   shippable: truth,
-  statement_descriptor: text(22),
+  statement_descriptor: productDescriptor,
   tax_code: clearable(taxCode),
   unit_label: clearable(text(12)),
   url: clearable(url),
 }, { unsupported: ["marketing_features", "package_dimensions", "tax_details"] });
+
+/** Refuses a default price that is of another product, or put away. */
+function checkDefault(context: Context, product: string, id: string): void {
+  const price = need(context, "price", id, "default_price");
+  if (idOf(price.product) !== product) {
+    throw invalidRequest(
+      `The price \`${id}\` does not belong to the product \`${product}\`.`,
+      "default_price",
+    );
+  }
+  if (!price.active) {
+    throw invalidRequest("The default price of a product must be active.", "default_price");
+  }
+}
 
 /** `/v1/products` */
 export const productRoutes: Route[] = [
@@ -105,6 +131,7 @@ export const productRoutes: Route[] = [
   ),
   route("POST", "/v1/products/:id", updateParams, (context, params, id) => {
     const product = need(context, "product", id);
+    if (params.default_price !== undefined) checkDefault(context, id, params.default_price);
     const { metadata: change, ...rest } = params;
     const changed: Stripe.Product = {
       ...product,
@@ -128,8 +155,13 @@ export const productRoutes: Route[] = [
   listRoute(
     "/v1/products",
     "product",
-    paramsOf<Stripe.ProductListParams>()({ ...datedListParams, active: truth, shippable: truth, url }, {
-      unsupported: ["ids"],
-    }),
+    paramsOf<Stripe.ProductListParams>()({
+      ...datedListParams,
+      active: truth,
+      ids: list(text(), 100),
+      shippable: truth,
+      url,
+    }, { rules: [onlyOneOf("ids", "starting_after"), onlyOneOf("ids", "ending_before")] }),
+    { ids: "id" },
   ),
 ];

@@ -2,12 +2,22 @@ import type Stripe from "stripe";
 import { need } from "../core/context.ts";
 import { invalidRequest } from "../core/errors.ts";
 import { metadata, oneOf, paramsOf, required, text } from "../core/fields.ts";
+import { ownId } from "../core/kinds.ts";
 import { newId } from "../core/ids.ts";
 import { datedListParams, listObject, listRoute, type Route, route } from "../core/router.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
 import { closeReview } from "../payments/reviews.ts";
 
 const noParams = paramsOf<unknown>()({});
+
+/** What the values of a list look like, by its type; the others may be anything. */
+const ITEM_FORMATS: Readonly<Record<string, RegExp>> = {
+  card_bin: /^\d{6,8}$/,
+  country: /^[A-Z]{2}$/,
+  customer_id: /^cus_\w+$/,
+  email: /^[^\s@<>]+@[^\s@<>]+\.[^\s@<>]+$/,
+  ip_address: /^[\da-fA-F.:]{3,45}$/,
+};
 
 /** `/v1/reviews` and `/v1/radar`: fraud warnings and the lists that rules use. */
 export const radarRoutes: Route[] = [
@@ -37,13 +47,15 @@ export const radarRoutes: Route[] = [
     "POST",
     "/v1/radar/value_lists",
     paramsOf<Stripe.Radar.ValueListCreateParams>()({
-      alias: required(text(100)),
+      alias: required(ownId),
       name: required(text(100)),
       item_type: oneOf(
+        "account",
         "card_bin",
         "card_fingerprint",
         "case_sensitive_string",
         "country",
+        "crypto_fingerprint",
         "customer_id",
         "email",
         "ip_address",
@@ -104,6 +116,12 @@ export const radarRoutes: Route[] = [
     }),
     (context, params) => {
       const valueList = need(context, "radar.value_list", params.value_list, "value_list");
+      if (!(ITEM_FORMATS[valueList.item_type] ?? /./).test(params.value)) {
+        throw invalidRequest(
+          `The value '${params.value}' is not a valid \`${valueList.item_type}\`.`,
+          "value",
+        );
+      }
       const there = context.store.all("radar.value_list_item", ["value_list", valueList.id], [
         "value",
         params.value,

@@ -3,8 +3,9 @@ import { type Context, need } from "../core/context.ts";
 import { invalidRequest } from "../core/errors.ts";
 import { metadata, oneOf, paramsOf, text, whole } from "../core/fields.ts";
 import { datedListParams, listRoute, type Route, route } from "../core/router.ts";
+import { onlyOneOf } from "../core/rules.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
-import { createRefund, updateRefund } from "../payments/refunds.ts";
+import { createRefund, failRefund, updateRefund } from "../payments/refunds.ts";
 
 /** `/v1/refunds` */
 export const refundRoutes: Route[] = [
@@ -28,6 +29,7 @@ export const refundRoutes: Route[] = [
         "refund_application_fee",
         "reverse_transfer",
       ],
+      rules: [onlyOneOf("charge", "payment_intent")],
     }),
     (context, params) =>
       createRefund(context, {
@@ -55,7 +57,11 @@ export const refundRoutes: Route[] = [
   ),
   route("POST", "/v1/refunds/:id/cancel", paramsOf<unknown>()({}), (context: Context, _params, id) => {
     const refund = need(context, "refund", id);
-    throw invalidRequest(`Refund ${id} with status ${refund.status} cannot be canceled.`);
+    if (refund.status !== "requires_action") {
+      throw invalidRequest(`Refund ${id} with status ${refund.status} cannot be canceled.`);
+    }
+    failRefund(context, id, "canceled");
+    return need(context, "refund", id);
   }),
   listRoute(
     "/v1/refunds",

@@ -1,10 +1,13 @@
 import type Stripe from "stripe";
 import { type Context, need } from "../core/context.ts";
+import { addOptions, shownOptions } from "../core/currency_options.ts";
+import type { ByCurrency, CurrencyOption } from "../core/records.ts";
 import { invalidRequest } from "../core/errors.ts";
 import { currency, metadata, oneOf, paramsOf, truth } from "../core/fields.ts";
 import { newId } from "../core/ids.ts";
 import { checkUnits } from "../core/money.ts";
 import { datedListParams, listRoute, type Route, route } from "../core/router.ts";
+import { checkTaxBehavior } from "./prices.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
 import { type ShippingRateInput, shippingRateShape } from "../checkout/session_params.ts";
 
@@ -19,6 +22,7 @@ export function createShippingRate(
   }
   const name = path === "" ? "fixed_amount" : `${path}[fixed_amount]`;
   checkUnits(input.fixed_amount.amount, input.fixed_amount.currency, `${name}[amount]`);
+  const { currency_options: options, ...fixed } = input.fixed_amount;
   const rate: Stripe.ShippingRate = {
     id: newId("shipping_rate"),
     object: "shipping_rate",
@@ -29,7 +33,7 @@ export function createShippingRate(
       minimum: input.delivery_estimate.minimum ?? null,
     },
     display_name: input.display_name,
-    fixed_amount: input.fixed_amount,
+    fixed_amount: fixed,
     livemode: false,
     metadata: changedMetadata({}, input.metadata),
     tax_behavior: input.tax_behavior ?? "unspecified",
@@ -37,7 +41,40 @@ export function createShippingRate(
     type: "fixed_amount",
   };
   context.store.put("shipping_rate", rate);
+  keepOptions(context, rate, options, name);
   return rate;
+}
+
+function keepOptions(
+  context: Context,
+  rate: Stripe.ShippingRate,
+  input: ByCurrency<{ amount: number; tax_behavior?: CurrencyOption["taxBehavior"] }> | undefined,
+  path: string,
+): void {
+  if (input === undefined) return;
+  const options = Object.entries(input).map(([code, { amount, tax_behavior: taxBehavior }]) => {
+    const param = `${path}[currency_options][${code}]`;
+    if (code === rate.fixed_amount?.currency) {
+      throw invalidRequest(`The currency of the rate itself (${code}) is given by the rate.`, param);
+    }
+    checkUnits(amount, code, `${param}[amount]`);
+    return [code, { amount, taxBehavior: taxBehavior ?? "unspecified" }] as const;
+  });
+  addOptions(context, rate.id, Object.fromEntries(options));
+}
+
+/** `fixed_amount.currency_options`, which appear only when asked for. */
+export function shippingRateOptions(
+  context: Context,
+  id: string,
+): Record<string, Stripe.ShippingRate.FixedAmount.CurrencyOptions> {
+  const rate = need(context, "shipping_rate", id);
+  const own = {
+    currency: rate.fixed_amount?.currency ?? "usd",
+    amount: rate.fixed_amount?.amount ?? 0,
+    taxBehavior: rate.tax_behavior ?? "unspecified",
+  };
+  return shownOptions(context, id, own, ({ amount, taxBehavior }) => ({ amount, tax_behavior: taxBehavior }));
 }
 
 /** `/v1/shipping_rates` */
@@ -64,6 +101,7 @@ export const shippingRateRoutes: Route[] = [
     }, { unsupported: ["fixed_amount"] }),
     (context, params, id) => {
       const rate = need(context, "shipping_rate", id);
+      checkTaxBehavior(rate.tax_behavior, params.tax_behavior);
       const changed: Stripe.ShippingRate = {
         ...rate,
         active: params.active ?? rate.active,

@@ -1,10 +1,20 @@
 import type Stripe from "stripe";
-import { API_VERSION } from "../core/api_version.ts";
+import { OF_ENDPOINTS, standingOf } from "../core/api_version.ts";
 import type { Context } from "../core/context.ts";
 import { need } from "../core/context.ts";
 import { isEventType } from "../delivery/event_types.ts";
 import { invalidRequest, unsupported } from "../core/errors.ts";
-import { clearable, list, metadata, paramsOf, required, text, truth, url } from "../core/fields.ts";
+import {
+  clearable,
+  type Field,
+  list,
+  metadata,
+  paramsOf,
+  required,
+  text,
+  truth,
+  url,
+} from "../core/fields.ts";
 import { newId } from "../core/ids.ts";
 import type { Route } from "../core/router.ts";
 import { listParams, listRoute, route } from "../core/router.ts";
@@ -17,22 +27,30 @@ export interface EndpointHost {
   changed(): void;
 }
 
+const MOST_ENDPOINTS = 16;
 const ROLL_MS = 24 * 3600 * 1000;
 
-function checkEvents(events: readonly string[]): void {
-  if (events.length === 0) throw invalidRequest("enabled_events must not be empty.", "enabled_events");
-  const wrong = events.findIndex((type) => !isEventType(type));
-  if (wrong >= 0) {
-    const param = `enabled_events[${wrong}]`;
-    throw invalidRequest(`Invalid ${param}: ${events[wrong]} is not an event type.`, param);
-  }
-}
+const eventType: Field<string> = {
+  read(node, context) {
+    const value = text().read(node, context);
+    if (isEventType(value)) return value;
+    throw invalidRequest(`Invalid ${context.path}: ${value} is not an event type.`, context.path);
+  },
+};
 
-function checkVersion(version: string | undefined): void {
-  if (version !== undefined && version !== API_VERSION) {
-    throw unsupported(`webhook endpoints of API version ${version}: it speaks ${API_VERSION} only`);
-  }
-}
+const apiVersion: Field<string> = {
+  read(node, context) {
+    const version = text().read(node, context);
+    if (OF_ENDPOINTS.includes(version)) return version;
+    const standing = standingOf(version);
+    if (standing === "unknown") {
+      throw invalidRequest(`Invalid ${context.path}: ${version} is not an API version.`, context.path);
+    }
+    throw unsupported(
+      `webhook endpoints of API version ${version}: it speaks ${OF_ENDPOINTS[0]} to ${OF_ENDPOINTS.at(-1)}`,
+    );
+  },
+};
 
 /** Makes a new secret for an endpoint; for a day deliveries carry a signature of the old one too. */
 export function rollSecret(context: Context, id: string, secret: string): void {
@@ -49,14 +67,14 @@ export function rollSecret(context: Context, id: string, secret: string): void {
 /** `/v1/webhook_endpoints` */
 export function webhookEndpointRoutes(host: EndpointHost): Route[] {
   const createParams = paramsOf<Stripe.WebhookEndpointCreateParams>()({
-    enabled_events: required(list(text(), 300)),
+    enabled_events: required(list(eventType, 400)),
     url: required(url),
-    api_version: text(),
-    description: text(),
+    api_version: apiVersion,
+    description: clearable(text()),
     metadata,
   }, { unsupported: ["connect"] });
   const updateParams = paramsOf<Stripe.WebhookEndpointUpdateParams>()({
-    enabled_events: list(text(), 300),
+    enabled_events: list(eventType, 400),
     url,
     description: clearable(text()),
     disabled: truth,
@@ -64,8 +82,9 @@ export function webhookEndpointRoutes(host: EndpointHost): Route[] {
   });
   return [
     route("POST", "/v1/webhook_endpoints", createParams, (context, params) => {
-      checkEvents(params.enabled_events);
-      checkVersion(params.api_version);
+      if (context.store.all("webhook_endpoint").length >= MOST_ENDPOINTS) {
+        throw invalidRequest(`You have reached the maximum of ${MOST_ENDPOINTS} test webhook endpoints.`);
+      }
       const endpoint: Stripe.WebhookEndpoint = {
         id: newId("webhook_endpoint"),
         object: "webhook_endpoint",
@@ -99,7 +118,6 @@ export function webhookEndpointRoutes(host: EndpointHost): Route[] {
     ),
     route("POST", "/v1/webhook_endpoints/:id", updateParams, (context, params, id) => {
       const endpoint = need(context, "webhook_endpoint", id);
-      if (params.enabled_events !== undefined) checkEvents(params.enabled_events);
       const changed: Stripe.WebhookEndpoint = {
         ...endpoint,
         description: params.description === undefined ? endpoint.description : params.description,

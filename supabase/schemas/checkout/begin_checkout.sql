@@ -83,7 +83,7 @@ create function private.create_order(
   p_hold_seconds integer,
   p_accepts_marketing boolean,
   p_ui_mode text
-) returns uuid
+) returns jsonb
 language plpgsql
 set search_path = ''
 as $$
@@ -92,6 +92,7 @@ declare
     when p_user_id is not null then private.account_customer(p_user_id, p_email, p_livemode)
   end;
   v_order_id uuid;
+  v_snapshot jsonb;
 begin
   insert into public.orders (
     customer_id, account_id, email, mail_to_account, locale, accepts_marketing, currency, amount_subtotal,
@@ -115,20 +116,22 @@ begin
   update public.order_risk set velocity_mode = p_velocity_mode, three_d_secure = p_risk ->> 'three_d_secure'
   where order_id = v_order_id;
   perform private.record_velocity_hits(p_risk, v_order_id);
-  perform private.reserve_stock(v_order_id, now() + make_interval(secs => p_hold_seconds));
   perform private.record_order_event(
     v_order_id, 'order_created', 'checkout',
     jsonb_build_object('amount_subtotal', p_cart -> 'amount', 'currency', p_cart ->> 'currency')
   );
   perform private.record_order_event(v_order_id, 'stock_reserved', 'checkout');
-  return v_order_id;
+  v_snapshot := private.checkout_snapshot(v_order_id, 'created');
+  -- Last, because whoever else buys these goods waits from here to the commit.
+  perform private.reserve_stock(v_order_id, now() + make_interval(secs => p_hold_seconds));
+  return v_snapshot;
 end;
 $$;
 comment on function private.create_order(
   jsonb, jsonb, text, uuid, text, inet, text, text, boolean, text, integer, integer, boolean, text
 ) is
   'A pending order with the frozen prices of p_cart (see price_cart()), what the velocity rules found, and '
-  'its stock reserved. Returns its id.';
+  'its stock reserved. Returns its checkout_snapshot(). SHSTK.';
 
 create function private.wait_for_repeats(p_key text, p_user_id uuid) returns void
 language plpgsql
@@ -188,6 +191,7 @@ create function public.begin_checkout(
 language plpgsql
 security definer
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
 as $$
 declare
   v_key text := coalesce(p_user_id::text, 'guest') || ':' || p_idempotency_key;
@@ -238,11 +242,10 @@ begin
   if v_risk ->> 'action' = 'block' then
     return private.velocity_exceeded(v_risk);
   end if;
-  v_order_id := private.create_order(
+  return private.create_order(
     v_cart, v_risk, v_key, p_user_id, p_email, p_client_ip::inet, p_user_agent, p_locale, p_livemode,
     p_velocity_mode, p_session_seconds, p_hold_seconds, p_accepts_marketing, p_ui_mode
   );
-  return private.checkout_snapshot(v_order_id, 'created');
 end;
 $$;
 comment on function public.begin_checkout(

@@ -9,6 +9,7 @@ create function public.attach_checkout_session(
 language plpgsql
 security definer
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
 as $$
 declare
   v_created boolean;
@@ -207,6 +208,7 @@ create function public.resume_checkout(
 language plpgsql
 security definer
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
 as $$
 declare
   o public.orders := private.lock_order(p_order_id);

@@ -128,8 +128,9 @@ declare
   );
   v_after public.fraud_signals;
   v_snapshot constant jsonb := p_fact - '{payment_id,charge_id}'::text[];
+  -- Events know the second only: within the one in which it was read, being closed is the later of the two.
   v_version constant text := private.version(
-    private.stamp(p_at), private.rank(array['true', 'false'], p_fact ->> 'open'),
+    private.stamp(date_trunc('second', p_at)), private.rank(array['true', 'false'], p_fact ->> 'open'),
     private.knowledge(v_snapshot), md5(v_snapshot::text)
   );
 begin
@@ -280,14 +281,15 @@ begin
     -- Forgetting the id makes the next checkout create a new customer.
     stripe_customer_id = case when s.deleted_at is null then c.stripe_customer_id end
   from private.stripe_customers s
-  where s.id = p_stripe_customer_id and c.livemode = s.livemode and (
-    c.stripe_customer_id = s.id
+  where s.id = p_stripe_customer_id and c.livemode = s.livemode and c.id in (
+    select known.id from public.customers known where known.stripe_customer_id = p_stripe_customer_id
+    union all
     -- Forgotten with the deletion: then by what they bought.
-    or (c.stripe_customer_id is null and c.id in (
-      select o.customer_id
-      from public.checkout_sessions cs join public.orders o on o.id = cs.order_id and o.session_id = cs.id
-      where cs.stripe_customer_id = s.id
-    ))
+    select gone.id
+    from public.checkout_sessions cs
+    join public.orders o on o.id = cs.order_id and o.session_id = cs.id
+    join public.customers gone on gone.id = o.customer_id and gone.stripe_customer_id is null
+    where cs.stripe_customer_id = p_stripe_customer_id
   );
 end;
 $$;

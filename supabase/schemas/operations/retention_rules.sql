@@ -53,6 +53,7 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
     'for good', ''
   ),
   ('public.order_terms', '{version}', 'nothing', 'for good', ''),
+  ('private.terms_texts', '{version,refund_policy,cancellation_policy}', 'nothing', 'for good', ''),
   ('public.customers', '{email,name}', 'person', 'until erased', 'erase_person()'),
   ('public.customers', '{stripe_customer_id}', 'nothing', 'until erased', 'erase_person()'),
   ('private.stripe_customers', '{email,name,version}', 'person', 'until erased', 'erase_person()'),

@@ -185,12 +185,15 @@ create function private.lock_before_jobs(p_job_ids bigint[], p_event_ids text[] 
 language plpgsql
 set search_path = ''
 as $$
-begin
-  perform 1 from public.webhook_events e
-  where e.id = any (p_event_ids) or e.id in (
+declare
+  -- Gathered first: one condition or the other over a table this large has no index.
+  v_event_ids text[] := p_event_ids || array(
     select j.payload ->> 'event_id' from private.jobs j
     where j.id = any (p_job_ids) and j.kind = 'retry_event'
-  )
+  );
+begin
+  perform 1 from public.webhook_events e
+  where e.id = any (v_event_ids)
   order by e.id
   for no key update;
   perform 1 from public.orders o

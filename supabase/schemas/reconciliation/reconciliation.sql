@@ -195,17 +195,36 @@ as $$
     union all
     select 1 from public.disputes d
     where x.kind = 'dispute' and d.id = x.id and d.status = x.status and d.amount = x.amount
+    union all
+    select 1 from public.payment_attempts a
+    where x.kind = 'charge' and a.id = x.id and a.outcome = x.status and a.amount = x.amount
+    union all
+    select 1 from public.fraud_signals f
+    where x.kind in ('review', 'early_fraud_warning') and f.source_id = x.id
+      -- Staff close them as well.
+      and (x.status = 'open' or not f.open)
   )
 $$;
 comment on function public.list_differing_objects(jsonb) is
-  'Which of [{ kind: payment | refund | dispute, id, status, amount }] we do not have in this '
-  'state: their ids.';
+  'Which of [{ kind: payment | charge | refund | dispute | review | early_fraud_warning, id, status, '
+  'amount }] we do not have in this state: their ids. Status of the last two: open or closed.';
 grant execute on function public.list_differing_objects(jsonb) to service_role;
 
 create type public.open_object as (kind text, id text);
 comment on type public.open_object is
   'Something that is not at its end as far as we know: checkout_session, payment, refund, dispute or review, '
   'and its id at Stripe.';
+
+-- What is open, a small part of each table however long the shop has been: see list_open_objects().
+create index checkout_sessions_unpaid_idx on public.checkout_sessions (completed_at)
+  where status = 'complete' and payment_status = 'unpaid' and not async_payment_failed;
+create index payments_open_idx on public.payments (created_at)
+  where status in ('processing', 'requires_capture');
+create index refunds_open_idx on public.refunds (created_at) where status in ('pending', 'requires_action');
+create index disputes_open_idx on public.disputes (created_at)
+  where status not in ('won', 'lost', 'warning_closed', 'prevented');
+create index fraud_signals_open_reviews_idx on public.fraud_signals (source_id)
+  where kind = 'review' and open;
 
 create function public.list_open_objects(p_since timestamptz, p_limit integer) returns public.open_object[]
 language plpgsql

@@ -62,7 +62,8 @@ comment on column public.dispute_decisions.decision is
 comment on column public.dispute_decisions.reason is
   'Why: policy (the settings), below_limit (worth less than dispute_accept_below), written (somebody has '
   'written evidence at Stripe), staff (leave_dispute()), fee (fighting costs one, which only staff '
-  'acknowledge), no_field (Stripe has no field for such an appeal).';
+  'acknowledge), no_field (Stripe takes no evidence in this round: of an appeal of another payment than by '
+  'card, of an inquiry of Klarna''s).';
 comment on column public.dispute_decisions.submissions is
   'How often evidence had been submitted when it was decided: more means that it has been answered.';
 comment on column public.dispute_decisions.created_at is 'When it was decided.';

@@ -27,9 +27,7 @@ declare
 begin
   case p_rule.measure
     when 'disposable_email' then
-      select count(*) into v_value from private.disposable_email_domains d
-      where lower(split_part(p_key, '@', 2)) = d.domain
-        or lower(split_part(p_key, '@', 2)) like '%.' || d.domain;
+      v_value := private.is_disposable(p_key)::integer;
     when 'amount' then
       select w.o_value, w.o_oldest into v_value, v_oldest
       from private.measure_amount(

@@ -60,10 +60,11 @@ set search_path = ''
 as $$
 declare
   v_mailbox text := private.email_key(p_email);
-  v_rule private.velocity_rules;
-  v_key record;
+  v_rule record;
   v_hit jsonb;
   v_hits jsonb := '[]';
+  -- The rule that the last hit is of.
+  v_hit_name text;
   v_result jsonb;
 begin
   if p_mode = 'off' then
@@ -78,27 +79,26 @@ begin
   end if;
 
   for v_rule in
-    select * from private.velocity_rules r
-    where r.enabled and r.subject in ('user', 'email', 'order', 'address', 'shop') and r.measure <> 'outages'
-    order by r.name
+    select * from private.rules_that_may_hit(p_user_id, v_mailbox, p_ip, p_cart, p_livemode, p_order_id)
   loop
-    for v_key in select * from private.velocity_keys(v_rule, p_user_id, p_email, p_ip, p_order_id) loop
-      v_hit := private.measure_velocity(
-        v_rule, v_key.key, (p_cart ->> 'amount')::bigint, p_cart ->> 'currency', p_livemode,
-        clock_timestamp(), p_order_id, p_cart -> 'lines', v_key.factor
-      );
-      if v_hit is not null then
-        v_hits := v_hits || (v_hit || jsonb_build_object(
-          'mode', p_mode, 'action', case p_mode when 'enforce' then v_rule.action else 'allow' end
-        ));
-        -- A network within a network is no second hit.
-        exit;
-      end if;
-    end loop;
+    -- A network within a network is no second hit.
+    continue when (v_rule.rule).name = v_hit_name;
+    v_hit := private.measure_velocity(
+      v_rule.rule, v_rule.key, (p_cart ->> 'amount')::bigint, p_cart ->> 'currency', p_livemode,
+      clock_timestamp(), p_order_id, p_cart -> 'lines', v_rule.factor
+    );
+    if v_hit is not null then
+      v_hits := v_hits || (v_hit || jsonb_build_object(
+        'mode', p_mode, 'action', case p_mode when 'enforce' then (v_rule.rule).action else 'allow' end
+      ));
+      v_hit_name := (v_rule.rule).name;
+    end if;
   end loop;
 
   v_result := private.answer_of_hits(v_hits);
-  perform private.raise_velocity_alerts(v_hits);
+  if v_hits <> '[]' then
+    perform private.raise_velocity_alerts(v_hits);
+  end if;
   if v_result ->> 'action' = 'block' then
     perform private.record_velocity_hits(v_result, p_order_id);
   end if;
@@ -116,9 +116,13 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  v_attempt integer := (select o.attempt from public.orders o where o.id = p_order_id);
+  v_attempt integer;
   v_recorded integer;
 begin
+  if p_risk -> 'hits' = '[]' then
+    return 0;
+  end if;
+  v_attempt := (select o.attempt from public.orders o where o.id = p_order_id);
   insert into public.fraud_signals as f (source_id, order_id, kind, severity, open, data)
   select
     -- Refused checkouts make no order. Anybody can send them, so they are counted, per subject, rule and

@@ -145,8 +145,7 @@ declare
   v_declines integer;
   v_at timestamptz;
   v_user_id uuid;
-  v_rule private.velocity_rules;
-  v_key record;
+  v_rule record;
   v_hit jsonb;
 begin
   select count(*), max(a.created_at) into v_declines, v_at
@@ -159,28 +158,27 @@ begin
   select c.user_id into v_user_id from public.customers c where c.id = o.customer_id;
 
   for v_rule in
-    select * from private.velocity_rules r
+    select r as rule, w.key, w.factor
+    from private.velocity_keys(v_user_id, private.email_key(o.email), o.purchase_ip, o.id) w
+    join private.velocity_rules r on r.subject = w.subject and r.measure = coalesce(w.measure, r.measure)
     where r.enabled and r.action in ('require_3ds', 'require_challenge', 'block')
       and r.measure in ('declines', 'declined_orders', 'cards')
-      and r.subject in ('user', 'email', 'order', 'address', 'shop')
-    order by r.name
+    order by r.name, w.factor
   loop
-    for v_key in select * from private.velocity_keys(v_rule, v_user_id, o.email, o.purchase_ip, o.id) loop
-      v_hit := private.measure_velocity(
-        v_rule, v_key.key, o.amount_subtotal, o.currency, o.livemode, v_at, p_factor => v_key.factor
-      );
-      continue when v_hit is null;
-      v_hit := v_hit || jsonb_build_object(
-        'mode', k.velocity_mode,
-        'action', case k.velocity_mode when 'enforce' then v_rule.action else 'allow' end
-      );
-      if private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit)), o.id) > 0 then
-        perform private.raise_velocity_alerts(jsonb_build_array(v_hit));
-      end if;
-      if k.velocity_mode = 'enforce' then
-        perform private.end_pages(v_rule, v_key.key, o, v_at);
-      end if;
-    end loop;
+    v_hit := private.measure_velocity(
+      v_rule.rule, v_rule.key, o.amount_subtotal, o.currency, o.livemode, v_at, p_factor => v_rule.factor
+    );
+    continue when v_hit is null;
+    v_hit := v_hit || jsonb_build_object(
+      'mode', k.velocity_mode,
+      'action', case k.velocity_mode when 'enforce' then (v_rule.rule).action else 'allow' end
+    );
+    if private.record_velocity_hits(jsonb_build_object('hits', jsonb_build_array(v_hit)), o.id) > 0 then
+      perform private.raise_velocity_alerts(jsonb_build_array(v_hit));
+    end if;
+    if k.velocity_mode = 'enforce' then
+      perform private.end_pages(v_rule.rule, v_rule.key, o, v_at);
+    end if;
   end loop;
   return v_declines;
 end;

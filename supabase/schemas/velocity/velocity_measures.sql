@@ -99,6 +99,32 @@ $$;
 comment on function private.holding_orders(text, text) is
   'Unpaid orders of a subject of the velocity rules that may hold stock.';
 
+create function private.measure_shop_holds(p_rule private.velocity_rules) returns bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select case
+      when p_rule.measure = 'held_pieces' then t.pieces
+      when t.pieces >= coalesce(p_rule.min_pieces, 1) then floor(100 * greatest(
+        t.shares / greatest(t.articles, 1), t.pieces / greatest(t.stock, t.pieces)::float8
+      ))
+    end
+    from (
+      select sum(l.reserved) as pieces, sum(l.on_hand) as stock,
+        sum(l.reserved / greatest(l.on_hand, l.reserved, 1)::float8) as shares,
+        sum(least(l.on_hand, 1)) as articles
+      from public.inventory_levels l
+    ) t
+  );
+end;
+$$;
+comment on function private.measure_shop_holds(private.velocity_rules) is
+  'Measures held_pieces and held_share of the whole shop: what all unpaid orders hold. One pass over the '
+  'stock, since each checkout asks.';
+
 create function private.measure_holds(
   p_rule private.velocity_rules,
   p_key text,
@@ -114,6 +140,10 @@ as $$
 declare
   v_held record;
 begin
+  if p_rule.subject = 'shop' then
+    o_value := private.measure_shop_holds(p_rule);
+    return;
+  end if;
   -- The stock is one, whoever asks in which mode.
   select sum(h.quantity) as pieces, max(h.expires_at) as until,
     sum(h.quantity::numeric / greatest(coalesce(l.on_hand, 0), h.quantity)) as articles
@@ -124,14 +154,10 @@ begin
       select r.variant_id, r.quantity, r.expires_at
       from private.holding_orders(p_rule.subject, p_key) o (id)
       join public.inventory_reservations r on r.order_id = o.id and r.status = 'active'
-      where p_rule.subject <> 'shop' and o.id is distinct from p_order_id
-      union all
-      select v.variant_id, v.reserved, null from public.inventory_levels v
-      where p_rule.subject = 'shop' and v.reserved > 0
+      where o.id is distinct from p_order_id
       union all
       select w.variant_id, w.quantity, null
       from jsonb_to_recordset(p_lines) as w (variant_id uuid, quantity integer)
-      where p_rule.subject <> 'shop'
     ) x
     group by x.variant_id
   ) h

@@ -28,6 +28,9 @@ create table private.velocity_rules (
   constraint velocity_rules_alert_known check (alert in ('warning', 'critical')),
   -- What strangers did is no reason to refuse anybody.
   constraint velocity_rules_shop_refuses_nobody check (subject <> 'shop' or action <> 'block'),
+  -- A card or an address is known when the goods are paid, and an order holds what it is for.
+  constraint velocity_rules_held_of_shopper
+    check (measure not in ('held_pieces', 'held_share') or subject in ('user', 'email', 'address', 'shop')),
   constraint velocity_rules_min_pieces_positive check (min_pieces > 0),
   constraint velocity_rules_window_range check (window_seconds between 1 and 31 * 86400),
   constraint velocity_rules_threshold_positive check (threshold > 0),
@@ -222,6 +225,25 @@ comment on function private.email_key(text) is
   'The mailbox behind an address: lower case, without +tags, without Gmail''s dots. Null for what is no '
   'address.';
 
+create function private.is_disposable(p_mailbox text) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_labels text[] := string_to_array(split_part(p_mailbox, '@', 2), '.');
+begin
+  return exists (
+    select 1 from private.disposable_email_domains d
+    where d.domain = any (array(
+      select array_to_string(v_labels[i:], '.') from generate_series(1, cardinality(v_labels)) i
+    ))
+  );
+end;
+$$;
+comment on function private.is_disposable(text) is
+  'Whether a mailbox (as of email_key()) is at a domain that gives anybody one for minutes, or below it.';
+
 create function private.address_key(p_ip inet, p_prefix integer default 56) returns inet
 language plpgsql
 immutable
@@ -305,6 +327,9 @@ create index orders_email_key_idx on public.orders (private.email_key(email), cr
 create index orders_address_key_idx on public.orders (private.address_key(purchase_ip, 48), created_at);
 create index orders_delivery_key_idx on public.orders (private.delivery_key(shipping_address), created_at);
 create index payment_attempts_created_at_idx on public.payment_attempts (created_at);
+-- What the rules on the whole shop count at each checkout, however many payments succeed in between.
+create index payment_attempts_refused_idx on public.payment_attempts (created_at)
+  where outcome in ('failed', 'blocked');
 create index fraud_signals_velocity_idx on public.fraud_signals (created_at) where kind = 'velocity';
 -- Who holds stock right now: a small part of the table, however long the shop has been open.
 create index orders_holding_email_idx on public.orders (private.email_key(email))

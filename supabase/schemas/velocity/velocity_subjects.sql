@@ -71,40 +71,37 @@ comment on function private.subject_attempts(text, text, boolean, timestamptz) i
   'Payment attempts of one subject of the velocity rules since a time, without refusals that say nothing '
   'about a buyer who tries cards: see is_of_buyer().';
 
-create function private.velocity_keys(
-  p_rule private.velocity_rules,
-  p_user_id uuid,
-  p_email text,
-  p_ip inet,
-  p_order_id uuid
-) returns table (key text, factor numeric)
+create function private.velocity_keys(p_user_id uuid, p_mailbox text, p_ip inet, p_order_id uuid)
+returns table (subject text, measure text, key text, factor numeric)
 language plpgsql
 stable
 set search_path = ''
 as $$
 begin
-  return query
-  select k.key, k.factor
-  from (
-    select case p_rule.subject
-      when 'user' then p_user_id::text
-      when 'order' then p_order_id::text
-      -- Anybody can type anybody's address: what was done under it must not lock an account out.
-      when 'email' then case
-        when p_user_id is null or p_rule.measure = 'disposable_email' then private.email_key(p_email)
-      end
-      when 'shop' then case when not exists (
-        select 1 from public.customers c join public.orders o on o.customer_id = c.id
-        where c.user_id = p_user_id and o.paid_at is not null
-      ) then 'shop' end
-    end as key, 1::numeric as factor
-    where p_rule.subject <> 'address'
-    union all
-    select text(n.network), n.factor from private.address_keys(p_ip) n where p_rule.subject = 'address'
-  ) k
-  where k.key is not null;
+  if p_user_id is not null then
+    return query values ('user', null::text, p_user_id::text, 1::numeric);
+  end if;
+  if p_order_id is not null then
+    return query values ('order', null::text, p_order_id::text, 1::numeric);
+  end if;
+  if p_mailbox is not null then
+    -- Anybody can type anybody's address: what was done under it must not lock an account out.
+    return query values (
+      'email', case when p_user_id is not null then 'disposable_email' end, p_mailbox, 1::numeric
+    );
+  end if;
+  if p_user_id is null or not exists (
+    select 1 from public.customers c join public.orders o on o.customer_id = c.id
+    where c.user_id = p_user_id and o.paid_at is not null
+  ) then
+    return query values ('shop', null::text, 'shop', 1::numeric);
+  end if;
+  if p_ip is not null then
+    return query select 'address', null::text, text(n.network), n.factor from private.address_keys(p_ip) n;
+  end if;
 end;
 $$;
-comment on function private.velocity_keys(private.velocity_rules, uuid, text, inet, uuid) is
-  'Whom a rule measures when this shopper orders or pays, and what its threshold is multiplied with. No '
-  'row: the rule does not look at them. p_order_id null: the order does not exist yet.';
+comment on function private.velocity_keys(uuid, text, inet, uuid) is
+  'Whom rules measure when this shopper orders or pays: key of each subject, the measure if it is only one, '
+  'and what a threshold is multiplied with. p_mailbox as of email_key(). p_order_id null: the order does not '
+  'exist yet.';

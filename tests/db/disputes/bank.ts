@@ -47,6 +47,8 @@ export class Bank {
   readonly faults: string[] = [];
   nowMs = 0;
   readonly #startedMs = Date.now();
+  /** Files by the key of their upload. */
+  readonly #files = new Map<string, string>();
 
   constructor(readonly random: () => number) {}
 
@@ -160,15 +162,29 @@ export class Bank {
           return this.show(id);
         }),
     };
-    return { disputes } as unknown as Stripe;
+    const files = {
+      create: (_params: Stripe.FileCreateParams, { idempotencyKey = "" }: Stripe.RequestOptions) =>
+        this.#call(() => {
+          const id = this.#files.get(idempotencyKey) ?? `file_${this.#files.size}`;
+          this.#files.set(idempotencyKey, id);
+          return { id };
+        }),
+    };
+    return { disputes, files } as unknown as Stripe;
   }
 
   #update(id: string, params: Stripe.DisputeUpdateParams): Stripe.Dispute {
     const dispute = this.#waiting(id);
     const appeal = dispute.status.startsWith("appeal");
+    if (dispute.method === "klarna" && dispute.status === "warning_needs_response") {
+      throw refused("an inquiry");
+    }
     for (const [field, value] of Object.entries(params.evidence ?? {})) {
       if ((field === "appeal") !== appeal) throw refused(`${field} in ${dispute.status}`);
       const kept = dispute.written[field];
+      if (/^file_/.test(String(value)) && ![...this.#files.values()].includes(String(value))) {
+        throw refused(`there is no ${value}`);
+      }
       if (kept !== undefined && kept !== value) {
         this.faults.push(`${id}: ${field} of a person is overwritten`);
       }
@@ -195,7 +211,7 @@ export class Bank {
   }
 
   /** One call in eight fails: before anything is done, or after. */
-  #call(work: () => Stripe.Dispute): Promise<Stripe.Dispute> {
+  #call<T>(work: () => T): Promise<T> {
     const dice = this.random();
     const lost = new Stripe.errors.StripeConnectionError({ message: "no answer", type: "api_error" });
     if (dice < 0.08) return Promise.reject(lost);

@@ -51,7 +51,8 @@ const rpc = {
   getDisputeEvidence: async (id: string) =>
     (await sql`select public.get_dispute_evidence(${id}) as evidence`)[0]?.["evidence"],
 };
-const context = { rpc, stripe: bank.stripe, now: Date.now } as unknown as JobContext;
+const log = { warn: () => {} };
+const context = { rpc, stripe: bank.stripe, log, now: Date.now } as unknown as JobContext;
 
 /** Stripe tells of a dispute. */
 const tell = ({ id }: Case) => rpc.applyStripeFacts(disputeFacts(bank.show(id)), "reconcile", new Date());
@@ -105,7 +106,7 @@ async function live(dispute: Case): Promise<void> {
   bank.lapse(dispute);
   const waits = dispute.status.endsWith("needs_response");
   if (waits && chance(0.004)) {
-    bank.write(dispute, pick(["uncategorized_text", "shipping_carrier"]), "By hand.", false);
+    bank.write(dispute, pick(["uncategorized_text", "shipping_carrier", "receipt"]), "By hand.", false);
   }
   if (waits && chance(0.001)) bank.write(dispute, "uncategorized_text", "By hand.", true);
   if (waits && chance(0.002)) {
@@ -129,7 +130,8 @@ async function live(dispute: Case): Promise<void> {
 function judge(dispute: Case, round: Case["rounds"][number]): string | null {
   if (round.by === "person" || round.dueMs > bank.nowMs) return null;
   const appeal = round.status === "appeal_needs_response";
-  const leave = appeal ? dispute.method !== "card" : dispute.compliance;
+  const klarnaInquiry = dispute.method === "klarna" && round.status === "warning_needs_response";
+  const leave = appeal ? dispute.method !== "card" : dispute.compliance || klarnaInquiry;
   const small = dispute.amount * (percent[dispute.reason] ?? 100) / 100 < limit;
   const inquiry = round.status === "warning_needs_response";
   const wanted = leave ? null : small && !inquiry ? "accept" : "fight";

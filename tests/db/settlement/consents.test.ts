@@ -42,6 +42,32 @@ async function consents(db: Db) {
   return rows.map((row) => ({ ...row }));
 }
 
+Deno.test("the text of the terms is that of the accepted version, and stays once orders were placed under it", async () => {
+  await undone(sql, async (tx) => {
+    const keep = (version: string, text: string) =>
+      tx`insert into private.terms_texts (version, refund_policy) values (${version}, ${text})`;
+    await keep("2026-03", "Within 30 days.");
+    await keep("2026-09", "Within 14 days.");
+    await setTerms(tx, "2026-03");
+    const { frame } = await agreed(tx, (db) => setTerms(db, "2026-09"));
+    const [row] = await tx`select private.accepted_terms(${frame.orderId}) as terms`;
+    const { accepted_at, ...terms } = row?.["terms"];
+    assert.match(accepted_at, /^20/);
+    assert.deepEqual(terms, {
+      version: "2026-03",
+      refund_policy: "Within 30 days.",
+      cancellation_policy: null,
+    });
+    const change = (version: string) =>
+      tx`update private.terms_texts set refund_policy = 'Never.' where version = ${version}`;
+    await change("2026-09");
+    await tx`savepoint before`;
+    assert.equal(await sqlstateOf(change("2026-03")), "SHINV");
+    await tx`rollback to before`;
+    assert.equal(await sqlstateOf(tx`delete from private.terms_texts where version = '2026-03'`), "SHINV");
+  });
+});
+
 Deno.test("the terms that were accepted are those of when the page was made, whatever they are when it is paid", async () => {
   await undone(sql, async (tx) => {
     await setTerms(tx, "2026-03");

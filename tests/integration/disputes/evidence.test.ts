@@ -1,75 +1,20 @@
 import assert from "node:assert/strict";
-import { runJob } from "../../../supabase/functions/_shared/jobs/mod.ts";
-import type { Job } from "../../../supabase/functions/_shared/database/jobs.ts";
 import { type TestStack, testStack } from "../../support/stack.ts";
-import {
-  type Checkout,
-  checkout,
-  control,
-  drain,
-  flush,
-  jobContext,
-  orderRow,
-  pay,
-  violations,
-} from "../jobs/shop.ts";
+import { checkout, control, drain, flush, jobContext, orderRow, pay, violations } from "../jobs/shop.ts";
+import { disputeWorld } from "./disputed.ts";
 
 const stack = await testStack();
 const context = jobContext(stack);
 const { stripe } = context;
+const { disputedOrder, run, answer, nearDeadlines } = disputeWorld(stack, context);
 Deno.test.afterAll(() => stack.stop());
-
-/** A paid order that has shipped, and is disputed afterwards. Returns it with the dispute's id. */
-async function disputedOrder(
-  kind: "fraudulent" | "inquiry" = "fraudulent",
-  traits: Record<string, unknown> = {},
-  email?: string,
-): Promise<Checkout & { dispute: string }> {
-  const order = await checkout(stack, undefined, undefined, email);
-  await pay(stack, order.session_id);
-  await flush(stack);
-  await stack.sql`select public.mark_fulfilled(${order.order_number}, 'UPS', '1Z999')`;
-  const [payment] = await stack.sql`select charge_id from public.payments where order_id = ${order.order_id}`;
-  await control(stack, "dispute", { charge: payment?.["charge_id"], kind, ...traits });
-  await flush(stack);
-  const [dispute] = await stack.sql`select id from public.disputes where order_id = ${order.order_id}`;
-  return { ...order, dispute: dispute?.["id"] };
-}
 
 async function jobsOf(stack: TestStack, dispute: string) {
   return await stack.sql`select status, last_error from private.jobs
     where kind = 'submit_dispute_evidence' and payload ->> 'dispute_id' = ${dispute} order by id`;
 }
 
-function run(kind: string, payload: Job["payload"]) {
-  const job = {
-    id: 1,
-    kind,
-    payload,
-    attempts: 1,
-    max_attempts: 12,
-    lease_id: crypto.randomUUID(),
-    created_at: new Date().toISOString(),
-    order_id: null,
-  };
-  return runJob(job, context);
-}
-
 const remind = (dispute: string, days: number) => run("remind_dispute", { dispute_id: dispute, days });
-const answer = (dispute: string, round = "needs_response") =>
-  run("answer_dispute", { dispute_id: dispute, round });
-
-/** Deadlines are near for the time of `work`. */
-async function nearDeadlines(work: () => Promise<void>): Promise<void> {
-  const set = (hours: number) =>
-    stack.sql`update private.settings set value = to_jsonb(${hours}::int) where key = 'dispute_answer_hours'`;
-  await set(999);
-  try {
-    await work();
-  } finally {
-    await set(48);
-  }
-}
 
 async function decisionsOf(dispute: string) {
   const rows = await stack.sql`select round, decision, reason from public.dispute_decisions

@@ -3,7 +3,7 @@ import { reconcile } from "../../../scripts/live/reconcile.ts";
 import { work } from "../../../supabase/functions/retry-jobs/worker.ts";
 import { reconcileObjects } from "../../../supabase/functions/_shared/jobs/reconcile_objects.ts";
 import { inLanes } from "../../../supabase/functions/_shared/jobs/lanes.ts";
-import { type TestStack, testStack } from "../../support/stack.ts";
+import { testStack } from "../../support/stack.ts";
 import {
   blockWebhooks,
   type Checkout,
@@ -18,82 +18,10 @@ import {
   violations,
 } from "./shop.ts";
 import { nonEmpty } from "../../support/non_empty.ts";
+import { live, portrait, reconcileByItself } from "./lives.ts";
 
 /** Orders in each of the two groups; 200 by hand. */
 const orders = Number(Deno.env.get("RECONCILE_ORDERS") ?? "18");
-
-/** What happens to order number n, at Stripe and by staff: each of these once in nine orders. */
-async function live(stack: TestStack, order: Checkout, n: number): Promise<void> {
-  const { stripe } = jobContext(stack);
-  const paymentOf = async () => {
-    const session = await stripe.checkout.sessions.retrieve(order.session_id);
-    assert.equal(typeof session.payment_intent, "string");
-    return String(session.payment_intent);
-  };
-  const buy = (card?: string) => pay(stack, order.session_id, card);
-  switch (n % 9) {
-    case 0:
-    case 1:
-      await buy();
-      return;
-    case 2:
-      await buy("4000000000000002");
-      await buy("4000000000009995");
-      await buy();
-      return;
-    case 3:
-      await buy();
-      await stripe.refunds.create({ payment_intent: await paymentOf(), amount: 500 });
-      return;
-    case 4:
-      await buy();
-      await stripe.refunds.create({ payment_intent: await paymentOf(), amount: 300 });
-      await stripe.refunds.create({ payment_intent: await paymentOf() });
-      return;
-    case 5:
-      await buy("4000000000000259");
-      return;
-    case 6:
-      await stripe.checkout.sessions.expire(order.session_id);
-      return;
-    case 7:
-      await buy("4000000000000002");
-      return;
-    case 8:
-      await buy("4000000000005423");
-      return;
-  }
-}
-
-/** All that the database says of an order, without ids and times. */
-async function portrait(stack: TestStack, { order_id }: Checkout): Promise<unknown> {
-  const [row] = await stack.sql`
-    select jsonb_build_object(
-      'order', (select jsonb_build_object('status', o.status, 'fulfillment', o.fulfillment_status, 'paid', o.amount_paid,
-        'refunded', o.amount_refunded, 'total', o.amount_total, 'reasons',
-        (select k.review_reasons from public.order_risk k where k.order_id = o.id), 'name', o.customer_name,
-        'address', o.shipping_address, 'has_session', o.session_id is not null, 'has_payment', o.payment_id is not null,
-        'oversold', o.oversold_at is not null) from public.orders o where o.id = ${order_id}),
-      'sessions', (select jsonb_agg(jsonb_build_array(s.status, s.payment_status, s.amount_total)) from public.checkout_sessions s where s.order_id = ${order_id}),
-      'payments', (select jsonb_agg(jsonb_build_array(p.status, p.amount, p.amount_received, p.card_brand, p.card_last4, p.risk_level)) from public.payments p where p.order_id = ${order_id}),
-      'attempts', (select jsonb_agg(jsonb_build_array(a.outcome, a.decline_code, a.card_last4) order by a.outcome, a.decline_code) from public.payment_attempts a where a.order_id = ${order_id}),
-      'refunds', (select jsonb_agg(jsonb_build_array(r.amount, r.status, r.reason) order by r.amount) from public.refunds r where r.order_id = ${order_id}),
-      'disputes', (select jsonb_agg(jsonb_build_array(d.amount, d.status, d.reason, d.funds_withdrawn, d.funds_reinstated)) from public.disputes d where d.order_id = ${order_id}),
-      'signals', (select jsonb_agg(jsonb_build_array(f.kind, f.severity, f.open, f.was_actionable) order by f.kind) from public.fraud_signals f where f.order_id = ${order_id}),
-      'stock', (select jsonb_agg(jsonb_build_array(r.quantity, r.status)) from public.inventory_reservations r where r.order_id = ${order_id}),
-      -- Who hears of everything at once is not told first that the goods are on their way.
-      'mails', (
-        select jsonb_agg(jsonb_build_array(n.template, case when n.template = 'order_confirmation' and o.fulfillment_status = 'cancelled'
-          and n.status = 'skipped' then 'sent'
-          -- The provider reports it when it likes.
-          when n.status = 'delivered' then 'sent' else n.status end) order by n.template)
-        from public.notifications n join public.orders o on o.id = n.order_id where n.order_id = ${order_id}
-      ),
-      'jobs', (select jsonb_agg(distinct jsonb_build_array(j.kind, j.status)) from private.jobs j where j.payload ->> 'order_id' = ${order_id}),
-      'trail', (select jsonb_agg(distinct e.kind) from public.order_events e where e.order_id = ${order_id})
-    ) as portrait`;
-  return row?.portrait;
-}
 
 Deno.test("reconcile: orders whose webhooks never came end like orders whose webhooks did", async (test) => {
   await using stack = await testStack({ web: true });
@@ -131,12 +59,7 @@ Deno.test("reconcile: orders whose webhooks never came end like orders whose web
   await test.step("after one run every order equals its twin", async () => {
     const startedAt = performance.now();
     await unblockWebhooks(stack);
-    await stack.sql`update private.periodic_jobs set next_at = now()`;
-    // The events are a moment old; those of the last seconds are left to the next run, which is not to be waited for.
-    const later = { ...context, now: () => Date.now() + 6_000 };
-    await stack.sql`select public.enqueue_periodic_jobs()`;
-    await drain(stack, later);
-    await flush(stack);
+    await reconcileByItself(stack);
     await drain(stack);
     if (orders > 18) {
       console.log(`reconciled ${orders} orders in ${Math.round(performance.now() - startedAt)} ms`);
@@ -211,6 +134,36 @@ Deno.test("reconcile: what is still open is looked at, however old it is", async
   // What has ended is not asked for again.
   assert.deepEqual(await look(false), { seen: 0, drift: [], problems: [], complete: true });
   assert.deepEqual(await violations(stack), []);
+});
+
+Deno.test("reconcile: an hour in which nothing happens asks Stripe twenty times at most, and a new order wakes it", async () => {
+  await using stack = await testStack();
+  const asked = async () => {
+    const response = await fetch(`${stack.stripe_url}/_control/requests`);
+    return (await response.json()).requests.length;
+  };
+  const minutePasses = async () => {
+    await stack.sql`update private.periodic_jobs set next_at = next_at - interval '1 minute'`;
+    await stack.sql`select public.enqueue_periodic_jobs()`;
+    await drain(stack);
+  };
+  // The first hour, in which everything has its first time.
+  for (let minute = 0; minute < 60; minute++) await minutePasses();
+  const before = await asked();
+  for (let minute = 0; minute < 60; minute++) await minutePasses();
+  const idle = await asked() - before;
+  assert.ok(idle > 0 && idle <= 20, `${idle} calls`);
+
+  await minutePasses();
+  const eventsRead = async () => {
+    const [row] = await stack
+      .sql`select count(*)::integer as jobs from private.jobs where kind = 'reconcile_events'`;
+    return row?.["jobs"];
+  };
+  await checkout(stack);
+  const known = await eventsRead();
+  await minutePasses();
+  assert.equal(await eventsRead(), known + 1);
 });
 
 Deno.test("reconcile: an object that cannot be handled keeps no other waiting, and is named", async (test) => {

@@ -322,6 +322,13 @@ function bindCart() {
     if (problem === null) summary.querySelector("button")?.focus();
     else showProblem("promotion", problem.message);
   });
+  summary?.addEventListener("change", async (event) => {
+    const input = event.target;
+    if (!(input instanceof HTMLInputElement) || input.dataset.line === undefined) return;
+    const problem = await update({ line: input.dataset.line, quantity: input.value });
+    message.textContent = problem === null ? "" : problem.message;
+    if (problem !== null) input.value = input.defaultValue;
+  });
   summary?.addEventListener("click", async (event) => {
     if (!(event.target instanceof Element) || event.target.closest("[data-remove-promotion]") === null) {
       return;

@@ -25,11 +25,25 @@ export type EarlierOrder = {
   same_account: boolean;
 };
 
+/** An order that the disputed one may be taken for a duplicate of. */
+export type TwinOrder = {
+  number: string;
+  paid_at: string;
+  amount_paid: number;
+  currency: string;
+  charge_id: string;
+  shipping_name: string | null;
+  shipping_address: Address | null;
+  description: string | null;
+  parcels: string | null;
+};
+
 /** One parcel of an order. */
 export type Parcel = { carrier: string | null; tracking_number: string | null; shipped_at: string };
 
 /** The disputed order, as `get_dispute_evidence()` assembles it. Times are ISO 8601, amounts in minor units. */
 export type DisputedOrder = {
+  shop_name: string;
   number: string;
   email: string | null;
   customer_name: string | null;
@@ -41,6 +55,10 @@ export type DisputedOrder = {
   shipping_name: string | null;
   shipping_address: Address | null;
   currency: string;
+  amount_subtotal: number;
+  amount_discount: number;
+  amount_shipping: number;
+  amount_tax: number;
   amount_total: number;
   amount_refunded: number;
   /** What the cardholder was charged in a currency of their own; null: the total. */
@@ -57,8 +75,19 @@ export type DisputedOrder = {
     three_d_secure_result: string | null;
     risk_level: string | null;
   } | null;
-  /** What was accepted on the payment page; null: nothing was asked. */
-  terms: { version: string | null; accepted_at: string } | null;
+  /** What was accepted on the payment page, with the texts of it that are kept; null: nothing was asked. */
+  terms: {
+    version: string | null;
+    accepted_at: string;
+    refund_policy: string | null;
+    cancellation_policy: string | null;
+  } | null;
+  /** Refunds that have arrived, and returns; `received_at` null: the goods have not come back. */
+  money_back: {
+    refunds: (Money & { succeeded_at: string })[];
+    returns: { requested_at: string; received_at: string | null }[];
+  };
+  twin: TwinOrder | null;
   earlier_orders: EarlierOrder[];
 };
 

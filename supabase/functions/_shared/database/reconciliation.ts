@@ -4,9 +4,12 @@ import type { Judgement } from "../stripe_events/judge.ts";
 import type { Call, Known, Returned } from "./client.ts";
 import { type EventOutcome, judged } from "./events.ts";
 
-/** The state that Stripe reports of an object; `amount` is the received amount of a payment. */
+/**
+ * The state that Stripe reports of an object; `amount` is the received amount of a payment. A review and a warning are
+ * open or closed, and about no amount.
+ */
 export interface ObjectState {
-  kind: "payment" | "refund" | "dispute";
+  kind: "payment" | "charge" | "refund" | "dispute" | "review" | "early_fraud_warning";
   id: string;
   status: string;
   amount: number;
@@ -23,7 +26,7 @@ type ObjectRepair = Known<Returned<"reconcile_stripe_object">, { outcome: null; 
 
 /** Something that is not at its end as far as we know. */
 export type OpenObject = Known<Returned<"list_open_objects">[number], {
-  kind: ObjectState["kind"] | "checkout_session" | "review";
+  kind: Exclude<ObjectState["kind"], "charge" | "early_fraud_warning"> | "checkout_session";
   id: string;
 }>;
 

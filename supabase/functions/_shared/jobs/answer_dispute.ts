@@ -7,12 +7,14 @@ import { observe } from "../database/readings.ts";
 import { callStripe, stripeErrorOf } from "../stripe/client.ts";
 import { disputeFacts } from "../stripe_events/dispute.ts";
 import { answerParams, obstacleOf, sendAnswer, writtenByHand } from "./dispute_answer.ts";
+import { uploadFiles } from "./dispute_files.ts";
 import { type JobHandler, type Outcome, textField } from "./outcome.ts";
 
 const dayMs = 86_400_000;
 
 /** Payload: { dispute_id, round }: the status that waits for an answer. */
-export const answerDispute: JobHandler = async (job, { stripe, rpc, now }) => {
+export const answerDispute: JobHandler = async (job, context) => {
+  const { stripe, rpc, now } = context;
   const id = textField(job, "dispute_id");
   const observer = { rpc, now, source: "job" } as const;
   const ask = async (call: () => Promise<Stripe.Dispute>) => await observe(observer, call, disputeFacts);
@@ -52,7 +54,8 @@ export const answerDispute: JobHandler = async (job, { stripe, rpc, now }) => {
       if (known === null || known.order === null) {
         return { kind: "discard", reason: "the dispute is not about an order of this shop" };
       }
-      const answer = { note: null, submit: true, acknowledgesFee: false };
+      const files = await uploadFiles(dispute, known.order, written, job, context);
+      const answer = { note: null, submit: true, acknowledgesFee: false, files };
       const params = await answerParams(dispute, known.order, written, answer);
       return await act("evidence is submitted", () => sendAnswer(stripe, id, params, idempotencyKey));
     }

@@ -6,6 +6,7 @@ import type Stripe from "stripe";
 import type { DisputedOrder } from "../database/disputes.ts";
 import { callStripe, stripeErrorOf } from "../stripe/client.ts";
 import { appealParams, evidenceParams, textMax } from "./dispute_evidence.ts";
+import { filesKey, filesText, ourFiles, type StagedFile, withoutFiles } from "./dispute_files.ts";
 
 /** Key of the dispute's metadata that tells our evidence from that of a person. */
 const marksKey = "staged";
@@ -18,6 +19,8 @@ export interface Answer {
   submit: boolean;
   /** Staff agree to pay for a compliance dispute. */
   acknowledgesFee: boolean;
+  /** Ours, at Stripe already. */
+  files: readonly StagedFile[];
 }
 
 export const waiting: readonly string[] = [
@@ -28,7 +31,10 @@ export const waiting: readonly string[] = [
 
 /** Why a dispute is not fought without a person; null: it may be. The words are those of `dispute_decisions.reason`. */
 export function obstacleOf(dispute: Stripe.Dispute): "fee" | "no_field" | null {
-  if (isAppeal(dispute)) return dispute.payment_method_details?.type === "card" ? null : "no_field";
+  const method = dispute.payment_method_details?.type;
+  if (isAppeal(dispute)) return method === "card" ? null : "no_field";
+  // https://docs.stripe.com/payments/klarna/disputes
+  if (method === "klarna" && dispute.status === "warning_needs_response") return "no_field";
   return compliance(dispute).some(({ acknowledged }) => !acknowledged) ? "fee" : null;
 }
 
@@ -52,15 +58,19 @@ export async function answerParams(
   written: readonly string[],
   answer: Answer,
 ): Promise<Stripe.DisputeUpdateParams> {
-  const ours = isAppeal(dispute)
-    ? appealParams(order, answer.note)
-    : evidenceParams(order, answer.note, dispute, answer.submit && answer.acknowledgesFee);
-  const evidence = Object.fromEntries(Object.entries(ours).filter(([name]) => !written.includes(name)));
+  const ours = isAppeal(dispute) ? appealParams(order, answer.note) : {
+    ...evidenceParams(order, answer.note, dispute, answer.submit && answer.acknowledgesFee),
+    ...Object.fromEntries(answer.files.map(({ field, id }) => [field, id])),
+  };
+  const evidence: Stripe.DisputeUpdateParams.Evidence = Object.fromEntries(
+    Object.entries(ours).filter(([name]) => !written.includes(name)),
+  );
   const text = besideWritten(dispute, written, answer.note);
   if (text !== null) {
-    if (isAppeal(dispute)) evidence["appeal"] = { card: { reason_for_filing: text } };
-    else evidence["uncategorized_text"] = text;
+    if (isAppeal(dispute)) evidence.appeal = { card: { reason_for_filing: text } };
+    else evidence.uncategorized_text = text;
   }
+  if (isAppeal(dispute)) addSupport(evidence, dispute, answer.files);
   const staged = { ...dispute.evidence, ...evidence } as Stripe.Dispute.Evidence;
   const marks = Object.entries(fieldsOf({ ...dispute, evidence: staged })).filter(([name]) =>
     !written.includes(name)
@@ -71,9 +81,29 @@ export async function answerParams(
     submit: answer.submit,
     metadata: {
       order_number: order.number,
+      [filesKey]: filesText(answer.files),
       [marksKey]: (await Promise.all(marks.map(([name, value]) => mark(name, value)))).join(" "),
     },
     ...submissionMethod(dispute, answer.note !== null || written.length > 0),
+  };
+}
+
+/** Puts our files beside those that a person has added to an appeal, whose reason is said again as it stands. */
+function addSupport(
+  evidence: Stripe.DisputeUpdateParams.Evidence,
+  dispute: Stripe.Dispute,
+  files: readonly StagedFile[],
+): void {
+  if (files.length === 0) return;
+  const { reason_for_filing, supporting_files = [] } = dispute.evidence.appeal?.card ?? {};
+  const before = new Set(ourFiles(dispute).map(({ id }) => id));
+  const added = supporting_files.filter((id) => !before.has(id));
+  evidence.appeal = {
+    card: {
+      ...(reason_for_filing === undefined ? {} : { reason_for_filing }),
+      ...(evidence.appeal ? evidence.appeal.card : {}),
+      supporting_files: [...added, ...files.map(({ id }) => id)],
+    },
   };
 }
 
@@ -94,8 +124,8 @@ function besideWritten(
 }
 
 /**
- * Sends the parameters. Where a person has left the answer to Smart Disputes and there is no packet, ours goes instead:
- * better than none.
+ * Sends the parameters. Where a person has left the answer to Smart Disputes and there is no packet, ours goes instead,
+ * and where Stripe refuses it with our files (a person's may leave no room for them) it goes without: better than none.
  */
 export async function sendAnswer(
   stripe: Stripe,
@@ -106,11 +136,14 @@ export async function sendAnswer(
   try {
     return await callStripe(() => stripe.disputes.update(id, params, { idempotencyKey }));
   } catch (error) {
-    if (stripeErrorOf(error)?.code !== "smart_disputes_not_available") throw error;
+    const { code, statusCode } = stripeErrorOf(error) ?? {};
+    if (code !== "smart_disputes_not_available" || params.intended_submission_method === "prefer_manual") {
+      const bare = statusCode === 400 ? withoutFiles(params) : null;
+      if (bare === null) throw error;
+      return await sendAnswer(stripe, id, bare, `${idempotencyKey}_bare`);
+    }
     const manual = { ...params, intended_submission_method: "prefer_manual" as const };
-    return await callStripe(() =>
-      stripe.disputes.update(id, manual, { idempotencyKey: `${idempotencyKey}_manual` })
-    );
+    return await sendAnswer(stripe, id, manual, `${idempotencyKey}_manual`);
   }
 }
 

@@ -2,6 +2,7 @@
 import type Stripe from "stripe";
 import { formatMoney } from "../stripe/money.ts";
 import { oneLine } from "../text/outside_text.ts";
+import { type Disputed, type EvidenceField, fieldsFor } from "./dispute_fields.ts";
 import type { DisputedOrder, EarlierOrder, Parcel, SentMail } from "../database/disputes.ts";
 import type { Address } from "../stripe_events/facts.ts";
 
@@ -12,19 +13,21 @@ const visaDays = { min: 120, max: 365 };
 const visaOrders = 2;
 
 /**
- * The evidence for an order: what is not known is left out, never sent empty. `note` is what staff add in their own
- * words; `acknowledgesFee`: they agree to pay for a compliance case.
+ * The evidence for an order, but for its files: what does not matter for this dispute is left out, and what is not known
+ * is never sent empty. `note` is what staff add in their own words; `acknowledgesFee`: they agree to pay for a
+ * compliance case.
  */
 export function evidenceParams(
   order: DisputedOrder,
   note: string | null,
-  dispute: Pick<Stripe.Dispute, "enhanced_eligibility_types"> & {
+  dispute: Disputed & Pick<Stripe.Dispute, "enhanced_eligibility_types"> & {
     evidence?: Partial<Stripe.Dispute.Evidence>;
   },
   acknowledgesFee = false,
 ): Stripe.DisputeUpdateParams.Evidence {
   const enhanced = enhancedEvidence(order, dispute, acknowledgesFee);
-  return {
+  const fields = fieldsFor(dispute);
+  const texts = {
     ...known("customer_name", given(order.customer_name) ?? given(order.shipping_name)),
     ...known("customer_email_address", order.email),
     ...known("customer_purchase_ip", order.purchase_ip),
@@ -35,7 +38,15 @@ export function evidenceParams(
     ...known("shipping_date", order.shipments[0]?.shipped_at.slice(0, 10) ?? null),
     ...known("product_description", description(order.items)),
     ...known("refund_policy_disclosure", termsText(order.terms)),
+    ...known("refund_refusal_explanation", refusalText(order)),
+    ...known("cancellation_policy_disclosure", termsText(order.terms)),
+    ...known("cancellation_rebuttal", "This was one purchase of goods. There was no subscription."),
+    ...known("duplicate_charge_id", order.twin?.charge_id ?? null),
+    ...known("duplicate_charge_explanation", twinText(order)),
     ...known("uncategorized_text", narrative(order, note)),
+  };
+  return {
+    ...Object.fromEntries(Object.entries(texts).filter(([name]) => fields.has(name as EvidenceField))),
     ...(Object.keys(enhanced).length === 0 ? {} : { enhanced_evidence: enhanced }),
   };
 }
@@ -81,7 +92,8 @@ function description(items: DisputedOrder["items"]): string {
   return items.map((item) => `${item.quantity} × ${item.name} (${item.sku})`).join(", ");
 }
 
-function addressText(address: Address | null, name: string | null = null): string | null {
+/** An address as lines; null when there is none. */
+export function addressText(address: Address | null, name: string | null = null): string | null {
   if (address === null) return null;
   const { line1, line2, postal_code, city, state, country } = address;
   const place = [postal_code, city, state].filter(Boolean).join(" ");
@@ -141,6 +153,32 @@ function termsText(terms: DisputedOrder["terms"]): string | null {
     version === "" ? "" : `${version},`
   } were shown on the payment page, and the customer accepted them there on ` +
     `${day(terms.accepted_at)}, before paying.`;
+}
+
+/** What the shop's records say of money that was given back; null where they do not speak against a refund. */
+function refusalText(
+  { money_back: { refunds, returns }, amount_total, currency }: DisputedOrder,
+): string | null {
+  const back = refunds.reduce((sum, { amount }) => sum + amount, 0);
+  const given = refunds.map(({ amount, succeeded_at }) =>
+    `${formatMoney(amount, currency)} were refunded on ${day(succeeded_at)}.`
+  );
+  if (back >= amount_total) return [...given, "That is the whole amount of the order."].join(" ");
+  // Goods that are back in the house may be owed for: that is for staff to say.
+  if (returns.some(({ received_at }) => received_at !== null)) return null;
+  const asked = returns.map(({ requested_at }) =>
+    `A return was agreed on ${day(requested_at)}; the goods have not come back.`
+  );
+  const rest = returns.length > 0 ? asked : ["The shop has no record of a return of these goods."];
+  return [...given, ...rest].join(" ");
+}
+
+/** That the other payment was for another order. */
+function twinText({ number, paid_at, twin, items }: DisputedOrder): string | null {
+  if (twin === null) return null;
+  const parcels = twin.parcels === null || twin.parcels === "" ? "" : `, shipped as ${oneLine(twin.parcels)}`;
+  return `The two payments are for two orders. ${number}, paid on ${day(paid_at)}: ${description(items)}. ` +
+    `${twin.number}, paid on ${day(twin.paid_at)}: ${twin.description ?? "other goods"}${parcels}.`;
 }
 
 function list(heading: string, lines: string[]): string[] {

@@ -1,17 +1,18 @@
 /**
- * Compares objects instead of events: the payments, refunds and disputes of the last days, and whatever is still open,
- * however old it is. It finds what even the list of events does not show, an event that was stored and lost its effect
+ * Compares objects instead of events: the payments, refunds, disputes, reviews and fraud warnings of the last days, and
+ * whatever is still open, however old it is. It finds what even the list of events does not show, an event that was stored and lost its effect
  * included. Its cost grows with what is open, and not with history.
  */
 import type Stripe from "stripe";
 import { type Reading, takeReading } from "../database/readings.ts";
-import { callStripe } from "../stripe/client.ts";
+import { callStripe, stripeErrorOf } from "../stripe/client.ts";
 import { readSession } from "../stripe/session.ts";
+import { chargeFacts } from "../stripe_events/charge.ts";
 import { disputeFacts } from "../stripe_events/dispute.ts";
 import type { Fact } from "../stripe_events/facts.ts";
 import { paymentIntentFacts } from "../stripe_events/payment_intent.ts";
 import { orderIdOf } from "../stripe_events/references.ts";
-import { reviewFacts } from "../stripe_events/radar.ts";
+import { earlyFraudWarningFacts, reviewFacts } from "../stripe_events/radar.ts";
 import { refundFacts } from "../stripe_events/refund.ts";
 import type { ObjectState, OpenObject } from "../database/reconciliation.ts";
 import { checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
@@ -95,6 +96,11 @@ export async function reconcileObjects(context: Context, options: ObjectsOptions
     );
   }
   for await (
+    const { object: { data }, observedAt } of list((page) => stripe.charges.list({ created, ...page }))
+  ) {
+    await compare(data.flatMap((charge) => attemptOf(charge, observedAt)), context, options, report);
+  }
+  for await (
     const { object: { data }, observedAt } of list((page) => stripe.refunds.list({ created, ...page }))
   ) {
     await compare(
@@ -126,7 +132,83 @@ export async function reconcileObjects(context: Context, options: ObjectsOptions
       report,
     );
   }
+  await compareSignals(context, options, report, list, created);
   return report;
+}
+
+/** Each attempt to pay one of our orders: a payment remembers its last one only. */
+function attemptOf(charge: Stripe.Charge, observedAt: Date): Candidate[] {
+  const facts = chargeFacts(charge);
+  const attempt = facts.find((fact) => fact.fact === "payment_attempt");
+  if (attempt === undefined || orderIdOf(charge.metadata) === null) return [];
+  return [{
+    kind: "charge",
+    id: charge.id,
+    status: attempt.outcome,
+    amount: charge.amount,
+    facts: () => Promise.resolve({ object: facts, observedAt }),
+  }];
+}
+
+type List = <P extends Page>(
+  read: (page: { limit: number; starting_after?: string }) => Promise<P>,
+) => AsyncGenerator<Reading<P>>;
+
+/** Warnings of the card networks, and reviews that are open. */
+async function compareSignals(
+  context: Context,
+  options: ObjectsOptions,
+  report: ObjectsReport,
+  list: List,
+  created: { gte: number },
+): Promise<void> {
+  const { stripe, log } = context;
+  const candidate = (
+    kind: ObjectState["kind"],
+    id: string,
+    open: boolean,
+    observedAt: Date,
+    facts: Fact[],
+  ): Candidate => ({
+    kind,
+    id,
+    status: open ? "open" : "closed",
+    amount: 0,
+    facts: () => Promise.resolve({ object: facts, observedAt }),
+  });
+  for await (
+    const { object: { data }, observedAt } of list((page) => stripe.reviews.list({ created, ...page }))
+  ) {
+    await compare(
+      data.map((review) => candidate("review", review.id, review.open, observedAt, reviewFacts(review))),
+      context,
+      options,
+      report,
+    );
+  }
+  try {
+    const warnings = list((page) => stripe.radar.earlyFraudWarnings.list({ created, ...page }));
+    for await (const { object: { data }, observedAt } of warnings) {
+      await compare(
+        data.map((warning) =>
+          candidate(
+            "early_fraud_warning",
+            warning.id,
+            warning.actionable,
+            observedAt,
+            earlyFraudWarningFacts(warning),
+          )
+        ),
+        context,
+        options,
+        report,
+      );
+    }
+  } catch (error) {
+    // Stripe names no right that a restricted key needs for these: without it their events alone tell of them.
+    if (stripeErrorOf(error)?.statusCode !== 403) throw error;
+    log.warn("warnings_not_readable");
+  }
 }
 
 function deadline({ now }: Context, { budgetMs }: ObjectsOptions): () => boolean {

@@ -6,10 +6,12 @@ import { observe } from "../database/readings.ts";
 import { callStripe } from "../stripe/client.ts";
 import { disputeFacts } from "../stripe_events/dispute.ts";
 import { answerParams, noteFits, obstacleOf, sendAnswer, waiting, writtenByHand } from "./dispute_answer.ts";
+import { uploadFiles } from "./dispute_files.ts";
 import { done, type JobHandler, textField } from "./outcome.ts";
 
 /** Payload: { dispute_id, note, submit, acknowledge_fee }. */
-export const submitDisputeEvidence: JobHandler = async (job, { stripe, rpc, now }) => {
+export const submitDisputeEvidence: JobHandler = async (job, context) => {
+  const { stripe, rpc, now } = context;
   const id = textField(job, "dispute_id");
   const submit = job.payload["submit"] === true;
   const acknowledgesFee = job.payload["acknowledge_fee"] === true;
@@ -30,7 +32,7 @@ export const submitDisputeEvidence: JobHandler = async (job, { stripe, rpc, now 
       kind: "discard",
       reason: obstacle === "fee"
         ? "fighting this dispute costs a fee, which nobody has acknowledged (p_acknowledge_fee)"
-        : "Stripe's API takes appeals of card payments only: answer this one in the dashboard",
+        : "Stripe's API takes no evidence in this round of such a payment: see the dashboard",
       ...(submit ? { alert: "critical" as const } : {}),
     };
   }
@@ -47,7 +49,8 @@ export const submitDisputeEvidence: JobHandler = async (job, { stripe, rpc, now 
       alert: "critical",
     };
   }
-  const params = await answerParams(dispute, known.order, written, { note, submit, acknowledgesFee });
+  const files = await uploadFiles(dispute, known.order, written, job, context);
+  const params = await answerParams(dispute, known.order, written, { note, submit, acknowledgesFee, files });
   // A key for each try: what is known may have grown since the last one, and Stripe itself submits once.
   const key = `job_${job.id}_${job.lease_id}`;
   await observe(observer, () => sendAnswer(stripe, id, params, key), disputeFacts);

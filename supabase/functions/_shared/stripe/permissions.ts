@@ -9,6 +9,7 @@ export const keyPermissions = [
   { name: "rak_payment_intent_read", resource: "PaymentIntents", right: "read" },
   { name: "rak_charge_write", resource: "Charges and Refunds", right: "write" },
   { name: "rak_dispute_write", resource: "Disputes", right: "write" },
+  { name: "rak_file_write", resource: "Files", right: "write" },
   { name: "rak_review_read", resource: "Reviews", right: "read" },
   { name: "rak_event_read", resource: "Events", right: "read" },
   { name: "rak_webhook_read", resource: "Webhook Endpoints", right: "read" },

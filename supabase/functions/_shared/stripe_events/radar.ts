@@ -16,8 +16,8 @@ export function translateReview(event: ReviewEvent): Translation {
   return { kind: "facts", facts: reviewFacts(event.data.object) };
 }
 
-/** The fact in an early fraud warning. */
-function earlyFraudWarningFacts(warning: Stripe.Radar.EarlyFraudWarning): Fact[] {
+/** The fact in an early fraud warning, from an event or from the API. */
+export function earlyFraudWarningFacts(warning: Stripe.Radar.EarlyFraudWarning): Fact[] {
   return [{
     fact: "fraud_signal",
     id: warning.id,

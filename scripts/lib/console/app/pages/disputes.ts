@@ -49,7 +49,9 @@ function answers({ id }: DisputeRow): ComponentChildren {
       command: {
         verb: "Submit",
         object,
-        effect: "The evidence that has been put together goes to the bank, your words first. This is final.",
+        effect:
+          "The evidence that has been put together goes to the bank, your words first. This is final: " +
+          `'deno task evidence ${id}' shows it before.`,
         name: "submit_dispute_evidence",
         args: { p_dispute_id: id },
         note: "p_note",
