@@ -85,7 +85,7 @@ async function tokensOf({ keys }: TestGateway): Promise<Record<Ask["as"], string
     expired: await sign({ role: "authenticated" }, "-1h"),
     forged: `${head}.${body}.${other}`,
     strange: await sign({ role: "nobody" }, "1h"),
-    roleless: await sign({ role: null }, "1h"),
+    nameless: await sign({ role: null }, "1h"),
     early: await sign({ role: "authenticated", nbf: inAnHour }, "2h"),
     future: await sign({ role: "authenticated", iat: inAnHour }, "2h"),
     unsigned: `${base64url('{"alg":"none"}')}.${body}.`,

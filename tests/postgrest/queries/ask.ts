@@ -8,7 +8,7 @@ export type Bearer =
   | "expired"
   | "forged"
   | "strange"
-  | "roleless"
+  | "nameless"
   | "early"
   | "future"
   | "unsigned"

@@ -78,7 +78,7 @@ export function roles(): Ask[] {
     "expired",
     "forged",
     "strange",
-    "roleless",
+    "nameless",
     "early",
     "future",
     "unsigned",
