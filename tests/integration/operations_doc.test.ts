@@ -3,7 +3,7 @@ import { toolVariables } from "../../scripts/live/setup/project.ts";
 import { createTestDatabase } from "../../scripts/local/test_database.ts";
 import { nonEmpty } from "../support/non_empty.ts";
 
-for (const name of ["operations.md", "monitoring.md", "going-live.md", "upgrading.md"]) {
+for (const name of ["operations.md", "monitoring.md", "going-live.md", "disaster.md"]) {
   Deno.test(`docs/${name}: every SQL statement runs`, async () => {
     const page = await Deno.readTextFile(new URL(`../../docs/${name}`, import.meta.url));
     const statements = [...page.matchAll(/^ *```sql\n([\s\S]*?)^ *```$/gm)].map(([, sql]) => sql ?? "");
@@ -16,7 +16,7 @@ for (const name of ["operations.md", "monitoring.md", "going-live.md", "upgradin
 }
 
 Deno.test("documents for those who run the shop name only tasks and variables that exist", async () => {
-  const pages = ["operations.md", "runbook.md", "going-live.md", "upgrading.md", "radar.md"]
+  const pages = ["operations.md", "runbook.md", "going-live.md", "upgrading.md", "disaster.md", "radar.md"]
     .map((name) => new URL(`../../docs/${name}`, import.meta.url));
   const page = (await Promise.all(pages.map((url) => Deno.readTextFile(url)))).join("\n");
   const { tasks } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
