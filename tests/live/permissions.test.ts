@@ -114,7 +114,7 @@ Deno.test("a restricted key may not read through expand[] what it may not read",
     client(keyOf("All")).radar.earlyFraudWarnings.list(),
     (error) => error instanceof Stripe.errors.StripePermissionError && error.statusCode === 403,
   );
-  await assert.rejects(client(keyOf("All")).balance.retrieve(), /not available for use by restricted keys/);
+  await assert.rejects(client(keyOf("All")).balance.retrieve(), /Having the 'rak_balance_read' permission/);
 });
 
 Deno.test("doctor names each permission that the key lacks, and what it has too many", async () => {

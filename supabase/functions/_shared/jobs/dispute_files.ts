@@ -4,7 +4,7 @@
  */
 import type Stripe from "stripe";
 import { callStripe, classifyStripeFailure } from "../stripe/client.ts";
-import { writePdf } from "../text/pdf.ts";
+import { type Bytes, writePdf } from "../text/pdf.ts";
 import { evidenceDocuments } from "./dispute_documents.ts";
 import type { EvidenceField } from "./dispute_fields.ts";
 import type { DisputedOrder } from "../database/disputes.ts";
@@ -94,7 +94,7 @@ export function withoutFiles(params: Stripe.DisputeUpdateParams): Stripe.Dispute
   return { ...params, evidence, metadata: { ...metadata, [filesKey]: "" } };
 }
 
-async function hashOf(data: Uint8Array<ArrayBuffer>): Promise<string> {
+async function hashOf(data: Bytes): Promise<string> {
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
   return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -22,8 +22,11 @@ const rows = Math.floor((page.height - 2 * page.margin) / leading) - 2;
 /** Far below the 50 pages that Stripe takes of a dispute, and the 19 after which Mastercard charges for each. */
 const pagesMax = 12;
 
+/** What encoding a text makes, in the words of whichever version of TypeScript the hosted runtime has. */
+export type Bytes = ReturnType<TextEncoder["encode"]>;
+
 /** The file. */
-export function writePdf(document: PdfDocument): Uint8Array<ArrayBuffer> {
+export function writePdf(document: PdfDocument): Bytes {
   const pages = paged(document);
   const footer = (index: number) => `${document.title} – page ${index + 1} of ${pages.length}`;
   return assembled(document.title, pages.map((rows, index) => drawn(rows, footer(index))));
@@ -103,7 +106,7 @@ function literal(text: string): string {
 }
 
 /** The objects of the file and the table of where they begin (ISO 32000-1, 7.5). One letter is one byte. */
-function assembled(title: string, contents: readonly string[]): Uint8Array<ArrayBuffer> {
+function assembled(title: string, contents: readonly string[]): Bytes {
   const first = 6;
   const pageIds = contents.map((_, index) => first + 2 * index);
   const font = (name: string) =>
