@@ -58,7 +58,10 @@ set search_path = ''
 as $$
 begin
   return coalesce(
-    (select p.succeeded_at from public.payments p where p.id = s.payment_id and p.succeeded_at < p_started_at),
+    (
+      select p.succeeded_at from public.payments p
+      where p.id = s.payment_id and p.succeeded_at < p_started_at
+    ),
     (
       select min(t.created_at) from public.payment_attempts t
       where t.payment_id = s.payment_id and t.outcome not in ('failed', 'blocked')

@@ -32,7 +32,7 @@ Deno.test("rescue: shoppers who pay and look meanwhile", async (test) => {
 
   await test.step("a page that is paid while it runs does not keep it from its end", async () => {
     const order = await checkout(stack);
-    let datings = 0;
+    let rounds = 0;
     let paid = false;
     const context = contextOf(stack, async (call) => {
       if (/\/list_passed_events/.test(call) && !paid) {
@@ -42,7 +42,7 @@ Deno.test("rescue: shoppers who pay and look meanwhile", async (test) => {
         await pay(stack, order.session_id);
         await flush(stack);
       }
-      if (/\/date_rescued/.test(call)) assert.ok(++datings < 20, "it dates the same orders for ever");
+      if (/\/date_rescued/.test(call)) assert.ok(++rounds < 20, "it dates the same orders for ever");
     });
     assert.deepEqual((await rescue(context, options)).problems, []);
     assert.equal((await orderRow(stack, order.order_id)).status, "paid");
