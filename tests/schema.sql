@@ -6364,7 +6364,7 @@ CREATE OR REPLACE FUNCTION public.enqueue_periodic_jobs(p_settings jsonb DEFAULT
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.enqueue_periodic_jobs(p_settings jsonb) is 'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings, nothing here turns it off. Raises and resolves the alerts about deliveries, seals the audit trail, counts, and queues what has ended, each part by itself; then queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind while one waits. Returns how many were queued.';
+comment on function public.enqueue_periodic_jobs(p_settings jsonb) is 'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings, nothing here turns it off. Raises and resolves the alerts about deliveries, seals the audit trail, counts, and queues what has ended, each part by itself; then queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind while one waits; nothing while a restored database catches up. Returns how many were queued.';
 grant execute on function public.enqueue_periodic_jobs(p_settings jsonb) to service_role;
 
 
