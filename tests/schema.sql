@@ -2793,6 +2793,14 @@ CREATE OR REPLACE FUNCTION private.completed_at(p_order_id uuid)
 comment on function private.completed_at(p_order_id uuid) is 'When the last parcel of an order left; null while pieces are still to be sent, or nothing was.';
 
 
+CREATE OR REPLACE FUNCTION private.completed_at_stripe(s checkout_sessions, p_started_at timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.completed_at_stripe(s checkout_sessions, p_started_at timestamp with time zone) is 'When a session was completed that a rescue begun at p_started_at saw complete first, by what was paid for it. Not before p_started_at: it was paid while the rescue ran.';
+
+
 CREATE OR REPLACE FUNCTION private.confirmed_email(p_order_id uuid)
  RETURNS text
  LANGUAGE plpgsql
@@ -3046,7 +3054,7 @@ CREATE OR REPLACE FUNCTION private.earlier_orders(p_order_id uuid)
  LANGUAGE sql
  STABLE
  SET search_path TO '';
-comment on function private.earlier_orders(p_order_id uuid) is 'Orders that the buyer of an order (by account or e-mail address) paid before it, kept, and did not dispute; what they have in common with it is marked.';
+comment on function private.earlier_orders(p_order_id uuid) is 'Orders that the buyer of an order (see is_same_buyer()) paid before it, kept, and did not dispute; what they have in common with it is marked.';
 
 
 CREATE OR REPLACE FUNCTION private.effect_name(p_dedupe_key text)
@@ -3494,6 +3502,14 @@ CREATE OR REPLACE FUNCTION private.is_reminder(p_template text)
  IMMUTABLE
  SET search_path TO '';
 comment on function private.is_reminder(p_template text) is 'Whether a mail asks to buy: it carries a link to unsubscribe, and goes to nobody who did. All others are about what the customer has bought.';
+
+
+CREATE OR REPLACE FUNCTION private.is_same_buyer(o orders, b orders)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.is_same_buyer(o orders, b orders) is 'Whether two orders are of one buyer for certain: of one account, or under one e-mail address with one delivery address or one card.';
 
 
 CREATE OR REPLACE FUNCTION private.is_to_be_read(p_fact jsonb)
@@ -6202,7 +6218,7 @@ CREATE OR REPLACE FUNCTION public.apply_stripe_facts(p_facts jsonb, p_source tex
  SECURITY DEFINER
  SET search_path TO ''
  SET plan_cache_mode TO 'force_generic_plan';
-comment on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) is 'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. p_source: order_status, reconcile, job or checkout. Returns whether anything was ours. SHINV: any other source.';
+comment on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) is 'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. p_source: order_status, reconcile, job or checkout. Returns whether anything was ours. While a restored database catches up, only a job''s reading is merged. SHINV: any other source.';
 grant execute on function public.apply_stripe_facts(p_facts jsonb, p_source text, p_observed_at timestamp with time zone) to service_role;
 
 
@@ -6348,7 +6364,7 @@ CREATE OR REPLACE FUNCTION public.enqueue_periodic_jobs(p_settings jsonb DEFAULT
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.enqueue_periodic_jobs(p_settings jsonb) is 'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings, nothing here turns it off. Raises and resolves the alerts about deliveries, seals the audit trail, counts, and queues what has ended, each part by itself; then queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind while one waits. Returns how many were queued.';
+comment on function public.enqueue_periodic_jobs(p_settings jsonb) is 'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings, nothing here turns it off. Raises and resolves the alerts about deliveries, seals the audit trail, counts, and queues what has ended, each part by itself; then queues whatever is due by the clock, each once per period however often this is called, and never a second of a kind while one waits; nothing while a restored database catches up. Returns how many were queued.';
 grant execute on function public.enqueue_periodic_jobs(p_settings jsonb) to service_role;
 
 

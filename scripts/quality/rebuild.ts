@@ -53,13 +53,15 @@ export interface RebuildOptions {
 
 /** Rebuilds every order that the log can tell, and returns what came out otherwise than it was. */
 export async function rebuild({ dryRun, ...options }: RebuildOptions): Promise<RehearsalReport> {
-  const { since, older } = await reachOf(options.liveUrl);
+  const { since, older, now } = await reachOf(options.liveUrl);
   const report = await rehearse({ ...options, since, limit: null });
   const left = older.map((number) => ({ number, reason: "payloads of its events are gone" }));
   // What this checkout fails on is not written over what another one has made of it.
   if (!dryRun && report.failures.length === 0) {
     options.progress("Writing back …");
-    await writeBack(options.liveUrl, options.shadowUrl);
+    for (const number of await writeBack(options.liveUrl, options.shadowUrl, now)) {
+      left.push({ number, reason: "it has changed meanwhile: run this again" });
+    }
   }
   return { ...report, not_rehearsed: [...left, ...report.not_rehearsed] };
 }
@@ -68,17 +70,17 @@ export async function rebuild({ dryRun, ...options }: RebuildOptions): Promise<R
  * From when on the log is whole, and the orders that are older. Told by the events alone: the rows that would say whose
  * an event is may be what has to be rebuilt.
  */
-async function reachOf(url: string): Promise<{ since: Date | null; older: string[] }> {
+async function reachOf(url: string): Promise<{ since: Date | null; older: string[]; now: Date }> {
   const sql = connect(url, {
     connection: { application_name: "rebuild", default_transaction_read_only: true },
   });
   try {
-    const [row] = await sql<{ since: Date | null }[]>`
-      select max(e.received_at) as since from public.webhook_events e where e.payload ? 'purged'`;
-    const since = row?.since ?? null;
+    const [row] = await sql<{ since: Date | null; now: Date }[]>`
+      select max(e.received_at) as since, now() as now from public.webhook_events e where e.payload ? 'purged'`;
+    const { since, now } = row ?? { since: null, now: new Date() };
     const older = await sql<{ number: string }[]>`
       select o.number from public.orders o where o.created_at < ${since} order by o.number`;
-    return { since, older: older.map(({ number }) => number) };
+    return { since, now, older: older.map(({ number }) => number) };
   } finally {
     await sql.end({ timeout: 1 });
   }

@@ -1781,6 +1781,31 @@ comment on function private.settle_fraud_effects(public.orders, text) is
 -- same buyer did not dispute (Visa Compelling Evidence 3.0 asks for two of them). Settling stages it, staff
 -- submit it.
 
+create function private.is_same_buyer(o public.orders, b public.orders) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  -- Anybody can type anybody's e-mail address, and reads what the bank was sent: it takes what a stranger has
+  -- not.
+  return coalesce(b.customer_id = o.customer_id, false) or (
+    lower(b.email) = lower(o.email) and (
+      coalesce(b.shipping_address = o.shipping_address, false) or exists (
+        select 1
+        from public.payment_attempts x
+        join public.payment_attempts y on y.card_fingerprint = x.card_fingerprint
+        where x.payment_id = o.payment_id and y.payment_id = b.payment_id
+          and x.outcome = 'succeeded' and y.outcome = 'succeeded'
+      )
+    )
+  );
+end;
+$$;
+comment on function private.is_same_buyer(public.orders, public.orders) is
+  'Whether two orders are of one buyer for certain: of one account, or under one e-mail address with one '
+  'delivery address or one card.';
+
 create function private.earlier_orders(p_order_id uuid) returns jsonb
 language sql
 stable
@@ -1801,7 +1826,7 @@ as $$
       ) as description
     from public.orders o
     join public.orders b on b.id <> o.id and b.paid_at < o.paid_at and b.livemode = o.livemode
-      and (b.customer_id = o.customer_id or lower(b.email) = lower(o.email))
+      and (b.customer_id = o.customer_id or lower(b.email) = lower(o.email)) and private.is_same_buyer(o, b)
     join public.payments p on p.id = b.payment_id
     left join public.customers c on c.id = b.customer_id
     where o.id = p_order_id and b.status = 'paid' and p.charge_id is not null
@@ -1814,8 +1839,8 @@ as $$
   ) e
 $$;
 comment on function private.earlier_orders(uuid) is
-  'Orders that the buyer of an order (by account or e-mail address) paid before it, kept, and did not '
-  'dispute; what they have in common with it is marked.';
+  'Orders that the buyer of an order (see is_same_buyer()) paid before it, kept, and did not dispute; what '
+  'they have in common with it is marked.';
 
 create function private.twin_order(p_order_id uuid) returns jsonb
 language sql
@@ -1837,7 +1862,7 @@ as $$
     join public.orders b on b.id <> o.id and b.livemode = o.livemode and b.currency = o.currency
       and b.amount_paid = o.amount_paid
       and b.paid_at between o.paid_at - interval '14 days' and o.paid_at + interval '14 days'
-      and (b.customer_id = o.customer_id or lower(b.email) = lower(o.email))
+      and (b.customer_id = o.customer_id or lower(b.email) = lower(o.email)) and private.is_same_buyer(o, b)
     join public.payments p on p.id = b.payment_id
     where o.id = p_order_id and b.status = 'paid' and p.charge_id is not null
     order by abs(extract(epoch from b.paid_at - o.paid_at)), b.number

@@ -947,6 +947,30 @@ comment on function public.rescue_refund(jsonb) is
   'was news. SHSKU, SHINV: lines that the order does not have.';
 grant execute on function public.rescue_refund(jsonb) to service_role;
 
+create function private.completed_at_stripe(s public.checkout_sessions, p_started_at timestamptz)
+returns timestamptz
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return coalesce(
+    (
+      select p.succeeded_at from public.payments p
+      where p.id = s.payment_id and p.succeeded_at < p_started_at
+    ),
+    (
+      select min(t.created_at) from public.payment_attempts t
+      where t.payment_id = s.payment_id and t.outcome not in ('failed', 'blocked')
+    ),
+    s.created_at
+  );
+end;
+$$;
+comment on function private.completed_at_stripe(public.checkout_sessions, timestamptz) is
+  'When a session was completed that a rescue begun at p_started_at saw complete first, by what was paid for '
+  'it. Not before p_started_at: it was paid while the rescue ran.';
+
 create function private.undated_orders(p_started_at timestamptz, p_limit integer) returns uuid[]
 language plpgsql
 stable
@@ -964,6 +988,7 @@ begin
       union all
       select s.order_id from public.checkout_sessions s
       where s.created_at < p_started_at and s.completed_at >= p_started_at
+        and private.completed_at_stripe(s, p_started_at) < p_started_at
     ) x
     where x.order_id is not null order by 1 limit p_limit
   );
@@ -997,15 +1022,9 @@ begin
     succeeded_at = case when r.succeeded_at >= w.started_at then r.created_at else r.succeeded_at end,
     failed_at = case when r.failed_at >= w.started_at then r.created_at else r.failed_at end
   where r.order_id = any (v_ids) and r.created_at < w.started_at;
-  update public.checkout_sessions s set completed_at = coalesce(
-    (
-      select p.succeeded_at from public.payments p
-      where p.id = s.payment_id and p.succeeded_at < w.started_at
-    ),
-    (select min(t.created_at) from public.payment_attempts t where t.payment_id = s.payment_id),
-    s.created_at
-  )
-  where s.order_id = any (v_ids) and s.created_at < w.started_at and s.completed_at >= w.started_at;
+  update public.checkout_sessions s set completed_at = private.completed_at_stripe(s, w.started_at)
+  where s.order_id = any (v_ids) and s.created_at < w.started_at and s.completed_at >= w.started_at
+    and private.completed_at_stripe(s, w.started_at) < w.started_at;
   perform private.settle_order(x.id, 'rescue') from unnest(v_ids) as x (id);
   return cardinality(v_ids);
 end;

@@ -217,6 +217,10 @@ begin
   where key = 'admin_require_mfa' and p_settings -> key = 'true' and value <> 'true';
 
   perform private.note_heartbeat();
+  if private.rescue_under_way() then
+    -- What the clock says is due may have been done by the database that was lost: finish_rescue() knows.
+    return 0;
+  end if;
   foreach v_part in array c_parts loop
     v_queued := v_queued + private.beat(v_part);
   end loop;
@@ -248,7 +252,8 @@ comment on function public.enqueue_periodic_jobs(jsonb) is
   'The heartbeat: p_settings { admin_require_mfa: true } turns that on in private.settings, nothing here '
   'turns it off. Raises and resolves the alerts about deliveries, seals the audit trail, counts, and queues '
   'what has ended, each part by itself; then queues whatever is due by the clock, each once per period '
-  'however often this is called, and never a second of a kind while one waits. Returns how many were queued.';
+  'however often this is called, and never a second of a kind while one waits; nothing while a restored '
+  'database catches up. Returns how many were queued.';
 grant execute on function public.enqueue_periodic_jobs(jsonb) to service_role;
 
 -- The daily update of the addresses that Stripe posts webhooks from.

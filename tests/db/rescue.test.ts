@@ -95,3 +95,21 @@ Deno.test("what waited in the backup counts as done where nobody can tell, and r
     ["send_alert", "done"],
   ]);
 });
+
+Deno.test("while it runs, what a page reads waits, and a job that is about to pay knows what was paid", async () => {
+  const { orderId, paymentId } = await paidOrder("reading");
+  const refund = {
+    ...{ fact: "refund", id: "re_of_the_lost", payment_id: paymentId, charge_id: null, order_id: orderId },
+    ...{ amount: 100, currency: "usd", status: "succeeded", created: now() },
+  };
+  await rescued(async () => {
+    for (const [source, merged] of [["order_status", false], ["job", true]] as const) {
+      const [row] = await sql`
+        select public.apply_stripe_facts(${sql.json([refund])}, ${source}, now()) as merged,
+          exists (select from public.refunds r where r.id = ${refund.id}) as before`;
+      assert.deepEqual([row?.["merged"], row?.["before"]], [merged, false], source);
+    }
+  });
+  const [row] = await sql`select count(*)::int as refunds from public.refunds where id = ${refund.id}`;
+  assert.equal(row?.["refunds"], 1);
+});

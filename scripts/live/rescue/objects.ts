@@ -13,7 +13,7 @@ import {
   earlyFraudWarningFacts,
   reviewFacts,
 } from "../../../supabase/functions/_shared/stripe_events/radar.ts";
-import { orderIdOf } from "../../../supabase/functions/_shared/stripe_events/references.ts";
+import { expandedOf, orderIdOf } from "../../../supabase/functions/_shared/stripe_events/references.ts";
 import { refundFacts } from "../../../supabase/functions/_shared/stripe_events/refund.ts";
 import { listSince } from "./lists.ts";
 
@@ -42,9 +42,18 @@ export function objectsSince(
     name: string,
     readings: () => Promise<Reading<T>[]>,
     factsOf: (object: T) => Fact[],
-  ): Kind => ({ name, read: async () => (await readings()).map((reading) => dated(reading, factsOf)) });
+    datedBy?: (object: T) => number,
+  ): Kind => ({
+    name,
+    read: async () => (await readings()).map((reading) => dated(reading, factsOf, datedBy)),
+  });
   return [
-    kind("checkout sessions", () => Promise.resolve(sessions), (session) => checkoutSessionFacts(session)),
+    kind(
+      "checkout sessions",
+      () => Promise.resolve(sessions),
+      (session) => checkoutSessionFacts(session),
+      lastOfSession,
+    ),
     kind(
       "charges",
       () => Array.fromAsync(listSince(since, (page) => stripe.charges.list(page))),
@@ -83,8 +92,19 @@ function hasHappened({ status, last_payment_error }: Stripe.PaymentIntent): bool
 function dated<T extends { id: string; created: number }>(
   { object, observedAt }: Reading<T>,
   factsOf: (object: T) => Fact[],
+  datedBy: (object: T) => number = ({ created }) => created,
 ): DatedFacts {
-  return { id: object.id, facts: factsOf(object), observedAt, datedAt: new Date(object.created * 1000) };
+  return { id: object.id, facts: factsOf(object), observedAt, datedAt: new Date(datedBy(object) * 1000) };
+}
+
+/** When a page was paid that may have been open for a day; else when it was made. */
+function lastOfSession({ created, payment_intent }: Stripe.Checkout.Session): number {
+  const intent = expandedOf(payment_intent);
+  return intent === null ? created : Math.max(created, lastOfPayment(intent));
+}
+
+function lastOfPayment({ created, latest_charge }: Stripe.PaymentIntent): number {
+  return Math.max(created, expandedOf(latest_charge)?.created ?? created);
 }
 
 /** One object that had not ended when the backup was made. */
@@ -92,14 +112,20 @@ export async function unfinishedObjects({ kind, id }: UnfinishedObject, stripe: 
   const read = async <T extends { id: string; created: number }>(
     ask: () => Promise<T>,
     factsOf: (object: T) => Fact[],
-  ) => dated(await takeReading(Date.now, () => callStripe(ask)), factsOf);
+    datedBy?: (object: T) => number,
+  ) => dated(await takeReading(Date.now, () => callStripe(ask)), factsOf, datedBy);
   switch (kind) {
     case "checkout_session":
-      return await read(() => readSession(stripe, id), (session) => checkoutSessionFacts(session));
+      return await read(
+        () => readSession(stripe, id),
+        (session) => checkoutSessionFacts(session),
+        lastOfSession,
+      );
     case "payment":
       return await read(
         () => stripe.paymentIntents.retrieve(id, { expand: ["latest_charge"] }),
         paymentIntentFacts,
+        lastOfPayment,
       );
     case "refund":
       return await read(() => stripe.refunds.retrieve(id), refundFacts);

@@ -50,8 +50,10 @@ const derived = {
 /**
  * Replaces the facts of the rehearsed orders, and what is derived from them, by those of the shadow: in one
  * transaction, in which the orders are locked. Settles them then; what they had told and moved is not done again.
+ * Orders of which the live database has heard since `copiedAt`, when it was copied, are left as they are. Returns the
+ * numbers of these.
  */
-export async function writeBack(liveUrl: string, shadowUrl: string): Promise<void> {
+export async function writeBack(liveUrl: string, shadowUrl: string, copiedAt: Date): Promise<string[]> {
   const live = connect(liveUrl, {
     ...(new URL(liveUrl).searchParams.has("sslmode")
       ? {}
@@ -60,9 +62,14 @@ export async function writeBack(liveUrl: string, shadowUrl: string): Promise<voi
   });
   try {
     let ids: string[] = [];
+    let left: string[] = [];
     await atOneMoment(shadowUrl, async (shadow) => {
       await live.begin(async (tx) => {
-        ids = await copyOrders(tx, shadow);
+        await lockOrders(tx, shadow);
+        left = await leaveChanged(tx, shadow, copiedAt);
+        ids = (await tx`select order_id from rebuilt_orders order by 1`).map((row) =>
+          String(row["order_id"])
+        );
         for (const each of rebuilt) await replaceFacts(tx, shadow, each);
         for (const [table, { key, columns }] of Object.entries(derived)) {
           await replaceDerived(tx, shadow, table, key, columns.split(" "));
@@ -75,18 +82,44 @@ export async function writeBack(liveUrl: string, shadowUrl: string): Promise<voi
         await tx`select private.settle_order(${id}, 'rebuild')`;
       });
     }
+    return left;
   } finally {
     await live.end({ timeout: 1 });
   }
 }
 
-/** The rehearsed orders, locked; returns their ids. */
-async function copyOrders(tx: postgres.TransactionSql, shadow: LiveMoment): Promise<string[]> {
+async function lockOrders(tx: postgres.TransactionSql, shadow: LiveMoment): Promise<void> {
   await tx`create temp table rebuilt_orders (order_id uuid primary key) on commit drop`;
   await receive(tx, shadow, "rehearsal.rehearsed", ["order_id"], "", "rebuilt_orders");
-  const rows = await tx<{ id: string }[]>`
-    select o.id from public.orders o join rebuilt_orders x on x.order_id = o.id order by o.id for no key update of o`;
-  return rows.map(({ id }) => id);
+  await tx`select 1 from public.orders o join rebuilt_orders x on x.order_id = o.id order by o.id
+    for no key update of o`;
+}
+
+/** Takes out orders that an event has told something of since the copy was made, and whose person was erased since. */
+async function leaveChanged(
+  tx: postgres.TransactionSql,
+  shadow: LiveMoment,
+  copiedAt: Date,
+): Promise<string[]> {
+  // An event has the time at which its transaction began, and may have been committed after the copy.
+  const since = new Date(copiedAt.getTime() - 3_600_000);
+  await tx`create temp table copied_events on commit drop as
+    select e.id, e.processed_at from public.webhook_events e limit 0`;
+  const recent = `where processed_at >= '${since.toISOString()}'`;
+  await receive(tx, shadow, "rehearsal.events", ["id", "processed_at"], recent, "copied_events");
+  const rows = await tx<{ number: string }[]>`
+    with changed as (
+      select private.order_of(e.object_id) as order_id from public.webhook_events e
+      where e.processed_at >= ${since} and not exists (
+        select from copied_events c where c.id = e.id and c.processed_at = e.processed_at
+      )
+      union
+      select o.id from public.orders o where o.erased_at is not null
+    ), left_out as (
+      delete from rebuilt_orders x using changed c where c.order_id = x.order_id returning x.order_id
+    )
+    select o.number from public.orders o join left_out l on l.order_id = o.id order by o.number`;
+  return rows.map(({ number }) => number);
 }
 
 async function arriving(
@@ -101,6 +134,8 @@ async function arriving(
       limit 0`).simple();
   const where = `t where ${order} in (select r.order_id from rehearsal.rehearsed r)`;
   await receive(tx, shadow, `public.${table}`, columns, where, "arriving");
+  await tx.unsafe(`delete from arriving t
+    where not exists (select from rebuilt_orders x where x.order_id = ${order})`);
 }
 
 async function replaceFacts(

@@ -303,11 +303,16 @@ begin
   if p_source is null or p_source not in ('order_status', 'reconcile', 'job', 'checkout') then
     raise exception 'facts do not come from %', p_source using errcode = 'SHINV';
   end if;
+  -- What a reading shows may have had its effects before the database was lost: the rescue knows when it
+  -- happened, and takes it over itself. But a job in hand that is about to pay must know what was paid.
+  if p_source <> 'job' and private.rescue_under_way() then
+    return false;
+  end if;
   return (private.apply_facts(p_facts, p_observed_at, p_source)).applied > 0;
 end;
 $$;
 comment on function public.apply_stripe_facts(jsonb, text, timestamptz) is
   'Merges facts read from Stripe''s API at p_observed_at (before the request was sent) and settles. '
-  'p_source: order_status, reconcile, job or checkout. Returns whether anything was ours. SHINV: any other '
-  'source.';
+  'p_source: order_status, reconcile, job or checkout. Returns whether anything was ours. While a '
+  'restored database catches up, only a job''s reading is merged. SHINV: any other source.';
 grant execute on function public.apply_stripe_facts(jsonb, text, timestamptz) to service_role;

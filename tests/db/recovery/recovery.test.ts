@@ -44,6 +44,16 @@ Deno.test("an expired order is reminded of after one hour and after a day, each 
   ]);
 });
 
+Deno.test("a reminder that was due before a restore counts as sent, also when the clock ticks meanwhile", async () => {
+  const order = await expired(sql, later(new Date(), -1.1));
+  await sql`select public.begin_rescue(now() - interval '1 hour', null)`;
+  await sql`select public.enqueue_periodic_jobs()`;
+  await sql`select public.finish_rescue()`;
+  const mails = await sql`select n.status, j.status as job from public.notifications n
+    join private.jobs j on j.payload ->> 'notification_id' = n.id::text where n.order_id = ${order.order_id}`;
+  assert.deepEqual(mails.map(({ status, job }) => [status, job]), [["skipped", "done"]]);
+});
+
 Deno.test("after an outage the latest reminder goes out, and none that is hours too late", async () => {
   const at = nextDay();
   const missedFirst = await expired(sql, at);

@@ -30,6 +30,12 @@ export async function openShop(sql: postgres.Sql): Promise<void> {
 export async function tellOrder(sql: postgres.Sql, life: Lifecycle, tag: string): Promise<Story> {
   const story = new Story(await beginOrder(sql), 60, tag);
   await deliverEach(sql, await arrange(sql, life, story));
+  await storePayloads(sql, story);
+  return story;
+}
+
+/** The log has the events of a story as Stripe has sent them. */
+export async function storePayloads(sql: postgres.Sql, story: Story): Promise<void> {
   for (const event of story.events) {
     await sql`update public.webhook_events set payload = ${sql.json(JSON.parse(JSON.stringify(event)))},
         api_version = ${event.api_version},
@@ -38,5 +44,4 @@ export async function tellOrder(sql: postgres.Sql, life: Lifecycle, tag: string)
     } end
       where id = ${event.id}`;
   }
-  return story;
 }

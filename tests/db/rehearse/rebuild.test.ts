@@ -4,7 +4,11 @@ import { rebuild } from "../../../scripts/quality/rebuild.ts";
 import { createTestDatabase } from "../../../scripts/local/test_database.ts";
 import { lifecycles } from "../settlement/lifecycles.ts";
 import { nonEmpty } from "../../support/non_empty.ts";
-import { openShop, tellOrder } from "./log.ts";
+import { rehearse } from "../../../scripts/quality/rehearse/rehearsal.ts";
+import { writeBack } from "../../../scripts/quality/rehearse/write_back.ts";
+import { deliver } from "../settlement/arrange.ts";
+import type { Payment } from "../settlement/story.ts";
+import { lifecycle, openShop, storePayloads, tellOrder } from "./log.ts";
 
 /** Every row that is derived, by order; when something was written is no part of it. */
 const DIGEST = `
@@ -102,4 +106,50 @@ Deno.test("rebuild: nothing that is derived is a source: all of it comes back fr
     await compare();
     assert.deepEqual((await run(true)).differing, []);
   });
+});
+
+Deno.test("rebuild: what has come in since the copy was made stays", async () => {
+  await using live = await createTestDatabase();
+  await using shadow = await createTestDatabase();
+  const { sql } = live;
+  await openShop(sql);
+  const payments: Payment[] = [];
+  const life = {
+    ...lifecycle("pay"),
+    tell: (story: Parameters<ReturnType<typeof lifecycle>["tell"]>[0]) => void payments.push(story.paid("a")),
+  };
+  const refunded = await tellOrder(sql, life, "refunded");
+  const erased = await tellOrder(sql, life, "erased");
+  const other = await tellOrder(sql, life, "other");
+  const [at] = await sql<{ now: Date }[]>`select now() as now`;
+  assert.ok(at !== undefined && payments[0] !== undefined);
+  const report = await rehearse({
+    ...{ liveUrl: live.url, shadowUrl: shadow.url, since: null, limit: null },
+    progress: () => {},
+  });
+  assert.equal(report.orders, 3);
+
+  const told = refunded.moves.length;
+  refunded.refunded(payments[0], "r", 25_800);
+  await deliver(sql, refunded.moves.slice(told));
+  await storePayloads(sql, refunded);
+  await sql`update public.orders set erased_at = now(), shipping_address = null where id = ${erased.frame.orderId}`;
+  await sql`update public.checkout_sessions set shipping_address = null where order_id = ${erased.frame.orderId}`;
+  await sql`update public.orders set status = 'pending' where id = ${other.frame.orderId}`;
+
+  assert.deepEqual(
+    await writeBack(live.url, shadow.url, at.now),
+    [refunded.frame.orderNumber, erased.frame.orderNumber].sort(),
+  );
+  const rows = await sql`
+    select o.id, o.status, o.amount_refunded::int as refunded, exists (
+      select from public.checkout_sessions s where s.order_id = o.id and s.shipping_address is not null
+    ) as address
+    from public.orders o`;
+  const states = new Map(rows.map(({ id, ...state }) => [id, state]));
+  assert.deepEqual([refunded, erased, other].map(({ frame }) => states.get(frame.orderId)), [
+    { status: "refunded", refunded: 25_800, address: true },
+    { status: "paid", refunded: 0, address: false },
+    { status: "paid", refunded: 0, address: true },
+  ]);
 });

@@ -336,6 +336,26 @@ Deno.test("get_dispute_evidence() lists earlier orders of the buyer that were ne
   });
 });
 
+Deno.test("get_dispute_evidence() names no order that has only the e-mail address in common", async () => {
+  await undone(sql, async (tx) => {
+    const other = await paidOrder(tx, "Other", 1_793_500_000 - 5 * 86_400);
+    const { story, payment } = await paidOrder(tx);
+    story.disputed(payment, "d", "needs_response");
+    await tellAll(tx, story);
+    const { order } = await evidence(tx, story);
+    assert.equal(order.twin.number, other.story.frame.orderNumber, "one address");
+    await tx`update public.orders set shipping_address = '{"line1": "1 Elm Street"}'
+      where id = ${other.story.frame.orderId}`;
+    await tx`update public.payment_attempts set card_fingerprint = id`;
+    const apart = await evidence(tx, story);
+    assert.deepEqual([apart.order.twin, apart.order.earlier_orders], [null, []]);
+    await tx`update public.payment_attempts set card_fingerprint = 'one card'`;
+    const again = await evidence(tx, story);
+    assert.equal(again.order.twin.number, other.story.frame.orderNumber, "one card");
+    assert.equal(again.order.earlier_orders.length, 1);
+  });
+});
+
 Deno.test("a dispute about somebody else's payment has no order and holds nothing", async () => {
   await undone(sql, async (tx) => {
     const story = new Story(await beginOrder(tx), 60, "T");
