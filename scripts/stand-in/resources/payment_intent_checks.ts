@@ -1,6 +1,6 @@
 /** What a PaymentIntent is refused for. */
 import type Stripe from "stripe";
-import type { Context } from "../core/context.ts";
+import { type Context, idOf, needCustomer } from "../core/context.ts";
 import { ApiError, invalidRequest, unsupported } from "../core/errors.ts";
 import { canWait, methodsFor, OTHER_METHODS } from "../payments/other_methods.ts";
 
@@ -43,6 +43,17 @@ export function checkChangeable(
       OPEN.join(", ")
     }.`,
     name,
+  );
+}
+
+/** Refuses another customer than the one that a payment has: it is given once. */
+export function checkNewCustomer(context: Context, intent: Stripe.PaymentIntent, customer: string): void {
+  needCustomer(context, customer);
+  const known = idOf(intent.customer);
+  if (known === null || known === customer) return;
+  throw invalidRequest(
+    "You cannot modify `customer` on a PaymentIntent once it already has been set. To fulfill a payment with a different Customer, cancel this PaymentIntent and create a new one.",
+    "customer",
   );
 }
 

@@ -15,6 +15,7 @@ import {
   checkChangeable,
   checkDescriptor,
   checkMandate,
+  checkNewCustomer,
   methodTypes,
   OPEN,
   unexpected,
@@ -251,7 +252,7 @@ export const paymentIntentRoutes: Route[] = [
       checkAmount(params.amount ?? intent.amount, params.currency ?? intent.currency, "amount");
     }
     checkDescriptor(params.statement_descriptor, types ?? intent.payment_method_types);
-    if (params.customer !== undefined) needCustomer(context, params.customer);
+    if (params.customer !== undefined) checkNewCustomer(context, intent, params.customer);
     const method = payment_method === undefined || payment_method === null
       ? null
       : methodOf(context, params.customer ?? intent.customer, payment_method);

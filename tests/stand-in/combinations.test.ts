@@ -1,0 +1,116 @@
+/** What one object means for another: a coupon for its codes, a capture for its dispute, a customer for a payment. */
+import assert from "node:assert/strict";
+import { post } from "./form_post.ts";
+import { idOf, payIntent, refusal, shirt, standIn } from "./stand_in.ts";
+
+const { test } = Deno;
+
+const HOUR_S = 3600;
+
+function inAnHour(): number {
+  return Math.floor(Date.now() / 1000) + HOUR_S;
+}
+
+test("a coupon that lapses, is used up or deleted is not valid, and none of its codes is active", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const codeOf = (coupon: string, rest: object = {}) =>
+    stripe.promotionCodes.create({ promotion: { type: "coupon", coupon }, ...rest });
+  const standing = await stripe.coupons.create({ percent_off: 10 });
+  const lapsing = await stripe.coupons.create({ percent_off: 10, redeem_by: inAnHour() });
+  const once = await stripe.coupons.create({ percent_off: 10, max_redemptions: 1 });
+  const deleted = await stripe.coupons.create({ percent_off: 10 });
+  const codes = {
+    standing: await codeOf(standing.id),
+    expiring: await codeOf(standing.id, { expires_at: inAnHour() }),
+    lapsing: await codeOf(lapsing.id),
+    used: await codeOf(once.id),
+    beside: await codeOf(once.id),
+    deleted: await codeOf(deleted.id),
+  };
+  const session = await stripe.checkout.sessions.create(
+    shirt({ discounts: [{ promotion_code: codes.used.id }] }),
+  );
+  await stand.control("POST", "pay", { session: session.id });
+  await stripe.coupons.del(deleted.id);
+  await stand.control("POST", "advance", { seconds: 2 * HOUR_S });
+
+  assert.deepEqual(
+    await Promise.all([standing, lapsing, once].map(async ({ id }) => (await stripe.coupons.retrieve(id)).valid)),
+    [true, false, false],
+  );
+  const active = await Promise.all(
+    Object.entries(codes).map(async ([name, { id }]) =>
+      [name, (await stripe.promotionCodes.retrieve(id)).active] as const
+    ),
+  );
+  assert.deepEqual(active.filter(([, is]) => is).map(([name]) => name), ["standing"]);
+  // What was deleted can be expanded no more, and is no mistake of the caller.
+  const gone = await stripe.promotionCodes.retrieve(codes.deleted.id, { expand: ["promotion.coupon"] });
+  assert.equal(gone.promotion.coupon, deleted.id);
+});
+
+test("a redeemed promotion code says so in an event", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const coupon = (await stripe.coupons.create({ percent_off: 10 })).id;
+  const code = await stripe.promotionCodes.create({ promotion: { type: "coupon", coupon } });
+  const session = await stripe.checkout.sessions.create(shirt({ discounts: [{ promotion_code: code.id }] }));
+  await stand.control("POST", "pay", { session: session.id });
+  const { data: [event] } = await stripe.events.list({ type: "promotion_code.updated" });
+  assert.deepEqual(event?.data.previous_attributes, { times_redeemed: 0 });
+});
+
+test("a dispute asks for what was captured, and for nothing that was not", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const held = await payIntent(stripe, "pm_card_visa", { capture_method: "manual" });
+  const early = await stand.control("POST", "dispute", { payment_intent: held.id });
+  assert.equal(early.status, 400);
+  await stripe.paymentIntents.capture(held.id, { amount_to_capture: 700 });
+  const { body } = await stand.control<{ amount: number }>("POST", "dispute", { payment_intent: held.id });
+  assert.equal(body.amount, 700);
+});
+
+test("a payment keeps the customer that it was given", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const [first, second] = [await stripe.customers.create({}), await stripe.customers.create({})];
+  const intent = await stripe.paymentIntents.create({ amount: 2000, currency: "usd" });
+  const theirs = await stripe.paymentIntents.update(intent.id, { customer: first.id });
+  assert.equal(idOf(theirs.customer), first.id);
+  const refused = await refusal(stripe.paymentIntents.update(intent.id, { customer: second.id }));
+  assert.equal(refused.param, "customer");
+});
+
+test("a session answers with what it was given", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const { id } = await stripe.checkout.sessions.create(shirt({
+    integration_identifier: "shop",
+    origin_context: "web",
+    wallet_options: { link: { display: "never" } },
+  }));
+  const session = await stripe.checkout.sessions.retrieve(id);
+  assert.deepEqual(
+    [session.integration_identifier, session.origin_context, session.wallet_options],
+    ["shop", "web", { link: { display: "never" } }],
+  );
+  const managed = await refusal(
+    stripe.checkout.sessions.create(shirt({ managed_payments: { enabled: true } })),
+  );
+  assert.equal(managed.statusCode, 501);
+});
+
+test("maps in a list need no numbers", async () => {
+  await using stand = await standIn();
+  const line = (amount: number, quantity: number) =>
+    `line_items[][price_data][currency]=usd&line_items[][price_data][unit_amount]=${amount}` +
+    `&line_items[][price_data][product_data][name]=Tie&line_items[][quantity]=${quantity}`;
+  const answer = await post(
+    stand.url,
+    "/v1/checkout/sessions",
+    `mode=payment&success_url=http://shop.test/ok&${line(900, 1)}&${line(500, 3)}`,
+  );
+  assert.equal((await answer.json()).amount_total, 2400);
+});
