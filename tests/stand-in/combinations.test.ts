@@ -36,7 +36,9 @@ test("a coupon that lapses, is used up or deleted is not valid, and none of its 
   await stand.control("POST", "advance", { seconds: 2 * HOUR_S });
 
   assert.deepEqual(
-    await Promise.all([standing, lapsing, once].map(async ({ id }) => (await stripe.coupons.retrieve(id)).valid)),
+    await Promise.all(
+      [standing, lapsing, once].map(async ({ id }) => (await stripe.coupons.retrieve(id)).valid),
+    ),
     [true, false, false],
   );
   const active = await Promise.all(
@@ -45,9 +47,47 @@ test("a coupon that lapses, is used up or deleted is not valid, and none of its 
     ),
   );
   assert.deepEqual(active.filter(([, is]) => is).map(([name]) => name), ["standing"]);
-  // What was deleted can be expanded no more, and is no mistake of the caller.
   const gone = await stripe.promotionCodes.retrieve(codes.deleted.id, { expand: ["promotion.coupon"] });
-  assert.equal(gone.promotion.coupon, deleted.id);
+  assert.equal(idOf(gone.promotion.coupon), deleted.id);
+});
+
+test("a session keeps the discount that it was made with when the coupon is deleted", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const coupon = (await stripe.coupons.create({ percent_off: 10 })).id;
+  const { id, amount_total } = await stripe.checkout.sessions.create(shirt({ discounts: [{ coupon }] }));
+  await stripe.coupons.del(coupon);
+  await stand.control("POST", "pay", { session: id });
+  const paid = await stripe.checkout.sessions.retrieve(id, {
+    expand: ["discounts.coupon", "line_items", "total_details.breakdown"],
+  });
+  assert.deepEqual([amount_total, paid.amount_total, paid.line_items?.data[0]?.amount_total], [
+    11_610,
+    11_610,
+    11_610,
+  ]);
+  assert.equal(idOf(paid.discounts?.[0]?.coupon), coupon);
+  assert.equal((await refusal(stripe.coupons.retrieve(coupon))).statusCode, 404);
+});
+
+test("a coupon made anew under an old id is for all products", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const product = (await stripe.products.create({ name: "Tie" })).id;
+  await stripe.coupons.create({ id: "SALE", percent_off: 10, applies_to: { products: [product] } });
+  await stripe.coupons.del("SALE");
+  await stripe.coupons.create({ id: "SALE", percent_off: 10 });
+  const session = await stripe.checkout.sessions.create(shirt({ discounts: [{ coupon: "SALE" }] }));
+  assert.equal(session.amount_total, 11_610);
+});
+
+test("a customer's payment method is read by their address alone", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const [owner, other] = [await stripe.customers.create({}), await stripe.customers.create({})];
+  const { id } = await stripe.paymentMethods.attach("pm_card_visa", { customer: owner.id });
+  assert.equal((await stripe.customers.retrievePaymentMethod(owner.id, id)).id, id);
+  assert.equal((await refusal(stripe.customers.retrievePaymentMethod(other.id, id))).statusCode, 404);
 });
 
 test("a redeemed promotion code says so in an event", async () => {

@@ -1,6 +1,7 @@
 import type Stripe from "stripe";
 import { type Context, idOf, need } from "../core/context.ts";
 import { invalidRequest } from "../core/errors.ts";
+import { productsOf } from "./totals.ts";
 
 /** Why a code typed on the page does not apply, as the page says it; null when it does. */
 export function codeProblem(
@@ -37,9 +38,9 @@ function hasPaidBefore(context: Context, customer: string | null): boolean {
 
 function couponApplies(context: Context, coupon: Stripe.Coupon, session: Stripe.Checkout.Session): boolean {
   const expired = coupon.redeem_by !== null && coupon.redeem_by <= context.now;
-  const { products } = context.store.internals("coupon", coupon.id) ?? {};
+  const products = productsOf(context, coupon.id);
   const lines = context.store.internals("session", session.id)?.lines ?? [];
-  const hasProduct = products === undefined ||
+  const hasProduct = products === null ||
     lines.some(({ price }) => products.includes(idOf(price.product) ?? ""));
   return coupon.valid && !expired && hasProduct &&
     (coupon.currency === null || coupon.currency === session.currency);

@@ -116,8 +116,6 @@ class Walk {
     }
     if (typeof value === "string") {
       const object = this.#source.store.find(value, name);
-      // Of what was deleted since, the id is left.
-      if (object === undefined && EXPANDABLE.has(name)) return;
       if (object === undefined) throw this.#cannot();
       this.#source.mayRead?.(object.object);
       target[name] = object;

@@ -104,7 +104,7 @@ function createCoupon(context: Context, params: ShapeValue<typeof couponParams.s
   const products = params.applies_to?.products ?? [];
   products.forEach((product, index) => need(context, "product", product, `applies_to[products][${index}]`));
   context.store.put("coupon", coupon);
-  if (products.length > 0) context.store.setInternals("coupon", id, { products });
+  context.store.setInternals("coupon", id, { products });
   if (coupon.redeem_by !== null) {
     context.schedule("lapse_coupon", id, (coupon.redeem_by - context.now) * 1000);
   }
