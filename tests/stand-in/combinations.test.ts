@@ -112,6 +112,24 @@ test("a dispute asks for what was captured, and for nothing that was not", async
   assert.equal(body.amount, 700);
 });
 
+test("what was disputed is refunded only when the dispute was won", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const answers: Record<string, string> = {};
+  for (const text of ["winning_evidence", "losing_evidence"]) {
+    const { id } = await payIntent(stripe, "pm_card_visa");
+    const { body } = await stand.control<{ id: string }>("POST", "dispute", { payment_intent: id });
+    const refund = () => stripe.refunds.create({ payment_intent: id, amount: 100 });
+    assert.equal((await refusal(refund())).code, "charge_disputed");
+    await stripe.disputes.update(body.id, { evidence: { uncategorized_text: text }, submit: true });
+    await stand.control("POST", "advance", { seconds: 60 });
+    answers[text] = text === "winning_evidence"
+      ? (await refund()).status ?? ""
+      : (await refusal(refund())).code ?? "";
+  }
+  assert.deepEqual(answers, { winning_evidence: "succeeded", losing_evidence: "charge_disputed" });
+});
+
 test("a payment keeps the customer that it was given", async () => {
   await using stand = await standIn();
   const { stripe } = stand;
