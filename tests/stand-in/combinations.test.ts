@@ -130,6 +130,25 @@ test("what was disputed is refunded only when the dispute was won", async () => 
   assert.deepEqual(answers, { winning_evidence: "succeeded", losing_evidence: "charge_disputed" });
 });
 
+test("a payment in another currency is paid in the ways of that one", async () => {
+  await using stand = await standIn();
+  const { stripe } = stand;
+  const { id } = await stripe.paymentIntents.create({ amount: 2000, currency: "usd" });
+  const euro = await stripe.paymentIntents.update(id, { currency: "eur" });
+  const fresh = await stripe.paymentIntents.create({ amount: 2000, currency: "eur" });
+  assert.deepEqual(euro.payment_method_types, fresh.payment_method_types);
+  const bank = await post(
+    stand.url,
+    "/v1/payment_intents",
+    "amount=2000&currency=usd&payment_method_types[0]=us_bank_account",
+    { "stripe-version": "2025-03-31.basil" },
+  );
+  const own = await bank.json();
+  assert.deepEqual(own.payment_method_types, ["us_bank_account"]);
+  const refused = await refusal(stripe.paymentIntents.update(own.id, { currency: "eur" }));
+  assert.equal(refused.param, "payment_method_types");
+});
+
 test("a payment keeps the customer that it was given", async () => {
   await using stand = await standIn();
   const { stripe } = stand;

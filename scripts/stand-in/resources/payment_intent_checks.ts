@@ -96,6 +96,25 @@ export function checkAllowed(intent: Stripe.PaymentIntent, { type }: Stripe.Paym
   );
 }
 
+/** The ways to pay of an intent after a change: those that were chosen, or what goes with its new currency. */
+export function typesAfter(
+  intent: Stripe.PaymentIntent,
+  change: { currency?: string; payment_method_types?: string[] },
+): string[] {
+  const { allowed_payment_method_types: allowed, excluded_payment_method_types: excluded } = intent;
+  const common = {
+    capture_method: intent.capture_method,
+    ...(allowed === null ? {} : { allowed_payment_method_types: allowed }),
+    ...(excluded === null ? {} : { excluded_payment_method_types: excluded }),
+  };
+  const { currency = intent.currency, payment_method_types: wanted } = change;
+  if (currency === intent.currency && wanted === undefined) return intent.payment_method_types;
+  const chosen = wanted ?? intent.payment_method_types;
+  const usual = methodTypes({ ...common, currency: intent.currency });
+  const isUsual = wanted === undefined && JSON.stringify(chosen) === JSON.stringify(usual);
+  return methodTypes({ ...common, currency, ...(isUsual ? {} : { payment_method_types: chosen }) });
+}
+
 /** The ways to pay that an intent takes: what was asked for, as far as its currency goes with it. */
 export function methodTypes(params: {
   currency: string;

@@ -18,6 +18,7 @@ import {
   checkNewCustomer,
   methodTypes,
   OPEN,
+  typesAfter,
   unexpected,
 } from "./payment_intent_checks.ts";
 import { confirmParams, createParams, updateParams } from "./payment_intent_params.ts";
@@ -54,7 +55,9 @@ function confirm(context: Context, given: Stripe.PaymentIntent, input: ConfirmIn
     );
   }
   const intent = saveIntent(context, given, {
-    ...(input.payment_method_types === undefined ? {} : { payment_method_types: input.payment_method_types }),
+    ...(input.payment_method_types === undefined
+      ? {}
+      : { payment_method_types: typesAfter(given, { payment_method_types: input.payment_method_types }) }),
     ...(input.receipt_email === undefined ? {} : { receipt_email: input.receipt_email }),
     ...(input.shipping === undefined
       ? {}
@@ -258,6 +261,7 @@ export const paymentIntentRoutes: Route[] = [
       : methodOf(context, params.customer ?? intent.customer, payment_method);
     return saveIntent(context, intent, {
       ...rest,
+      payment_method_types: typesAfter(intent, params),
       metadata: changedMetadata(intent.metadata, change),
       ...(method === null ? {} : { payment_method: method.id, status: "requires_confirmation" }),
       ...(payment_method === null ? { payment_method: null, status: "requires_payment_method" } : {}),
