@@ -19,6 +19,7 @@ import { releaseFunds } from "./payments/balance.ts";
 import { payOutDaily, payPayout } from "./payments/payouts.ts";
 import { failRefund, succeedRefund } from "./payments/refunds.ts";
 import { concludeAsync } from "./checkout/pay_session.ts";
+import { lapseCoupon, lapsePromotionCode } from "./checkout/discounts.ts";
 import { expireOnTime } from "./checkout/expire_session.ts";
 import { allRoutes, includable } from "./resources/all.ts";
 import { newId } from "./core/ids.ts";
@@ -224,7 +225,9 @@ const taskHandlers: Record<TaskKind, (context: Context, subject: string) => void
   funds_available: (context, day) => {
     if (releaseFunds(context, day)) payOutDaily(context);
   },
+  lapse_coupon: lapseCoupon,
   lapse_dispute: lapseDispute,
+  lapse_promotion_code: lapsePromotionCode,
   pay_payout: payPayout,
   succeed_refund: succeedRefund,
   settle_bank_debit: (context, id) => {

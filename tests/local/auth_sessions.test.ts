@@ -154,3 +154,17 @@ Deno.test("the shop's server makes, lists, changes, bans and deletes accounts; n
   assert.equal((await server.deleteUser(id)).error, null);
   assert.equal((await auth.getUser()).error?.code, "user_not_found");
 });
+
+Deno.test("telephone numbers are refused as where they are turned off, and what is not kept is named", async () => {
+  const { auth } = client();
+  const phone = "+4915112345678", password = "demo-password";
+  assert.equal((await auth.signUp({ phone, password })).error?.message, "Phone signups are disabled");
+  const { error } = await auth.signInWithPassword({ phone, password });
+  assert.deepEqual([error?.status, error?.code], [400, "phone_provider_disabled"]);
+  const server = client(gateway.keys.secret_key).auth.admin;
+  const made = await server.createUser({ email: "hashed@example.com", password_hash: "$2y$10$abc" });
+  assert.match(made.error?.message ?? "", /does not support `password_hash`/);
+  const { data: { user } } = await server.createUser({ email: "bare@example.com", password });
+  const changed = await server.updateUserById(user?.id ?? "", { phone });
+  assert.match(changed.error?.message ?? "", /does not support `phone`/);
+});

@@ -8,6 +8,13 @@ const YEARS_S = 366 * 24 * 3600;
 
 const CATALOGUE: Case[] = [
   [
+    "a payment link that leads nowhere",
+    "/v1/payment_links",
+    "line_items[0][price]={price}&line_items[0][quantity]=1&after_completion[type]=redirect",
+    "after_completion[redirect]",
+    "parameter_missing",
+  ],
+  [
     "a lookup key twice",
     "/v1/prices",
     "currency=usd&unit_amount=1&product={product}&lookup_key=tie",

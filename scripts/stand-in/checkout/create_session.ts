@@ -41,6 +41,7 @@ function checkMode(params: SessionCreate): void {
   if (params.mode === undefined) {
     throw invalidRequest("Missing required param: mode.", "mode", "parameter_missing");
   }
+  if (params.managed_payments?.enabled === true) throw unsupported("Managed Payments");
   if (params.mode !== "payment") throw unsupported(`Checkout Sessions in \`${params.mode}\` mode`);
   const foreign = (["subscription_data", "setup_intent_data"] as const).find((name) =>
     params[name] !== undefined
@@ -228,7 +229,7 @@ export function createSession(context: Context, params: SessionCreate): Stripe.C
       ? {}
       : { excluded_payment_method_types: params.excluded_payment_method_types }),
     expires_at: readExpiry(context, params.expires_at),
-    integration_identifier: null,
+    integration_identifier: params.integration_identifier ?? null,
     invoice: null,
     invoice_creation: {
       enabled: false,
@@ -244,10 +245,10 @@ export function createSession(context: Context, params: SessionCreate): Stripe.C
     },
     livemode: false,
     locale: params.locale ?? null,
-    managed_payments: null,
+    managed_payments: params.managed_payments === undefined ? null : { enabled: false },
     metadata: changedMetadata({}, params.metadata),
     mode: "payment",
-    origin_context: null,
+    origin_context: params.origin_context ?? null,
     payment_intent: null,
     payment_link: null,
     payment_method_collection: "if_required",
@@ -277,7 +278,7 @@ export function createSession(context: Context, params: SessionCreate): Stripe.C
       },
     }),
     total_details: null,
-    wallet_options: null,
+    wallet_options: params.wallet_options ?? null,
     ...placeOf(context, id, uiMode, params),
   };
   // A coupon looks at the lines.

@@ -1,6 +1,7 @@
 import type Stripe from "stripe";
 import { type Context, idOf, need } from "../core/context.ts";
 import { invalidRequest } from "../core/errors.ts";
+import { productsOf } from "./totals.ts";
 
 /** Why a code typed on the page does not apply, as the page says it; null when it does. */
 export function codeProblem(
@@ -37,9 +38,9 @@ function hasPaidBefore(context: Context, customer: string | null): boolean {
 
 function couponApplies(context: Context, coupon: Stripe.Coupon, session: Stripe.Checkout.Session): boolean {
   const expired = coupon.redeem_by !== null && coupon.redeem_by <= context.now;
-  const { products } = context.store.internals("coupon", coupon.id) ?? {};
+  const products = productsOf(context, coupon.id);
   const lines = context.store.internals("session", session.id)?.lines ?? [];
-  const hasProduct = products === undefined ||
+  const hasProduct = products === null ||
     lines.some(({ price }) => products.includes(idOf(price.product) ?? ""));
   return coupon.valid && !expired && hasProduct &&
     (coupon.currency === null || coupon.currency === session.currency);
@@ -85,14 +86,37 @@ export function redeem(context: Context, session: Stripe.Checkout.Session): void
     const coupon = context.store.get("coupon", idOf(applied.coupon) ?? "");
     if (coupon !== undefined) {
       const times_redeemed = coupon.times_redeemed + 1;
-      const valid = coupon.valid && !usedUp(times_redeemed, coupon.max_redemptions);
-      context.store.put("coupon", { ...coupon, times_redeemed, valid });
+      context.store.put("coupon", { ...coupon, times_redeemed });
+      if (usedUp(times_redeemed, coupon.max_redemptions)) lapseCoupon(context, coupon.id);
     }
     const code = context.store.get("promotion_code", idOf(applied.promotion_code) ?? "");
     if (code !== undefined) {
       const times_redeemed = code.times_redeemed + 1;
       const active = code.active && !usedUp(times_redeemed, code.max_redemptions);
-      context.store.put("promotion_code", { ...code, times_redeemed, active });
+      const redeemed: Stripe.PromotionCode = { ...code, times_redeemed, active };
+      context.store.put("promotion_code", redeemed);
+      context.emit("promotion_code.updated", redeemed, code);
     }
   }
+}
+
+/** A coupon that is past its time or used up is valid no more, and no code of it is active. */
+export function lapseCoupon(context: Context, id: string): void {
+  const coupon = context.store.get("coupon", id);
+  if (coupon === undefined) return;
+  context.store.put("coupon", { ...coupon, valid: false });
+  endCodesOf(context, id);
+}
+
+/** A code without a coupon that is valid is not active. */
+export function endCodesOf(context: Context, coupon: string): void {
+  for (const code of context.store.all("promotion_code", ["promotion.coupon", coupon])) {
+    context.store.put("promotion_code", { ...code, active: false });
+  }
+}
+
+/** A code is past its own time. */
+export function lapsePromotionCode(context: Context, id: string): void {
+  const code = context.store.get("promotion_code", id);
+  if (code !== undefined) context.store.put("promotion_code", { ...code, active: false });
 }

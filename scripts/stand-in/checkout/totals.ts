@@ -124,15 +124,21 @@ function shippingTotal(shipping: { rate: Stripe.ShippingRate; amount: number; ta
   return shipping.amount + (shipping.rate.tax_behavior === "inclusive" ? 0 : shipping.tax);
 }
 
-/** The discount a session carries. */
+/** The products that a coupon is for; null: all. */
+export function productsOf(context: Context, coupon: string): string[] | null {
+  const { products = [] } = context.store.internals("coupon", coupon) ?? {};
+  return products.length === 0 ? null : products;
+}
+
+/** The discount a session carries, also of a coupon that was deleted since. */
 function discountOf(context: Context, session: Stripe.Checkout.Session): DiscountRule | null {
   const applied = session.discounts?.[0];
   const id = typeof applied?.coupon === "string" ? applied.coupon : applied?.coupon?.id;
-  const coupon = id === undefined ? undefined : context.store.get("coupon", id);
+  const coupon = id === undefined ? undefined : context.store.known("coupon", id);
   return coupon === undefined ? null : {
     amountOff: coupon.amount_off,
     percentOff: coupon.percent_off,
-    products: context.store.internals("coupon", coupon.id)?.products ?? null,
+    products: productsOf(context, coupon.id),
   };
 }
 

@@ -50,7 +50,9 @@ export type TaskKind =
   | "expire_session"
   | "fail_refund"
   | "funds_available"
+  | "lapse_coupon"
   | "lapse_dispute"
+  | "lapse_promotion_code"
   | "pay_payout"
   | "settle_bank_debit"
   | "succeed_refund";

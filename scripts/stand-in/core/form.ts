@@ -18,13 +18,30 @@ function keyParts(key: string): string[] {
   return [key.slice(0, open), ...key.slice(open + 1, -1).split("][")];
 }
 
+/**
+ * `name[]=value` appends. Of maps, `name[][a]=1&name[][b]=2` is one, and a second begins with a member that the last
+ * one has.
+ */
+function nextIndex(node: FormMap, inner: readonly string[]): string {
+  const count = Object.keys(node).length;
+  const last = node[String(count - 1)];
+  const goesOn = inner.length > 0 && inner[0] !== "" && last !== undefined && typeof last !== "string" &&
+    !Array.isArray(last) && !holds(last, inner);
+  return String(goesOn ? count - 1 : count);
+}
+
+function holds(node: FormNode | undefined, [name, ...rest]: readonly string[]): boolean {
+  if (name === undefined) return node !== undefined;
+  if (node === undefined || typeof node === "string" || Array.isArray(node)) return false;
+  return name === "" ? false : holds(node[name], rest);
+}
+
 function assign(root: FormMap, key: string, value: string): void {
   const parts = keyParts(key);
   if (parts.length > MAX_DEPTH) throw invalidRequest(`Invalid parameter: ${key} is nested too deeply.`, key);
   let node = root;
   parts.forEach((part, index) => {
-    // `name[]=value` appends: the next free number is its key.
-    const name = part === "" ? String(Object.keys(node).length) : part;
+    const name = part === "" ? nextIndex(node, parts.slice(index + 1)) : part;
     if (index === parts.length - 1) {
       node[name] = value;
       return;

@@ -129,7 +129,7 @@ export interface Internals {
   payout: { transactions: string[] };
   /** What an object costs in currencies beside its own. */
   currency_options: ByCurrency<CurrencyOption>;
-  /** The products that a coupon is for; it is for all where nothing is kept. */
+  /** The products that a coupon is for; none: it is for all. */
   coupon: { products: string[] };
   payment_link: { lines: SessionLine[] };
   /** What is in it, in base64. */

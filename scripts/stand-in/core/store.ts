@@ -35,6 +35,9 @@ create table if not exists tasks (
 create index if not exists tasks_due on tasks (due_at);
 `;
 
+/** The kind of what was deleted begins so. */
+const GONE = "deleted ";
+
 /** Counts up whenever what is kept changes its shape. */
 const STATE_VERSION = 2;
 
@@ -179,6 +182,7 @@ export class Store {
     }
   }
 
+  /** The object with this id, unless it was deleted. */
   get<K extends Kind>(kind: K, id: string): Records[K] | undefined {
     const row = this.row<{ body: string }>("select body from objects where id = ? and kind = ?", id, kind);
     return row === undefined ? undefined : JSON.parse(row.body) as Records[K];
@@ -205,8 +209,15 @@ export class Store {
     );
   }
 
+  /** Deletes an object: it is neither served nor listed. What names it still knows it as it was. */
   remove(kind: Kind, id: string): void {
-    this.run("delete from objects where id = ? and kind = ?", id, kind);
+    this.run("delete from objects where id = ? and kind = ?", id, GONE + kind);
+    this.run("update objects set kind = ? where id = ? and kind = ?", GONE + kind, id, kind);
+  }
+
+  /** The object with this id, also one that was deleted since. */
+  known<K extends Kind>(kind: K, id: string): Records[K] | undefined {
+    return this.get(kind, id) ?? this.get(`${GONE}${kind}` as K, id);
   }
 
   /** A page, newest first, and whether there is more in the direction walked. */

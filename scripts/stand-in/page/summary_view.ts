@@ -54,7 +54,7 @@ function promotion(context: Context, session: Stripe.Checkout.Session, off: numb
   const applied = session.discounts?.[0];
   const currency = session.currency ?? "usd";
   if (applied !== undefined) {
-    const coupon = context.store.get("coupon", idOf(applied.coupon) ?? "");
+    const coupon = context.store.known("coupon", idOf(applied.coupon) ?? "");
     const code = context.store.get("promotion_code", idOf(applied.promotion_code) ?? "");
     const rule = coupon?.percent_off === null || coupon === undefined ? "" : ` (${coupon.percent_off}% off)`;
     const name = code?.code ?? coupon?.name ?? "Discount";

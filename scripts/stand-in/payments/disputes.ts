@@ -78,6 +78,9 @@ export function openDispute(
   kind: DisputeKind,
   { eligible = [], packet }: DisputeTraits = {},
 ): Stripe.Dispute {
+  if (!charge.captured) {
+    throw invalidRequest(`Charge ${charge.id} took no money that could be disputed.`, "charge");
+  }
   const paidBy = charge.payment_method_details?.type ?? "card";
   // Of a bank debit the customer's bank has decided already: it is told as lost, and cannot be answered.
   const final = paidBy === "sepa_debit" || paidBy === "us_bank_account";
@@ -87,7 +90,7 @@ export function openDispute(
   const dispute: Stripe.Dispute = {
     id: newId("dispute"),
     object: "dispute",
-    amount: charge.amount,
+    amount: charge.amount_captured,
     balance_transactions: [],
     charge: charge.id,
     created: context.now,

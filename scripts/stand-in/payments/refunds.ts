@@ -43,8 +43,11 @@ function refundableAmount(context: Context, charge: Stripe.Charge, wanted: numbe
   if (charge.status !== "succeeded" || !charge.captured) {
     throw invalidRequest(`Charge ${charge.id} has not been captured and cannot be refunded.`, "charge");
   }
+  // The money of a dispute that was won is back.
   const blocking = charge.disputed &&
-    context.store.all("dispute", ["charge", charge.id]).some((dispute) => !dispute.is_charge_refundable);
+    context.store.all("dispute", ["charge", charge.id]).some((dispute) =>
+      !dispute.is_charge_refundable && dispute.status !== "won"
+    );
   if (blocking) {
     throw invalidRequest(
       `Charge ${charge.id} has been charged back; cannot issue a refund.`,

@@ -24,6 +24,7 @@ import { ownId, percentage } from "../core/kinds.ts";
 import { checkUnits } from "../core/money.ts";
 import { datedListParams, listRoute, type Route, route } from "../core/router.ts";
 import { checkFuture, needs, onlyOneOf, onlyWhere, someOf } from "../core/rules.ts";
+import { endCodesOf } from "../checkout/discounts.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
 
 const noParams = paramsOf<unknown>()({});
@@ -103,7 +104,10 @@ function createCoupon(context: Context, params: ShapeValue<typeof couponParams.s
   const products = params.applies_to?.products ?? [];
   products.forEach((product, index) => need(context, "product", product, `applies_to[products][${index}]`));
   context.store.put("coupon", coupon);
-  if (products.length > 0) context.store.setInternals("coupon", id, { products });
+  context.store.setInternals("coupon", id, { products });
+  if (coupon.redeem_by !== null) {
+    context.schedule("lapse_coupon", id, (coupon.redeem_by - context.now) * 1000);
+  }
   context.emit("coupon.created", coupon);
   return coupon;
 }
@@ -193,6 +197,10 @@ function createPromotionCode(context: Context, params: PromotionCodeInput): Stri
     times_redeemed: 0,
   };
   context.store.put("promotion_code", promotionCode);
+  if (promotionCode.expires_at !== null) {
+    const wait = (promotionCode.expires_at - context.now) * 1000;
+    context.schedule("lapse_promotion_code", promotionCode.id, wait);
+  }
   context.emit("promotion_code.created", promotionCode);
   return promotionCode;
 }
@@ -234,6 +242,7 @@ export const couponRoutes: Route[] = [
   route("DELETE", "/v1/coupons/:id", noParams, (context, _params, id) => {
     const coupon = need(context, "coupon", id);
     context.store.remove("coupon", id);
+    endCodesOf(context, id);
     context.emit("coupon.deleted", coupon);
     return { id, object: "coupon", deleted: true };
   }),

@@ -15,6 +15,7 @@ import {
   until,
 } from "../core/fields.ts";
 import { newId } from "../core/ids.ts";
+import { LABELS } from "../core/records.ts";
 import { type ApiError, invalidRequest, resourceMissing, unsupported } from "../core/errors.ts";
 import { datedListParams, listOf, listParams, type Route, route } from "../core/router.ts";
 import { METHOD_TYPES } from "../payments/foreign_methods.ts";
@@ -260,6 +261,17 @@ export const customerRoutes: Route[] = [
         ["customer", id],
         ...type,
       ]);
+    },
+  ),
+  route(
+    "GET",
+    "/v1/customers/:id/payment_methods/:method",
+    paramsOf<unknown>()({}),
+    (context, _params, id, methodId) => {
+      needPresent(context, id);
+      const method = context.store.get("payment_method", methodId);
+      if (method !== undefined && idOf(method.customer) === id) return method;
+      throw resourceMissing(LABELS.payment_method, methodId, "payment_method");
     },
   ),
   route(

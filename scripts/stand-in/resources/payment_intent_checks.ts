@@ -1,6 +1,6 @@
 /** What a PaymentIntent is refused for. */
 import type Stripe from "stripe";
-import type { Context } from "../core/context.ts";
+import { type Context, idOf, needCustomer } from "../core/context.ts";
 import { ApiError, invalidRequest, unsupported } from "../core/errors.ts";
 import { canWait, methodsFor, OTHER_METHODS } from "../payments/other_methods.ts";
 
@@ -46,6 +46,17 @@ export function checkChangeable(
   );
 }
 
+/** Refuses another customer than the one that a payment has: it is given once. */
+export function checkNewCustomer(context: Context, intent: Stripe.PaymentIntent, customer: string): void {
+  needCustomer(context, customer);
+  const known = idOf(intent.customer);
+  if (known === null || known === customer) return;
+  throw invalidRequest(
+    "You cannot modify `customer` on a PaymentIntent once it already has been set. To fulfill a payment with a different Customer, cancel this PaymentIntent and create a new one.",
+    "customer",
+  );
+}
+
 /** Refuses a descriptor where a card may pay: cards have a suffix alone. */
 export function checkDescriptor(descriptor: string | undefined, types: readonly string[]): void {
   if (descriptor === undefined || !types.includes("card")) return;
@@ -83,6 +94,25 @@ export function checkAllowed(intent: Stripe.PaymentIntent, { type }: Stripe.Paym
     "payment_method",
     "payment_intent_incompatible_payment_method",
   );
+}
+
+/** The ways to pay of an intent after a change: those that were chosen, or what goes with its new currency. */
+export function typesAfter(
+  intent: Stripe.PaymentIntent,
+  change: { currency?: string; payment_method_types?: string[] },
+): string[] {
+  const { allowed_payment_method_types: allowed, excluded_payment_method_types: excluded } = intent;
+  const common = {
+    capture_method: intent.capture_method,
+    ...(allowed === null ? {} : { allowed_payment_method_types: allowed }),
+    ...(excluded === null ? {} : { excluded_payment_method_types: excluded }),
+  };
+  const { currency = intent.currency, payment_method_types: wanted } = change;
+  if (currency === intent.currency && wanted === undefined) return intent.payment_method_types;
+  const chosen = wanted ?? intent.payment_method_types;
+  const usual = methodTypes({ ...common, currency: intent.currency });
+  const isUsual = wanted === undefined && JSON.stringify(chosen) === JSON.stringify(usual);
+  return methodTypes({ ...common, currency, ...(isUsual ? {} : { payment_method_types: chosen }) });
 }
 
 /** The ways to pay that an intent takes: what was asked for, as far as its currency goes with it. */

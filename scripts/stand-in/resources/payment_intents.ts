@@ -15,8 +15,10 @@ import {
   checkChangeable,
   checkDescriptor,
   checkMandate,
+  checkNewCustomer,
   methodTypes,
   OPEN,
+  typesAfter,
   unexpected,
 } from "./payment_intent_checks.ts";
 import { confirmParams, createParams, updateParams } from "./payment_intent_params.ts";
@@ -53,7 +55,9 @@ function confirm(context: Context, given: Stripe.PaymentIntent, input: ConfirmIn
     );
   }
   const intent = saveIntent(context, given, {
-    ...(input.payment_method_types === undefined ? {} : { payment_method_types: input.payment_method_types }),
+    ...(input.payment_method_types === undefined
+      ? {}
+      : { payment_method_types: typesAfter(given, { payment_method_types: input.payment_method_types }) }),
     ...(input.receipt_email === undefined ? {} : { receipt_email: input.receipt_email }),
     ...(input.shipping === undefined
       ? {}
@@ -251,12 +255,13 @@ export const paymentIntentRoutes: Route[] = [
       checkAmount(params.amount ?? intent.amount, params.currency ?? intent.currency, "amount");
     }
     checkDescriptor(params.statement_descriptor, types ?? intent.payment_method_types);
-    if (params.customer !== undefined) needCustomer(context, params.customer);
+    if (params.customer !== undefined) checkNewCustomer(context, intent, params.customer);
     const method = payment_method === undefined || payment_method === null
       ? null
       : methodOf(context, params.customer ?? intent.customer, payment_method);
     return saveIntent(context, intent, {
       ...rest,
+      payment_method_types: typesAfter(intent, params),
       metadata: changedMetadata(intent.metadata, change),
       ...(method === null ? {} : { payment_method: method.id, status: "requires_confirmation" }),
       ...(payment_method === null ? { payment_method: null, status: "requires_payment_method" } : {}),

@@ -1,6 +1,6 @@
 import type Stripe from "stripe";
 import { type Context, need } from "../core/context.ts";
-import { unsupported } from "../core/errors.ts";
+import { invalidRequest, unsupported } from "../core/errors.ts";
 import {
   clearable,
   currency,
@@ -34,11 +34,18 @@ const ofType = (type: string, name: string): Rule =>
     name,
   );
 
+const ledSomewhere: Rule = ({ type, redirect }, at) => {
+  if (type !== "redirect" || redirect !== undefined) return;
+  throw invalidRequest(`Missing required param: ${at("redirect")}.`, at("redirect"), "parameter_missing");
+};
+
 const afterCompletion = map({
   type: required(oneOf("hosted_confirmation", "redirect")),
   hosted_confirmation: map({ custom_message: text(500) }),
   redirect: map({ url: required(url) }),
-}, { rules: [ofType("redirect", "redirect"), ofType("hosted_confirmation", "hosted_confirmation")] });
+}, {
+  rules: [ofType("redirect", "redirect"), ofType("hosted_confirmation", "hosted_confirmation"), ledSomewhere],
+});
 
 /** What can be said of a link when it is made and later. */
 const common = {

@@ -13,12 +13,16 @@ import {
   invalid,
   mergeMetadata,
   readBody,
+  refuseForeign,
   requirePassword,
   shownUser,
   userOf,
 } from "./users.ts";
 
 const PAGE_SIZE = 50;
+
+/** What an account may be given at Auth, and not here. */
+const FOREIGN = ["aud", "id", "password_hash", "phone", "phone_confirm", "role"];
 
 /** Answers `path`, what follows `/auth/v1/`, or null where it is no such path. */
 export async function adminRoute(request: Request, path: string, context: Context): Promise<Response | null> {
@@ -69,6 +73,7 @@ async function listUsers(request: Request, context: Context): Promise<Response> 
 
 async function makeUser(request: Request, context: Context): Promise<Response> {
   const body = await readBody(request);
+  refuseForeign(body, FOREIGN, "POST /auth/v1/admin/users");
   if (body.email === undefined) throw invalid("Cannot create a user without either an email or phone");
   const email = emailOf(body.email);
   const password = typeof body.password === "string" && body.password !== ""
@@ -84,6 +89,7 @@ async function makeUser(request: Request, context: Context): Promise<Response> {
 async function changeUser(request: Request, user: AuthUser, context: Context): Promise<Response> {
   const { sql } = context;
   const body = await readBody(request);
+  refuseForeign(body, FOREIGN, "PUT /auth/v1/admin/users/:id");
   if (typeof body.password === "string") {
     requirePassword(body.password);
     await changePassword(user, body.password, null, context);

@@ -12,6 +12,8 @@ import {
   invalid,
   mergeMetadata,
   readBody,
+  refuseForeign,
+  refusePhone,
   requirePassword,
   requireSession,
   shownUser,
@@ -25,6 +27,7 @@ export async function signUp(request: Request, context: Context): Promise<Respon
   if (body.email === undefined && body.phone === undefined) {
     throw new AuthError(422, "anonymous_provider_disabled", "Anonymous sign-ins are disabled");
   }
+  refusePhone(body, "signup");
   const { email, password } = credentials(body);
   requirePassword(password);
   const known = await userOf(email, context);
@@ -100,6 +103,7 @@ export async function updateUser(request: Request, context: Context): Promise<Re
   const { sql, settings } = context;
   const body = await readBody(request);
   const { user, session } = await requireSession(request, context);
+  refuseForeign(body, ["phone"], "PUT /auth/v1/user");
   const email = body.email === undefined || body.email === "" ? user.email : emailOf(body.email);
   const password = typeof body.password === "string" ? body.password : null;
   if (password !== null) requirePassword(password);

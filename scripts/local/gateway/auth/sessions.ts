@@ -6,6 +6,7 @@ import {
   invalid,
   isBanned,
   readBody,
+  refusePhone,
   requireSession,
   type SessionRow,
   shownUser,
@@ -32,6 +33,7 @@ export async function signIn(request: Request, context: Context): Promise<Respon
 
 async function signInWithPassword(body: Record<string, unknown>, context: Context): Promise<Response> {
   const { sql } = context;
+  refusePhone(body, "login");
   if (typeof body.email !== "string" || body.email === "") throw invalid("missing email or phone");
   const password = `${body.password ?? ""}`;
   const [user] = await sql<(AuthUser & { matches: boolean | null })[]>`

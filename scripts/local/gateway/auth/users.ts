@@ -1,6 +1,6 @@
 import { type AuthUser, verifyAccessToken } from "./tokens.ts";
 import type { Context } from "./context.ts";
-import { AuthError } from "./errors.ts";
+import { AuthError, unsupported } from "./errors.ts";
 
 interface Identity {
   id: string;
@@ -195,6 +195,21 @@ export async function readBody(request: Request): Promise<Record<string, unknown
     throw new AuthError(400, "bad_json", "Could not parse request body as JSON");
   }
   return { ...body };
+}
+
+/** Refuses telephone numbers as hosted projects do that have them turned off, as they are at first. */
+export function refusePhone({ email, phone }: Record<string, unknown>, action: "login" | "signup"): void {
+  if ((phone ?? "") === "") return;
+  if ((email ?? "") !== "") {
+    throw invalid(`Only an email address or phone number should be provided on ${action}.`);
+  }
+  throw new AuthError(400, "phone_provider_disabled", `Phone ${action}s are disabled`);
+}
+
+/** Names what Auth takes and this layer does not, rather than losing it. */
+export function refuseForeign(body: Record<string, unknown>, names: readonly string[], where: string): void {
+  const given = names.find((name) => body[name] !== undefined && body[name] !== "" && body[name] !== false);
+  if (given !== undefined) throw unsupported(`\`${given}\` of ${where}`);
 }
 
 /** An address as Auth keeps it. */
