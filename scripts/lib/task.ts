@@ -46,11 +46,21 @@ export async function runTask<const F extends Flags>(task: Task<F>, args: string
       console.error(`${error.message}; usage: ${task.usage.split("\n", 1)[0]}`);
       return 2;
     }
+    if (isUnreachable(error)) {
+      console.error(`${error.message}: is that the right address, and does anything answer there?`);
+      return 1;
+    }
     if (!(error instanceof TaskError)) throw error;
     console.error(error.message);
     if (error.cause instanceof Error && error.cause.message !== "") console.error(`  ${error.cause.message}`);
     return 1;
   }
+}
+
+/** Whether a database or a host did not answer: a wrong address as a rule, and no fault of the task. */
+function isUnreachable(error: unknown): error is Error {
+  const codes = ["CONNECT_TIMEOUT", "ECONNREFUSED", "EHOSTUNREACH", "ENOTFOUND", "ETIMEDOUT"];
+  return error instanceof Error && "code" in error && codes.includes(String(error.code));
 }
 
 function readFlags<const F extends Flags>({ flags, positionals = false }: Task<F>, args: string[]): Given<F> {

@@ -38,6 +38,9 @@ if (import.meta.main) {
 }
 
 async function main(since: Date | null, stoppedAt: Date | null, dryRun: boolean): Promise<number> {
+  if (since !== null && stoppedAt !== null && stoppedAt < since) {
+    throw new UsageError("--stopped is before --since");
+  }
   const backend = await openBackend();
   const options = { since, stoppedAt, progress: (text: string) => console.error(text) };
   try {
@@ -62,7 +65,7 @@ function momentOf(flag: string, text: string | undefined): Date | null {
   if (text === undefined) return null;
   const moment = new Date(text);
   if (Number.isNaN(moment.getTime()) || moment.getTime() > Date.now()) {
-    throw new UsageError(`${flag} ${text} is no time that has passed: write 2026-11-26T03:00Z`);
+    throw new UsageError(`${flag} ${text} is no time in the past, written like 2026-11-26T03:00Z`);
   }
   return moment;
 }
@@ -85,13 +88,19 @@ function printReport(
 ): void {
   printWindow(window);
   console.log(`${made.length} orders were made anew${listed(made)}`);
+  const renumbered = made.filter((number) => /\d-\d+$/.test(number));
+  if (renumbered.length > 0) {
+    console.log(
+      `Their numbers were given to other orders meanwhile, so both buyers know them${listed(renumbered)}`,
+    );
+  }
   console.log(`${reopened.length} known orders had gone on to another payment page${listed(reopened)}`);
   console.log(`${refunds} refunds were asked for here. ${events} events and ${objects} objects were read.`);
   if (end.stock_added.length > 0) {
     console.log(`Sold, and not in the stock of the backup: count ${end.stock_added.join(", ")}.`);
   }
   if (end.paid_orders.length > 0) {
-    console.log(`Paid since, and perhaps sent already: look before you pack${listed(end.paid_orders)}`);
+    console.log(`To be sent, and perhaps sent already: look before you pack${listed(end.paid_orders)}`);
   }
   printLost();
   for (const { id, error } of problems) console.error(`${id} was left out: ${reasonOf(error)}`);

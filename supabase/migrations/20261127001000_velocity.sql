@@ -561,7 +561,8 @@ begin
       when p_rule.measure = 'held_pieces' then t.pieces
       when t.pieces >= coalesce(p_rule.min_pieces, 1) then floor(100 * greatest(
         t.shares / greatest(t.articles, 1), t.pieces / greatest(t.stock, t.pieces)::float8
-      ))
+        -- What is 29 % is not to come out a trifle below.
+      ) + 1e-6)
     end
     from (
       select sum(l.reserved) as pieces, sum(l.on_hand) as stock,

@@ -516,7 +516,6 @@ begin
   update public.order_risk k set velocity_mode = 'off'
   from public.orders o
   where o.id = k.order_id and o.status in ('pending', 'processing') and k.velocity_mode <> 'off';
-  w.under_way := true;
   return w;
 end;
 $$;
@@ -674,6 +673,8 @@ begin
     v_number := p_number || '-' || n;
   end loop;
   if v_digits is not null then
+    -- Of two at the same time the lower one must not come last.
+    perform pg_advisory_xact_lock(hashtextextended('rescued number', 0));
     perform setval('private.order_number_seq', v_digits::bigint)
     from private.order_number_seq s where s.last_value < v_digits::bigint;
   end if;
@@ -1093,7 +1094,7 @@ grant execute on function public.list_passed_events() to service_role;
 create type public.rescue_end as (stock_added text[], paid_orders text[]);
 comment on type public.rescue_end is
   'What staff look at after a rescue. stock_added: "pieces SKU" that were sold and not in the stock of the '
-  'backup; paid_orders: numbers of orders paid since that may have been sent already.';
+  'backup; paid_orders: numbers of orders that wait to be sent, and may have been sent already.';
 
 create function public.finish_rescue() returns public.rescue_end
 language plpgsql
@@ -1114,8 +1115,9 @@ begin
   perform private.queue_recovery_mails(w.stopped_at);
   r.stock_added := private.give_back_top_up(w.started_at);
   r.paid_orders := array(
+    -- Those of the backup as well: what was sent after it is not in it.
     select o.number from public.orders o
-    where o.paid_at between w.since and w.stopped_at and o.fulfillment_status in ('unfulfilled', 'on_hold')
+    where o.paid_at <= w.stopped_at and o.fulfillment_status in ('unfulfilled', 'on_hold')
     order by o.number
   );
   update private.rescues x set finished_at = clock_timestamp() where x.id = w.id;

@@ -57,6 +57,21 @@ Deno.test("rehearse prints what differs, exits 1, and leaves nothing: not of its
   });
 });
 
+Deno.test("rebuild names an address at which no database answers, in one line", async () => {
+  const url = "postgresql://postgres@127.0.0.1:1/postgres";
+  const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--quiet", "--no-check", "scripts/quality/rebuild.ts", "--dry-run", "--db-url", url],
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+    stderr: "piped",
+  }).output();
+  const told = new TextDecoder().decode(stderr).trim().split("\n");
+  assert.match(told.at(-1) ?? "", /^connect ECONNREFUSED 127\.0\.0\.1:1.*: is that the right address/);
+  assert.equal(told.filter((line) => line.includes("ECONNREFUSED")).length, 1);
+  assert.equal(code, 1);
+});
+
 Deno.test("rehearse that is interrupted removes its shadow before it ends", async () => {
   await inFolder(async (folder) => {
     const child = start(folder, ["--json"]);

@@ -156,7 +156,6 @@ begin
   update public.order_risk k set velocity_mode = 'off'
   from public.orders o
   where o.id = k.order_id and o.status in ('pending', 'processing') and k.velocity_mode <> 'off';
-  w.under_way := true;
   return w;
 end;
 $$;

@@ -196,7 +196,7 @@ grant execute on function public.list_passed_events() to service_role;
 create type public.rescue_end as (stock_added text[], paid_orders text[]);
 comment on type public.rescue_end is
   'What staff look at after a rescue. stock_added: "pieces SKU" that were sold and not in the stock of the '
-  'backup; paid_orders: numbers of orders paid since that may have been sent already.';
+  'backup; paid_orders: numbers of orders that wait to be sent, and may have been sent already.';
 
 create function public.finish_rescue() returns public.rescue_end
 language plpgsql
@@ -217,8 +217,9 @@ begin
   perform private.queue_recovery_mails(w.stopped_at);
   r.stock_added := private.give_back_top_up(w.started_at);
   r.paid_orders := array(
+    -- Those of the backup as well: what was sent after it is not in it.
     select o.number from public.orders o
-    where o.paid_at between w.since and w.stopped_at and o.fulfillment_status in ('unfulfilled', 'on_hold')
+    where o.paid_at <= w.stopped_at and o.fulfillment_status in ('unfulfilled', 'on_hold')
     order by o.number
   );
   update private.rescues x set finished_at = clock_timestamp() where x.id = w.id;

@@ -70,6 +70,8 @@ begin
     v_number := p_number || '-' || n;
   end loop;
   if v_digits is not null then
+    -- Of two at the same time the lower one must not come last.
+    perform pg_advisory_xact_lock(hashtextextended('rescued number', 0));
     perform setval('private.order_number_seq', v_digits::bigint)
     from private.order_number_seq s where s.last_value < v_digits::bigint;
   end if;
