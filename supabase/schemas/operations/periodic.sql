@@ -105,9 +105,14 @@ as $$
       o.created_at
     ),
     o.session_expires_at - interval '25 minutes'
-  from public.orders o
-  where o.status in ('pending', 'processing', 'cancelled')
-    and o.session_expires_at < now() + interval '25 minutes'
+  from (
+    select p.* from public.orders p where p.status in ('pending', 'processing')
+    union all
+    -- These stay cancelled for good. What Stripe took for one is found by its payment.
+    select c.* from public.orders c
+    where c.status = 'cancelled' and c.session_expires_at > now() - interval '30 days'
+  ) o
+  where o.session_expires_at < now() + interval '25 minutes'
     and o.abandoned_at is null and o.session_id is null
     and not exists (
       select 1 from public.checkout_sessions s where s.order_id = o.id and s.attempt = o.attempt
