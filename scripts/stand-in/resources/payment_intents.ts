@@ -187,6 +187,18 @@ function cancel(
   return canceled;
 }
 
+/** Since 2023-08-16 an intent takes the Dashboard's methods unless it names its own. */
+function byDashboard(
+  context: Context,
+  params: { confirmation_method?: string; allowed_payment_method_types?: string[] },
+): Stripe.PaymentIntent.AutomaticPaymentMethods | null {
+  const named = params.allowed_payment_method_types ??
+    (params as { payment_method_types?: string[] }).payment_method_types;
+  return named === undefined && params.confirmation_method !== "manual" && context.version >= "2023-08-16"
+    ? { allow_redirects: "always", enabled: true }
+    : null;
+}
+
 /** `/v1/payment_intents` */
 export const paymentIntentRoutes: Route[] = [
   route("POST", "/v1/payment_intents", createParams, (context, params) => {
@@ -199,7 +211,7 @@ export const paymentIntentRoutes: Route[] = [
       currency: params.currency,
       allowedMethods: params.allowed_payment_method_types ?? null,
       excludedMethods: params.excluded_payment_method_types ?? null,
-      automaticMethods: params.automatic_payment_methods ?? null,
+      automaticMethods: params.automatic_payment_methods ?? byDashboard(context, params),
       captureMethod: params.capture_method ?? "automatic",
       confirmationMethod: params.confirmation_method ?? "automatic",
       customer: params.customer ?? null,
