@@ -1,5 +1,6 @@
 /** Idempotency keys: what is replayed, refused and run. */
 import assert from "node:assert/strict";
+import type Stripe from "stripe";
 import { payIntent, refusal, standIn } from "./stand_in.ts";
 import { post } from "./form_post.ts";
 
@@ -23,7 +24,13 @@ test("idempotency keys: the same request replays, other parameters are an error,
 test("idempotency keys: a declined payment is replayed, not tried again", async () => {
   await using stand = await standIn();
   const pay = () => payIntent(stand.stripe, "pm_card_chargeDeclined", {});
-  const params = { amount: 2000, currency: "usd", confirm: true, payment_method: "pm_card_chargeDeclined" };
+  const params: Stripe.PaymentIntentCreateParams = {
+    allowed_payment_method_types: ["card"],
+    amount: 2000,
+    currency: "usd",
+    confirm: true,
+    payment_method: "pm_card_chargeDeclined",
+  };
   const first = await refusal(stand.stripe.paymentIntents.create(params, { idempotencyKey: "d" }));
   const second = await refusal(stand.stripe.paymentIntents.create(params, { idempotencyKey: "d" }));
   assert.equal(first.code, "card_declined");

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type Stripe from "stripe";
 import { eventTypes, idOf, payIntent, refusal, shirt, standIn } from "./stand_in.ts";
 
 const { test } = Deno;
@@ -7,6 +8,7 @@ test("a payment intent is created, confirmed later, and cannot be confirmed twic
   await using stand = await standIn();
   const { stripe } = stand;
   const intent = await stripe.paymentIntents.create({
+    allowed_payment_method_types: ["card"],
     amount: 500,
     currency: "usd",
     metadata: { order: "7" },
@@ -168,16 +170,26 @@ test("saved customers: a card that its bank declines is not attached; one that d
   assert.equal(unknown.statusCode, 404);
 });
 
-test("automatic payment methods need a return_url on confirmation, as Stripe's do", async () => {
+test("unless it names its methods, an intent takes the Dashboard's, and needs a return_url to be confirmed", async () => {
   await using stand = await standIn();
-  const error = await refusal(
-    payIntent(stand.stripe, "pm_card_visa", { automatic_payment_methods: { enabled: true } }),
-  );
-  assert.equal(error.param, "return_url");
-  const paid = await payIntent(stand.stripe, "pm_card_visa", {
-    automatic_payment_methods: { enabled: true, allow_redirects: "never" },
-  });
-  assert.equal(paid.status, "succeeded");
+  const { stripe } = stand;
+  const order = { amount: 2000, currency: "usd", payment_method: "pm_card_visa" };
+  const intent = await stripe.paymentIntents.create(order);
+  assert.deepEqual(intent.automatic_payment_methods, { allow_redirects: "always", enabled: true });
+  assert.equal((await refusal(stripe.paymentIntents.confirm(intent.id))).param, "return_url");
+  assert.equal((await stripe.paymentIntents.retrieve(intent.id)).status, "requires_confirmation");
+  const ways: Partial<Stripe.PaymentIntentCreateParams>[] = [
+    { allowed_payment_method_types: ["card"] },
+    { automatic_payment_methods: { enabled: false } },
+    { automatic_payment_methods: { enabled: true, allow_redirects: "never" } },
+    { confirmation_method: "manual" },
+    { off_session: true },
+    { return_url: "http://shop.test/paid" },
+  ];
+  for (const way of ways) {
+    const paid = await stripe.paymentIntents.create({ ...order, ...way, confirm: true });
+    assert.equal(paid.status, "succeeded", JSON.stringify(way));
+  }
 });
 
 test("a payment may lead back to an app, and its method be taken back before it is confirmed", async () => {

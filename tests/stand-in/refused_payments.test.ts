@@ -95,6 +95,30 @@ const INTENTS: Case[] = [
     "payment_intent_incompatible_payment_method",
   ],
   [
+    "the Dashboard's methods without a return_url",
+    "/v1/payment_intents",
+    `${INTENT}&payment_method=pm_card_visa&confirm=true`,
+    "return_url",
+  ],
+  [
+    "automatic methods without a return_url",
+    "/v1/payment_intents",
+    `${INTENT}&payment_method=pm_card_visa&confirm=true&automatic_payment_methods[enabled]=true`,
+    "return_url",
+  ],
+  [
+    "the Dashboard's methods confirmed later without a return_url",
+    "/v1/payment_intents/{open}/confirm",
+    "payment_method=pm_card_visa",
+    "return_url",
+  ],
+  [
+    "automatic methods with error_on_requires_action",
+    "/v1/payment_intents",
+    `${INTENT}&payment_method=pm_card_visa&confirm=true&error_on_requires_action=true&return_url=http://shop.test`,
+    "error_on_requires_action",
+  ],
+  [
     "a card without its end",
     "/v1/payment_methods",
     "type=card&card[number]=4242424242424242",

@@ -92,13 +92,14 @@ export async function eventTypes(stripe: Stripe): Promise<string[]> {
   return data.map(({ type }) => type).reverse();
 }
 
-/** A payment intent paid (or not) with one of Stripe's ready-made payment methods. */
+/** A payment intent paid (or not) with one of Stripe's ready-made cards. */
 export function payIntent(
   stripe: Stripe,
   method: string,
   change: Partial<Stripe.PaymentIntentCreateParams> = {},
 ): Promise<Stripe.PaymentIntent> {
   return stripe.paymentIntents.create({
+    allowed_payment_method_types: ["card"],
     amount: 2000,
     currency: "usd",
     confirm: true,

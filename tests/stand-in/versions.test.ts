@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { OBEYED } from "../../scripts/stand-in/core/api_version.ts";
+import { API_VERSION, OBEYED } from "../../scripts/stand-in/core/api_version.ts";
 import { post } from "./form_post.ts";
 import { Receiver } from "./receiver.ts";
 import { shirt, type StandIn, standIn, TEST_KEY } from "./stand_in.ts";
@@ -77,6 +77,23 @@ test("API versions: ways to pay are named by type before Endive, modes of the pa
     "2025-02-24.acacia",
   );
   assert.deepEqual([intent.payment_method_types, intent.invoice], [["card"], null]);
+});
+
+test("API versions: since 2023-08-16 what names no ways to pay takes the Dashboard's, and may lead away", async () => {
+  await using stand = await standIn();
+  for (
+    const [path, form] of [
+      ["/v1/payment_intents", "amount=100&currency=usd&payment_method=pm_card_visa&confirm=true"],
+      ["/v1/setup_intents", "payment_method=pm_card_visa&confirm=true"],
+    ] as const
+  ) {
+    const before = await ask(stand, path, form, "2022-11-15");
+    assert.deepEqual([before.status, before.automatic_payment_methods], ["succeeded", null], path);
+    for (const version of ["2023-08-16", "2025-08-27.basil", API_VERSION]) {
+      const { http, error } = await ask(stand, path, form, version);
+      assert.deepEqual([http, error?.param], [400, "return_url"], `${path} ${version}`);
+    }
+  }
 });
 
 test("API versions: before Clover a promotion code names its coupon, and carries it whole", async () => {

@@ -85,10 +85,11 @@ const TRIGGERS: Record<string, string[]> = {
 const REFUSED: Record<string, string[]> = {
   "API v2": ["v1.billing.meter.no_meter_found"],
   "GET /v1/billing": ["v1.billing.meter.error_report_triggered"],
+  // The transfers first confirm an intent that names no methods, without a `return_url`.
   "POST /v1/accounts": [
+    "transfer.created",
     "account.application.deauthorized",
     "account.updated",
-    "transfer.created",
     "transfer.reversed",
     "transfer.updated",
   ],
@@ -174,7 +175,8 @@ const REFUSED: Record<string, string[]> = {
     "subscription_schedule.released",
     "subscription_schedule.updated",
   ],
-  "the payment method type `customer_balance`": ["payment_intent.partially_funded"],
+  // The CLI sends parameters in no order, so what is named is the type or the options of that type.
+  "customer_balance": ["payment_intent.partially_funded"],
 };
 
 /** Events that the CLI does not bring along: `stripe trigger` takes a fixture file of that name instead. */

@@ -3,13 +3,15 @@ export const API_VERSION = "2026-10-28.endive";
 
 /**
  * The version read into requests of the Stripe CLI that carry no `Stripe-Version`. Its trigger fixtures are
- * written against an older account default and still send parameters that newer versions refuse.
+ * written against an older account default and still send parameters that newer versions refuse. No request can
+ * name it, so what is read otherwise for the fixtures is so for them alone.
  */
-export const CLI_FIXTURE_VERSION = "2025-08-27.basil";
+export const CLI_FIXTURE_VERSION = "2025-08-27.basil (CLI)";
 
 /** The first versions that changed shapes of what the stand-in has. */
 export const AUGUST_2022 = "2022-08-01";
 export const NOVEMBER_2022 = "2022-11-15";
+export const AUGUST_2023 = "2023-08-16";
 export const APRIL_2024 = "2024-04-10";
 export const BASIL = "2025-03-31.basil";
 export const CLOVER = "2025-09-30.clover";

@@ -5,6 +5,7 @@ import { invalidRequest } from "../core/errors.ts";
 import { metadata, type MetadataChange, oneOf, paramsOf, text, whole } from "../core/fields.ts";
 import { datedListParams, listRoute, type Route, route } from "../core/router.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
+import { automaticMethods } from "../payments/automatic_methods.ts";
 import { recordChargeBalance } from "../payments/charges.ts";
 import { checkAmount, checkUnits } from "../core/money.ts";
 import { confirmIntent } from "../payments/confirm.ts";
@@ -79,6 +80,12 @@ function confirm(context: Context, given: Stripe.PaymentIntent, input: ConfirmIn
     throw invalidRequest(
       `This PaymentIntent is configured to accept payment methods enabled in your Dashboard. Because some of these payment methods might redirect your customer off of your page, you must provide a \`return_url\`. If you don't want to accept redirect-based payment methods, set \`automatic_payment_methods[enabled]\` to \`true\` and \`automatic_payment_methods[allow_redirects]\` to \`never\` when creating Setup Intents and Payment Intents.`,
       "return_url",
+    );
+  }
+  if (intent.automatic_payment_methods?.enabled === true && input.error_on_requires_action === true) {
+    throw invalidRequest(
+      "The parameter `error_on_requires_action` cannot be used with automatic payment methods. Name the payment methods of this PaymentIntent instead.",
+      "error_on_requires_action",
     );
   }
   const attempt = confirmIntent(context, intent, method, {
@@ -203,7 +210,7 @@ export const paymentIntentRoutes: Route[] = [
       currency: params.currency,
       allowedMethods: params.allowed_payment_method_types ?? null,
       excludedMethods: params.excluded_payment_method_types ?? null,
-      automaticMethods: params.automatic_payment_methods ?? null,
+      automaticMethods: automaticMethods(context, params),
       captureMethod: params.capture_method ?? "automatic",
       confirmationMethod: params.confirmation_method ?? "automatic",
       customer: params.customer ?? null,

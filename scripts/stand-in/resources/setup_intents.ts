@@ -1,5 +1,5 @@
 import type Stripe from "stripe";
-import { CLI_FIXTURE_VERSION, ENDIVE } from "../core/api_version.ts";
+import { ENDIVE } from "../core/api_version.ts";
 import { type Context, idOf, need, needCustomer } from "../core/context.ts";
 import { ApiError, invalidRequest } from "../core/errors.ts";
 import {
@@ -18,6 +18,7 @@ import { returnUrl } from "../core/kinds.ts";
 import { datedListParams, listRoute, type Route, route } from "../core/router.ts";
 import { onlyOneOf, onlyWhere } from "../core/rules.ts";
 import { changedMetadata } from "../checkout/session_internals.ts";
+import { automaticMethods } from "../payments/automatic_methods.ts";
 import { ALLOWED_TYPES, FOREIGN_METHODS, METHOD_TYPES, PLAIN_METHODS } from "../payments/foreign_methods.ts";
 import { checkUnspent, createPaymentMethod, usePaymentMethod } from "../payments/payment_methods.ts";
 import { confirmSetup, createSetup, saveSetup } from "../payments/setup_intents.ts";
@@ -180,13 +181,9 @@ export const setupIntentRoutes: Route[] = [
     const given = (params as { payment_method_types?: string[] }).payment_method_types;
     const allowed = params.allowed_payment_method_types;
     if (params.customer !== undefined) needCustomer(context, params.customer);
-    // Since 2023 an intent takes the Dashboard's methods unless it names its own; the CLI's fixtures are older.
-    const byDashboard = given === undefined && allowed === undefined &&
-      context.version !== CLI_FIXTURE_VERSION;
     const setup = createSetup(context, {
       allowedMethods: allowed ?? null,
-      automaticMethods: params.automatic_payment_methods ??
-        (byDashboard ? { allow_redirects: "always", enabled: true } : null),
+      automaticMethods: automaticMethods(context, params),
       customer: params.customer ?? null,
       description: params.description ?? null,
       excludedMethods: params.excluded_payment_method_types ?? null,
