@@ -149,6 +149,7 @@ test(
     assert.equal(await page.evaluate(focused), "pay");
 
     await page.keyboard.press("Enter");
+    await bank.getByRole("heading").waitFor();
     await bank.getByRole("button", { name: "Complete authentication" }).press("Enter");
     await page.waitForURL(new RegExp(`paid=${session.id}`));
   },
