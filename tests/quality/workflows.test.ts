@@ -108,6 +108,9 @@ Deno.test("workflows and .ci/run use the same version of Deno, and CI runs .ci/r
   const used = nonEmpty([...texts.values()].flatMap((text) => [...text.matchAll(/deno@([\d.]+)/g)]));
   assert.deepEqual([...new Set(used.map(([, each]) => each))], [version]);
   assert.ok(workflow("ci").jobs["ok"]?.steps?.some(({ run }) => run === ".ci/run"));
+  assert.ok(
+    workflow("ci").jobs["postgrest"]?.steps?.some(({ run }) => run === ".ci/run test tests/integration"),
+  );
   assert.equal(workflow("release").jobs["release"]?.needs, "ok");
 });
 
