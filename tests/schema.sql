@@ -5223,7 +5223,7 @@ CREATE OR REPLACE FUNCTION private.rules_that_may_hit(p_user_id uuid, p_mailbox 
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.rules_that_may_hit(p_user_id uuid, p_mailbox text, p_ip inet, p_cart jsonb, p_livemode boolean, p_order_id uuid) is 'The rules that a checkout has to measure, and for whom: those whose measure could reach the threshold by what is cheap to know. A new measure needs its bound here, or is never measured.';
+comment on function private.rules_that_may_hit(p_user_id uuid, p_mailbox text, p_ip inet, p_cart jsonb, p_livemode boolean, p_order_id uuid) is 'The rules that a checkout has to measure, and for whom: those whose measure could reach the threshold by what is cheap to know.';
 
 
 CREATE OR REPLACE FUNCTION private.run_accept_dispute(p_args jsonb)

@@ -975,13 +975,15 @@ begin
       then s.o_orders <> '{}' or r.currency <> p_cart ->> 'currency' or v_amount >= b.threshold
     when r.measure = 'held_pieces' then s.o_holds or v_pieces >= b.threshold
     when r.measure = 'held_share' then s.o_holds or v_pieces >= coalesce(r.min_pieces, 1)
+    -- A measure that has no bound here is taken each time.
+    else true
   end
   order by r.name, s.factor;
 end;
 $$;
 comment on function private.rules_that_may_hit(uuid, text, inet, jsonb, boolean, uuid) is
   'The rules that a checkout has to measure, and for whom: those whose measure could reach the threshold by '
-  'what is cheap to know. A new measure needs its bound here, or is never measured.';
+  'what is cheap to know.';
 
 -- Velocity: the rules at checkout, and what a hit leads to.
 

@@ -207,7 +207,7 @@ async function compareSignals(
   } catch (error) {
     // Stripe names no right that a restricted key needs for these: without it their events alone tell of them.
     if (stripeErrorOf(error)?.statusCode !== 403) throw error;
-    log.warn("warnings_not_readable");
+    log.info("warnings_not_readable");
   }
 }
 
