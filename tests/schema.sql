@@ -3414,6 +3414,14 @@ grant execute on function private.is_card_number(p_digits text) to authenticated
 grant execute on function private.is_card_number(p_digits text) to service_role;
 
 
+CREATE OR REPLACE FUNCTION private.is_charged_back(p_payment_id text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.is_charged_back(p_payment_id text) is 'Whether a bank has taken back money of a payment, or decides about it: Stripe refunds nothing of it then (charge_disputed). An inquiry takes nothing, and a refund is what settles it.';
+
+
 CREATE OR REPLACE FUNCTION private.is_command(c staff_commands, p_command text, p_args jsonb)
  RETURNS boolean
  LANGUAGE sql
@@ -4909,9 +4917,9 @@ comment on function private.refuse_own_number() is 'Trigger of audited tables, f
 CREATE OR REPLACE FUNCTION private.refuse_refund(o orders, p_refundable bigint, p_amount bigint)
  RETURNS void
  LANGUAGE plpgsql
- IMMUTABLE
+ STABLE
  SET search_path TO '';
-comment on function private.refuse_refund(o orders, p_refundable bigint, p_amount bigint) is 'SHREF: nothing was paid, nothing is left, or less is left than is asked for.';
+comment on function private.refuse_refund(o orders, p_refundable bigint, p_amount bigint) is 'SHREF: nothing was paid, nothing is left, it is disputed, or less is left than is asked for.';
 
 
 CREATE OR REPLACE FUNCTION private.refuse_refund_amount(p_amount bigint, p_currency text)
@@ -5356,7 +5364,7 @@ CREATE OR REPLACE FUNCTION private.run_request_refund(p_command_id uuid, p_args 
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_request_refund(p_command_id uuid, p_args jsonb) is 'Carries out request_refund: queues one refund, and answers { amount, currency, left, lines: [{ sku, quantity, amount }] }. Asked for all that is left, it gives back the rest, whatever is refunded by hand meanwhile. SHREF: more than is left, or nothing is; pieces that were refunded; an amount that looks like major units.';
+comment on function private.run_request_refund(p_command_id uuid, p_args jsonb) is 'Carries out request_refund: queues one refund, and answers { amount, currency, left, lines: [{ sku, quantity, amount }] }. Asked for all that is left, it gives back the rest, whatever is refunded by hand meanwhile. SHREF: more than is left, or nothing is; a payment in dispute; pieces that were refunded; an amount that looks like major units.';
 
 
 CREATE OR REPLACE FUNCTION private.run_resend_notification(p_command_id uuid, p_args jsonb)

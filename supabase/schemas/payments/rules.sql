@@ -94,6 +94,23 @@ comment on function private.dispute_holds(public.disputes, text) is
   'keeps (p_payment_id) was lost to it.';
 grant execute on function private.dispute_holds(public.disputes, text) to authenticated, service_role;
 
+create function private.is_charged_back(p_payment_id text) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return exists (
+    select 1 from public.disputes d
+    where d.payment_id = p_payment_id
+      and d.status not in ('won', 'prevented') and d.status not like 'warning\_%'
+  );
+end;
+$$;
+comment on function private.is_charged_back(text) is
+  'Whether a bank has taken back money of a payment, or decides about it: Stripe refunds nothing of it then '
+  '(charge_disputed). An inquiry takes nothing, and a refund is what settles it.';
+
 create function private.awaits_evidence(d public.disputes) returns boolean
 language plpgsql
 immutable

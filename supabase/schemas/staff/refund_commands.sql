@@ -122,7 +122,7 @@ comment on function private.book_refund_lines(public.orders, text, text, jsonb, 
 
 create function private.refuse_refund(o public.orders, p_refundable bigint, p_amount bigint) returns void
 language plpgsql
-immutable
+stable
 set search_path = ''
 as $$
 begin
@@ -132,6 +132,10 @@ begin
   elsif p_refundable < 1 then
     raise exception 'all the money of order % has been given back, or is on its way', o.number
       using errcode = 'SHREF', hint = 'Refunds under way count as given back.';
+  elsif private.is_charged_back(o.payment_id) then
+    raise exception 'the payment of order % is disputed, and Stripe refunds nothing of it', o.number
+      using errcode = 'SHREF', hint = 'accept_dispute() lets the customer have the money; once it is won, '
+        'the payment can be refunded.';
   elsif p_amount < 1 or p_amount > p_refundable then
     raise exception 'order % can be refunded by 1 to % (minor units of %), not %', o.number, p_refundable,
       o.currency, p_amount
@@ -141,7 +145,7 @@ begin
 end;
 $$;
 comment on function private.refuse_refund(public.orders, bigint, bigint) is
-  'SHREF: nothing was paid, nothing is left, or less is left than is asked for.';
+  'SHREF: nothing was paid, nothing is left, it is disputed, or less is left than is asked for.';
 
 create function private.run_request_refund(p_command_id uuid, p_args jsonb) returns jsonb
 language plpgsql
@@ -196,8 +200,8 @@ $$;
 comment on function private.run_request_refund(uuid, jsonb) is
   'Carries out request_refund: queues one refund, and answers { amount, currency, left, lines: [{ sku, '
   'quantity, amount }] }. Asked for all that is left, it gives back the rest, whatever is refunded by hand '
-  'meanwhile. SHREF: more than is left, or nothing is; pieces that were refunded; an amount that looks like '
-  'major units.';
+  'meanwhile. SHREF: more than is left, or nothing is; a payment in dispute; pieces that were refunded; an '
+  'amount that looks like major units.';
 
 create function private.run_assign_refund(p_args jsonb) returns jsonb
 language plpgsql

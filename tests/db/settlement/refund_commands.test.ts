@@ -82,6 +82,35 @@ Deno.test("request_refund() refuses when all that is left is on its way back alr
   });
 });
 
+const answers = {
+  needs_response: { open: "SHREF", won: null, lost: "SHREF" },
+  warning_needs_response: { open: null, warning_closed: null },
+} as const;
+for (const opening of ["needs_response", "warning_needs_response"] as const) {
+  Deno.test(`request_refund() of a payment that the bank asks about (${opening})`, async () => {
+    await undone(sql, async (tx) => {
+      const { story, payment } = await paidOrder(tx);
+      const refused = async () => {
+        await tx`savepoint attempt`;
+        const state = await sqlstateOf(tx`select public.request_refund(${story.frame.orderNumber}, 500)`);
+        await tx`rollback to savepoint attempt`;
+        return state;
+      };
+      const dispute = story.disputed(payment, "d", opening);
+      await tellAll(tx, story);
+      const { open, ...endings } = answers[opening];
+      assert.equal(await refused(), open);
+      for (const [status, answer] of Object.entries(endings)) {
+        await tx`savepoint ending`;
+        dispute.closed(status as Parameters<typeof dispute.closed>[0]);
+        await tellAll(tx, story);
+        assert.equal(await refused(), answer, status);
+        await tx`rollback to savepoint ending`;
+      }
+    });
+  });
+}
+
 Deno.test("request_refund() refuses an order without money", async () => {
   await undone(sql, async (tx) => {
     const { orderNumber } = await beginOrder(tx);
