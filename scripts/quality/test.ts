@@ -1,5 +1,5 @@
 /**
- * `deno task test`: all tests, three groups at a time. The last line says `N passed, N failed`.
+ * `deno task test`: the tests, three groups at a time. The last line says `N passed, N failed`.
  */
 import { relative, resolve } from "node:path";
 import { ADMIN_URL_VARIABLE, startRunServer } from "../local/test_database.ts";
@@ -7,17 +7,21 @@ import { TextLineStream } from "../lib/lines.ts";
 import { runTask } from "../lib/task.ts";
 import { StackError } from "../lib/errors.ts";
 import { ROOT } from "../lib/paths.ts";
+import { LONG_FILES } from "./test/long.ts";
 import { childProcessorSeconds, profileLines, type TimedTest, timedTests } from "./test/profile.ts";
 
 const usage = `deno task test [PATH]… [--filter NAME] [--fail-fast] [--trace-leaks] [--profile]
+       deno task test --all
 
-  PATH            files and folders (tests/db, tests/unit/http.test.ts); without any: all tests
+  PATH            files and folders (tests/db, tests/unit/http.test.ts); without any: all but the long ones
+  --all           the long ones too (scripts/quality/test/long.ts), as with CI=true
   --filter        only tests whose name contains this, or matches it where it is a /pattern/
   --fail-fast     stop a group at its first failure
   --trace-leaks   say where what a test left behind came from
   --profile       the slowest files and tests, and the processor time, at the end`;
 
 const flags = {
+  all: { type: "boolean", default: false },
   filter: { type: "string" },
   "fail-fast": { type: "boolean", default: false },
   "trace-leaks": { type: "boolean", default: false },
@@ -67,7 +71,7 @@ if (import.meta.main) {
       positionals: true,
       offline: true,
       run: ({ values, positionals }) =>
-        main(positionals.map((path) => relative(ROOT, resolve(path))), [
+        main(positionals.map((path) => relative(ROOT, resolve(path))), values.all || isCi(), [
           ...(values.filter === undefined ? [] : [`--filter=${values.filter}`]),
           ...(values["fail-fast"] ? ["--fail-fast"] : []),
           ...(values["trace-leaks"] ? ["--trace-leaks"] : []),
@@ -76,7 +80,17 @@ if (import.meta.main) {
   );
 }
 
-async function main(paths: string[], options: string[], profile: TimedTest[] | null): Promise<number> {
+function isCi(): boolean {
+  return Deno.env.get("CI") === "true";
+}
+
+async function main(
+  paths: string[],
+  all: boolean,
+  options: string[],
+  profile: TimedTest[] | null,
+): Promise<number> {
+  const everyday = paths.length === 0 && !all;
   const total: Tally = { passed: 0, failed: 0, skipped: 0 };
   const started = performance.now();
   const given = Deno.env.get(ADMIN_URL_VARIABLE);
@@ -84,7 +98,7 @@ async function main(paths: string[], options: string[], profile: TimedTest[] | n
   try {
     const runs: { group: Group; files: string[] }[] = [];
     for (const group of await groupsToRun()) {
-      const files = await filesOf(group, paths);
+      const files = await filesOf(group, paths, everyday);
       if (files.length > 0) runs.push({ group, files });
     }
     if (given === undefined && runs.some(({ group }) => group.database)) server = await startRunServer();
@@ -112,6 +126,9 @@ async function main(paths: string[], options: string[], profile: TimedTest[] | n
   }
   if (profile !== null) printProfile(profile);
   console.log(`\nTests took ${((performance.now() - started) / 1000).toFixed(1)} s`);
+  if (everyday) {
+    console.log(`Without ${LONG_FILES.length} long files: 'deno task test --all' has them, and CI runs them`);
+  }
   const skipped = total.skipped === 0 ? "" : `, ${total.skipped} skipped`;
   console.log(`${total.passed} passed, ${total.failed} failed${skipped}`);
   return total.failed === 0 ? 0 : 1;
@@ -137,9 +154,10 @@ async function groupsToRun(): Promise<Group[]> {
   return [...GROUPS, ...others.sort((a, b) => a.name < b.name ? -1 : 1)];
 }
 
-async function filesOf(group: Group, paths: string[]): Promise<string[]> {
+async function filesOf(group: Group, paths: string[], everyday: boolean): Promise<string[]> {
   const folder = `tests/${group.name}`;
   const all = await testFiles(folder);
+  if (everyday) return all.filter((file) => !LONG_FILES.includes(file));
   if (paths.length === 0) return all;
   return all.filter((file) =>
     paths.some((path) => file === path || file.startsWith(`${path}/`) || path === "tests")

@@ -1,12 +1,13 @@
 /**
  * Names that stand in more than one place, held against each other in both directions: kinds of job, mail templates,
- * SQLSTATEs, kinds of alert.
+ * SQLSTATEs, kinds of alert, long tests.
  */
 import assert from "node:assert/strict";
 import { sqlStates } from "../../supabase/functions/_shared/errors.ts";
 import { jobKinds } from "../../supabase/functions/_shared/jobs/mod.ts";
 import { templateNames } from "../../supabase/functions/_shared/mails/mod.ts";
 import { createTestDatabase } from "../../scripts/local/test_database.ts";
+import { LONG_FILES } from "../../scripts/quality/test/long.ts";
 import { nonEmpty } from "../support/non_empty.ts";
 
 const root = new URL("../../", import.meta.url);
@@ -147,4 +148,10 @@ Deno.test("docs/runbook.md has an entry for every alert that is raised, and for 
 Deno.test("docs/settlement.md says when each mail is sent", async () => {
   const page = await Deno.readTextFile(new URL("docs/settlement.md", root));
   assert.deepEqual(templateNames.filter((name) => !page.includes(`\`${name}\``)), []);
+});
+
+Deno.test("the files of tests that are too long for every day exist", async () => {
+  for (const path of nonEmpty([...LONG_FILES])) {
+    assert((await Deno.stat(new URL(path, root))).isFile, path);
+  }
 });
