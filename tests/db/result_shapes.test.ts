@@ -251,6 +251,7 @@ Deno.test("the shapes of a disputed order, its mails and its alerts", async () =
     },
   }, "getErrorBudgets()");
 
+  await sql`update public.disputes set status = 'won' where id = ${dispute}`;
   await sql`select public.request_refund(
     ${story.frame.orderNumber}, p_lines => ${sql.json([{ sku: SKU, quantity: 1 }])}
   )`;

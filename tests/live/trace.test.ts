@@ -34,7 +34,7 @@ async function eventfulOrder(stack: TestStack) {
   await flush(stack);
   await drain(stack);
   const { sql } = stack;
-  await sql`select public.request_refund(${order.order_number}, 500, 'requested_by_customer')`;
+  await sql`select public.cancel_order(${order.order_number}, 'charged back')`;
   await drain(stack);
   await flush(stack);
   await sql`update private.jobs set last_error = 'refused: Jenny Rosen <ada.lovelace@example.com>, not staff@example.com'
@@ -65,7 +65,7 @@ Deno.test("deno task trace tells an order's whole story, in order of time, by wh
     assert.deepEqual(namesOf("attempt"), ["failed", "succeeded"]);
     assert.deepEqual(namesOf("payment"), ["succeeded"]);
     assert.deepEqual(namesOf("refund"), ["refund_request_given_up"]);
-    assert.deepEqual(namesOf("staff"), ["request_refund"]);
+    assert.deepEqual(namesOf("staff"), ["cancel_order"]);
     assert.equal(kinds("dispute").length, 1);
     assert(namesOf("alert").includes("dispute_opened"), String(namesOf("alert")));
     assert(namesOf("mail").includes("order_confirmation"), String(namesOf("mail")));
