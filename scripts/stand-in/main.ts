@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { StateVersionError } from "./core/store.ts";
+import { StateError } from "./core/store.ts";
 import { type RunningStripe, startStripe } from "./server.ts";
 
 const usage = `deno run -A main.ts [--port 12111] [--data FOLDER]
@@ -36,7 +36,7 @@ export async function startStandIn(
     if (error instanceof Deno.errors.AddrInUse) {
       return fail(`Port ${number} is in use: stop what listens there, or choose another port`);
     }
-    if (error instanceof StateVersionError) return fail(error.message);
+    if (error instanceof StateError) return fail(error.message);
     throw error;
   }
 }

@@ -113,6 +113,16 @@ test("a taken port is named; wrong flags get one line", async () => {
   await Deno.remove(dir, { recursive: true });
 });
 
+test("a data folder that another stand-in uses is refused", async () => {
+  const dir = await Deno.makeTempDir();
+  const process = await started(dir);
+  const rival = await runMain(["--port", "0", "--data", dir]);
+  assert.equal(rival.code, 1);
+  assert.match(rival.said, /^.*stripe\.db is in use: stop the other stand-in.*\n$/);
+  assert.equal((await process.terminate()).code, 0);
+  await Deno.remove(dir, { recursive: true });
+});
+
 test("state that another version wrote is refused with the way out, not misread", async () => {
   const dir = await Deno.makeTempDir();
   const first = await started(dir);

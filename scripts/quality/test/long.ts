@@ -1,9 +1,9 @@
 /** The tests that are too long for every day. */
 
 /**
- * Files that take about nine seconds of processor time or more each: whole lives of a shop, thousands of orders of
- * events, other programs driven from end to end. Together they are half of the time of all tests. CI, `deno task ok`
- * and `deno task test --all` run them, and `deno task test` those that it is given.
+ * Files that take about nine seconds of processor time or more each, or wait for downloads: whole lives of a shop,
+ * thousands of orders of events, other programs driven from end to end. Together they are half of the time of all
+ * tests. CI, `deno task ok` and `deno task test --all` run them, and `deno task test` those that it is given.
  */
 export const LONG_FILES: readonly string[] = [
   "tests/db/checkout/velocity_simulation.test.ts",
@@ -30,6 +30,7 @@ export const LONG_FILES: readonly string[] = [
   "tests/quality/chaos.test.ts",
   "tests/quality/gate.test.ts",
   "tests/quality/tasks.test.ts",
+  "tests/stand-in/clients.test.ts",
   "tests/stripe_cli/replay.test.ts",
   "tests/stripe_cli/trigger.test.ts",
 ];

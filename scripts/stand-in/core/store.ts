@@ -41,9 +41,9 @@ const GONE = "deleted ";
 /** Counts up whenever what is kept changes its shape. */
 const STATE_VERSION = 2;
 
-/** The state on disk does not fit this program. */
-export class StateVersionError extends Error {
-  override name = "StateVersionError";
+/** The state on disk cannot be used: another version wrote it, or another stand-in has it. */
+export class StateError extends Error {
+  override name = "StateError";
 }
 
 /** How a list is filtered: a dotted path into the object, and the value it must have, or one of several. */
@@ -111,6 +111,7 @@ export class Store {
   /** `file` null keeps everything in memory. */
   constructor(file: string | null) {
     this.#db = new DatabaseSync(file ?? ":memory:");
+    this.#lock(file);
     // The operating system keeps written pages when only the process dies, so synchronous=off is enough here.
     this.#db.exec("pragma page_size = 4096; pragma journal_mode = wal; pragma synchronous = off;");
     this.#db.exec(
@@ -126,6 +127,16 @@ export class Store {
     }
   }
 
+  /** Two that share a file would both make its deliveries. The lock ends with the process, however it ends. */
+  #lock(file: string | null): void {
+    try {
+      this.#db.exec("pragma locking_mode = exclusive; begin exclusive; commit;");
+    } catch (error) {
+      if (!(error instanceof Error) || !error.message.includes("database is locked")) throw error;
+      throw new StateError(`${file} is in use: stop the other stand-in, or choose another data folder`);
+    }
+  }
+
   /** Refuses a file that another version of the stand-in wrote, rather than misreading it. */
   #checkVersion(file: string | null): void {
     const written = Number(this.#db.prepare("pragma user_version").get()?.user_version ?? 0);
@@ -135,7 +146,7 @@ export class Store {
       return;
     }
     this.#db.close();
-    throw new StateVersionError(
+    throw new StateError(
       `${file} was written by another version of the Stripe stand-in: start with \`deno task dev --fresh\`, or remove the file`,
     );
   }
