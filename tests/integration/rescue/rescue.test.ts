@@ -21,10 +21,12 @@ import {
   NEW_GOODS,
   openShop,
   readOpenPages,
+  setTerms,
   settleDown,
   signUps,
   stockOf,
   trade,
+  tradeElsewhere,
 } from "./day.ts";
 
 /** 1000 orders by hand: RESCUE_ORDERS. */
@@ -108,6 +110,7 @@ Deno.test("rescue: yesterday's backup and Stripe make today", async (test) => {
   const name = new URL(stack.db_url).pathname.slice(1);
   const backup = `${name}_backup`;
   await openShop(stack);
+  await setTerms(stack, "of the morning");
   const accounts = await signUps(stack, orders);
   try {
     const first = await trade(stack, day.morning, 0, accounts);
@@ -116,6 +119,8 @@ Deno.test("rescue: yesterday's backup and Stripe make today", async (test) => {
     await copyDatabase(stack, name, backup);
     const [moment] = await stack.sql`select clock_timestamp() as at`;
     await addGoods(stack);
+    await setTerms(stack, "of the afternoon");
+    await tradeElsewhere(stack);
     const second = await trade(stack, day.afternoon, kept, accounts, NEW_GOODS);
     await flush(stack);
     await goOn(stack, day, [...first, ...second], accounts);
@@ -149,6 +154,7 @@ Deno.test("rescue: yesterday's backup and Stripe make today", async (test) => {
       const known = await digests(stack);
       const plan = await planRescue(contextOf(stack), options);
       assert.deepEqual(plan.missing, [...before.full.keys()].filter((number) => !known.has(number)).sort());
+      assert.equal(plan.others, 1);
       assertSame(await digests(stack), known);
       assert.equal((await stack.sql`select count(*)::int as count from private.rescues`)[0]?.["count"], 0);
     });
@@ -181,6 +187,7 @@ Deno.test("rescue: yesterday's backup and Stripe make today", async (test) => {
       }
       assert.deepEqual(report.problems, []);
       assert.equal(report.made.length, day.afternoon.length);
+      assert.equal(report.others, 1);
       assert.deepEqual(report.end.stock_added, [`1 ${NEW_GOODS}`]);
       await compare(false);
       await settleDown(stack);
