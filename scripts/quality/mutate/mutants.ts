@@ -1,6 +1,8 @@
 /** All mistakes that `deno task mutate` makes. */
 import { alertRuleMutants } from "./alert_rules.ts";
 import { checkoutMutants } from "./checkout.ts";
+import { abuseFaults } from "./faults_abuse.ts";
+import { moneyFaults } from "./faults_money.ts";
 import { factMutants } from "./facts.ts";
 import type { Mutant } from "./mutant.ts";
 import { settlementMutants } from "./settlement.ts";
@@ -14,4 +16,6 @@ export const MUTANTS: readonly Mutant[] = [
   ...velocityMutants,
   ...alertRuleMutants,
   ...translatorMutants,
+  ...moneyFaults,
+  ...abuseFaults,
 ];
