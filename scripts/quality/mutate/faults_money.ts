@@ -181,7 +181,7 @@ export const moneyFaults: Mutant[] = [
   on conflict (dedupe_key) do nothing;
   if not found then`,
     replace: "  if exists (select 1 from public.alerts a where a.dedupe_key = p_dedupe_key) then",
-    tests: ["tests/db/retention_periods.test.ts", ...settlement("disputes", "invariants")],
+    tests: settlement("disputes"),
   },
   {
     name: "orders: mails are thrown away while the provider refuses the sender",
