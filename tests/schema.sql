@@ -83,7 +83,7 @@ type public.repair as (outcome text, changed boolean, before jsonb, after jsonb)
 type public.rescue_end as (stock_added text[], paid_orders text[]);
 
 
-type public.rescue_window as (since timestamp with time zone, stopped_at timestamp with time zone, under_way boolean);
+type public.rescue_window as (since timestamp with time zone, stopped_at timestamp with time zone, under_way boolean, shop_id text);
 
 
 type public.rescued_order as (outcome text, number text);
@@ -4985,6 +4985,13 @@ CREATE OR REPLACE FUNCTION private.requeue_job(p_job_id bigint)
 comment on function private.requeue_job(p_job_id bigint) is 'Makes a waiting, dead or discarded job due now, with all its attempts; that of an event also when it is done.';
 
 
+CREATE OR REPLACE FUNCTION private.rescue_terms(p_order jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.rescue_terms(p_order jsonb) is 'Notes the terms that stood on the payment page of a rescued attempt (terms_version; null: none were in force), and not those of the restored setting. Not there: made before pages told them.';
+
+
 CREATE OR REPLACE FUNCTION private.rescue_under_way()
  RETURNS boolean
  LANGUAGE plpgsql
@@ -5623,6 +5630,14 @@ CREATE OR REPLACE FUNCTION private.shop()
  STABLE
  SET search_path TO '';
 comment on function private.shop() is 'The settings that begin with shop_, by their names without it: what every mail is written with.';
+
+
+CREATE OR REPLACE FUNCTION private.shop_id()
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.shop_id() is 'What tells this installation''s objects from those of others at the same account of Stripe: it stands in their metadata. Made with the database and restored with it; says nothing of anybody.';
 
 
 CREATE OR REPLACE FUNCTION private.shop_refusals_reach(p_threshold bigint, p_since timestamp with time zone, p_livemode boolean)

@@ -70,10 +70,11 @@ function momentOf(flag: string, text: string | undefined): Date | null {
   return moment;
 }
 
-function printPlan({ window, sessions, missing }: RescuePlan): void {
+function printPlan({ window, others, sessions, missing }: RescuePlan): void {
   printWindow(window);
-  console.log(`Stripe has ${sessions} payment pages of that time.`);
-  console.log(`${missing.length} orders are missing here and would be made anew${listed(missing)}`);
+  console.log(`Stripe has ${counted(sessions, "payment page")} of that time.`);
+  printOthers(others);
+  console.log(`Missing here, and to be made anew: ${counted(missing.length, "order")}${listed(missing)}`);
   console.log("All other orders would be brought up to what Stripe says of them.");
   printLost();
 }
@@ -84,18 +85,22 @@ function printWindow({ since, stopped_at, under_way }: RescuePlan["window"]): vo
 }
 
 function printReport(
-  { window, made, reopened, refunds, events, objects, end, problems }: RescueReport,
+  { window, others, made, reopened, refunds, events, objects, end, problems }: RescueReport,
 ): void {
   printWindow(window);
-  console.log(`${made.length} orders were made anew${listed(made)}`);
+  printOthers(others);
+  console.log(`Made anew: ${counted(made.length, "order")}${listed(made)}`);
   const renumbered = made.filter((number) => /\d-\d+$/.test(number));
   if (renumbered.length > 0) {
     console.log(
       `Their numbers were given to other orders meanwhile, so both buyers know them${listed(renumbered)}`,
     );
   }
-  console.log(`${reopened.length} known orders had gone on to another payment page${listed(reopened)}`);
-  console.log(`${refunds} refunds were asked for here. ${events} events and ${objects} objects were read.`);
+  console.log(
+    `Gone on to another payment page: ${counted(reopened.length, "known order")}${listed(reopened)}`,
+  );
+  console.log(`Asked for here: ${counted(refunds, "refund")}.`);
+  console.log(`Read: ${counted(events, "event")} and ${counted(objects, "object")}.`);
   if (end.stock_added.length > 0) {
     console.log(`Sold, and not in the stock of the backup: count ${end.stock_added.join(", ")}.`);
   }
@@ -106,9 +111,18 @@ function printReport(
   for (const { id, error } of problems) console.error(`${id} was left out: ${reasonOf(error)}`);
 }
 
+function printOthers(others: number): void {
+  if (others > 0) console.log(`Left alone: ${counted(others, "payment page")} of other installations.`);
+}
+
 function printLost(): void {
   console.log("\nStripe does not know these, so what was done since the backup is lost:");
   for (const lost of NOT_RECOVERABLE) console.log(`  ${lost}`);
+}
+
+/** "1 order", "2 orders". */
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 function listed(numbers: string[]): string {

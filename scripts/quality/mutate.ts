@@ -9,7 +9,7 @@ import { runTask } from "../lib/task.ts";
 import { TaskError } from "../lib/errors.ts";
 import { startRunServer } from "../local/test_database.ts";
 import { Jury } from "./mutate/jury.ts";
-import { mutatedText } from "./mutate/mutant.ts";
+import { mutatedText, placesOf } from "./mutate/mutant.ts";
 import { MUTANTS } from "./mutate/mutants.ts";
 
 const usage = `deno task mutate [NAME]… [--list]
@@ -37,7 +37,9 @@ async function main(names: string[], list: boolean): Promise<number> {
   );
   if (chosen.length === 0) throw new TaskError(`No mutant is called ${names.join(" or ")}`);
   // All of them first: a stale one is not found out after half an hour.
-  for (const mutant of chosen) mutatedText(mutant, await Deno.readTextFile(join(ROOT, mutant.file)));
+  for (const place of chosen.flatMap(placesOf)) {
+    mutatedText(place, await Deno.readTextFile(join(ROOT, place.file)));
+  }
   if (list) {
     for (const { name, file } of chosen) console.log(`${name.padEnd(64)} ${file}`);
     return 0;

@@ -268,6 +268,19 @@ $$;
 comment on function private.keyed_digest(text) is
   'HMAC-SHA-256 of a text under this database''s own key, in hexadecimal.';
 
+create function private.shop_id() returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return left(private.keyed_digest('shop'), 16);
+end;
+$$;
+comment on function private.shop_id() is
+  'What tells this installation''s objects from those of others at the same account of Stripe: it stands in '
+  'their metadata. Made with the database and restored with it; says nothing of anybody.';
+
 -- Who is staff.
 
 create function private.is_admin() returns boolean

@@ -427,6 +427,10 @@ begin
     'order_id', o.id,
     'order_number', o.number,
     'account_id', o.account_id,
+    'shop_id', private.shop_id(),
+    'terms_version', (
+      select t.version from public.order_terms t where t.order_id = o.id and t.attempt = o.attempt
+    ),
     'attempt', o.attempt,
     'currency', o.currency,
     'amount_subtotal', o.amount_subtotal,

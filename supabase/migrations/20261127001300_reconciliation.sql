@@ -431,10 +431,15 @@ $$;
 comment on function private.effects_are_past() is
   'Whether what is settled happened before the database was lost, so that its effects have been had.';
 
-create type public.rescue_window as (since timestamptz, stopped_at timestamptz, under_way boolean);
+create type public.rescue_window as (
+  since timestamptz,
+  stopped_at timestamptz,
+  under_way boolean,
+  shop_id text
+);
 comment on type public.rescue_window is
-  'What a rescue asks Stripe for (from since on), until when the lost database worked, and whether it has '
-  'begun.';
+  'What a rescue asks Stripe for (from since on), until when the lost database worked, whether it has begun, '
+  'and whose objects it looks for: see shop_id().';
 
 create function private.newest_thing(p_before timestamptz) returns timestamptz
 language plpgsql
@@ -464,7 +469,8 @@ declare
   c_overlap constant interval := '1 hour';
   w public.rescue_window;
 begin
-  select r.since, r.stopped_at, true into w from private.rescues r where r.finished_at is null;
+  select r.since, r.stopped_at, true, private.shop_id() into w
+  from private.rescues r where r.finished_at is null;
   if found then
     return w;
   end if;
@@ -477,6 +483,7 @@ begin
   ));
   w.stopped_at := coalesce(p_stopped_at, now());
   w.under_way := false;
+  w.shop_id := private.shop_id();
   if w.stopped_at > now() or w.since > w.stopped_at then
     raise exception 'a rescue cannot reach from % to %', w.since, w.stopped_at using errcode = 'SHINV';
   end if;
@@ -831,6 +838,26 @@ comment on function private.reopen_rescued_order(jsonb, jsonb) is
   'A later attempt of an order that the backup has: its prices, delivery prices and end are those of that '
   'attempt.';
 
+create function private.rescue_terms(p_order jsonb) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_id constant uuid := (p_order ->> 'id')::uuid;
+  v_attempt constant integer := (p_order ->> 'attempt')::integer;
+begin
+  if not p_order ? 'terms_version' then
+    return;
+  end if;
+  delete from public.order_terms t where t.order_id = v_id and t.attempt = v_attempt;
+  insert into public.order_terms (order_id, attempt, version)
+  select v_id, v_attempt, p_order ->> 'terms_version' where p_order ->> 'terms_version' is not null;
+end;
+$$;
+comment on function private.rescue_terms(jsonb) is
+  'Notes the terms that stood on the payment page of a rescued attempt (terms_version; null: none were in '
+  'force), and not those of the restored setting. Not there: made before pages told them.';
+
 create type public.rescued_order as (outcome text, number text);
 comment on type public.rescued_order is
   'What a session meant: made (an order that was not known), reopened (a later attempt of a known one) or '
@@ -862,6 +889,7 @@ begin
       r.outcome := 'reopened';
     end if;
     perform private.hold_rescued_stock(v_id, v_open, v_ends);
+    perform private.rescue_terms(p_order);
   end if;
   r.number := coalesce(r.number, o.number);
   perform public.attach_checkout_session(v_id, (p_order ->> 'attempt')::integer, p_fact);

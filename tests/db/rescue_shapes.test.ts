@@ -26,7 +26,7 @@ Deno.test("the shapes of a rescue", async () => {
     return fetch(input, init);
   }));
   await beginOrder(sql);
-  const window: Shape<RescueWindow> = { since: "set", stopped_at: "set", under_way: "set" };
+  const window: Shape<RescueWindow> = { since: "set", stopped_at: "set", under_way: "set", shop_id: "set" };
   check<RescueWindow>(await rpc.getRescueWindow(null, null), window, "getRescueWindow()");
   check<RescueWindow>(await rpc.beginRescue(null, null), window, "beginRescue()");
   const [order] = await sql<{ id: string; number: string }[]>`

@@ -54,6 +54,8 @@ export const checkoutShape: Shape<Checkout> = {
   order_id: "set",
   order_number: "set",
   account_id: "null",
+  shop_id: "set",
+  terms_version: "null",
   attempt: "set",
   currency: "set",
   amount_subtotal: "set",

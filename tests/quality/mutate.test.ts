@@ -1,7 +1,7 @@
 /** A mutant that no longer fits the code says so, instead of breaking nothing and surviving. */
 import assert from "node:assert/strict";
 import { ROOT } from "../../scripts/lib/paths.ts";
-import { type Mutant, mutatedFunction, mutatedText } from "../../scripts/quality/mutate/mutant.ts";
+import { type Mutant, mutatedFunction, mutatedText, placesOf } from "../../scripts/quality/mutate/mutant.ts";
 import { MUTANTS } from "../../scripts/quality/mutate/mutants.ts";
 
 const mutant: Mutant = {
@@ -34,7 +34,8 @@ Deno.test("a mutant in SQL is the function around it, and comes out again", () =
 
 Deno.test("every mutant fits the code as it is, and the tests that it asks are there", async () => {
   assert.ok(MUTANTS.length > 0);
-  for (const mutant of MUTANTS) {
+  assert.equal(new Set(MUTANTS.map(({ name }) => name)).size, MUTANTS.length);
+  for (const mutant of MUTANTS.flatMap(placesOf)) {
     const text = await Deno.readTextFile(`${ROOT}/${mutant.file}`);
     if (mutant.file.endsWith(".sql")) mutatedFunction(mutant, text);
     mutatedText(mutant, text);

@@ -18,6 +18,8 @@ export function checkoutOf(changes: Partial<Checkout> = {}): Checkout {
     order_id: orderId,
     order_number: "KCT-1042",
     account_id: null,
+    shop_id: "8f0e1d2c3b4a5968",
+    terms_version: null,
     attempt: 1,
     currency: "usd",
     amount_subtotal: 25_800,

@@ -73,6 +73,7 @@ Deno.test("create-checkout-session sends Stripe prices and metadata from the dat
   const metadata = {
     order_id: orderId,
     order_number: "KCT-1042",
+    shop_id: "8f0e1d2c3b4a5968",
     attempt: "1",
     cart_hash: "9b1f",
     lines_1: "SHIRT-OXF-WHT-M*2@12900#11111111-2222-4333-8444-555555555555",

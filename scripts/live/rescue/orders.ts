@@ -11,6 +11,11 @@ import {
   readSoldLines,
 } from "../../../supabase/functions/_shared/stripe/metadata_lines.ts";
 
+/** The installation that made a session; null: it was made before sessions told. */
+export function shopIdOf({ metadata }: Stripe.Checkout.Session): string | null {
+  return metadata?.["shop_id"] ?? null;
+}
+
 /** Why a session of ours cannot become an order. */
 class UnreadableOrder extends Error {
   override name = "UnreadableOrder";
@@ -33,6 +38,8 @@ export function orderOfSession(session: Stripe.Checkout.Session, items: Stripe.L
     number,
     attempt: Number(metadata?.["attempt"] ?? "1"),
     account_id: metadata?.["account_id"] ?? null,
+    // A session with the one has the other, where there was one.
+    ...(shopIdOf(session) === null ? {} : { terms_version: metadata?.["terms_version"] ?? null }),
     currency: session.currency ?? "",
     livemode: session.livemode,
     email: session.customer_details?.email ?? session.customer_email ?? null,

@@ -20,7 +20,7 @@ import { judge, type Ours } from "../../../supabase/functions/_shared/stripe_eve
 import { quietLog } from "../backend.ts";
 import { linesOf, listSince } from "./lists.ts";
 import { type DatedFacts, objectsSince, unfinishedObjects } from "./objects.ts";
-import { orderOfSession, requestOfRefund, sessionAtFirst } from "./orders.ts";
+import { orderOfSession, requestOfRefund, sessionAtFirst, shopIdOf } from "./orders.ts";
 
 /** Whom a rescue asks. */
 export interface RescueContext {
@@ -39,6 +39,8 @@ export interface RescueOptions {
 
 export interface RescueReport {
   window: RescueWindow;
+  /** Payment pages of other installations at the same account, which are left alone. */
+  others: number;
   /** Numbers of orders that were made anew, and of known ones that had gone on to another attempt. */
   made: string[];
   reopened: string[];
@@ -52,6 +54,7 @@ export interface RescueReport {
 /** What a rescue would do. */
 export interface RescuePlan {
   window: RescueWindow;
+  others: number;
   sessions: number;
   /** Numbers of the orders that the database does not have. */
   missing: string[];
@@ -61,7 +64,7 @@ export interface RescuePlan {
 const lanes = 4;
 /** A command may take as long as it needs. */
 const budgetMs = 60 * 60_000;
-const datedAtOnce = 100;
+const datedAtOnce = 25;
 const sessionExpand = ["data.line_items", "data.shipping_options.shipping_rate"];
 
 /** Works on many objects, so that one that cannot be handled keeps no other waiting. */
@@ -77,14 +80,13 @@ export async function planRescue(
 ): Promise<RescuePlan> {
   const window = await rpc.getRescueWindow(since, stoppedAt);
   const numbers = new Map<string, string>();
-  let sessions = 0;
-  for await (const { object: session } of sessionsSince(window, stripe)) {
-    sessions++;
+  const { own, others } = await sessionsSince(window, stripe);
+  for (const { object: session } of own) {
     const id = orderIdOf(session.metadata);
     if (id !== null) numbers.set(id, session.metadata?.["order_number"] ?? id);
   }
   const missing = await rpc.listMissingOrders([...numbers.keys()]);
-  return { window, sessions, missing: missing.map((id) => numbers.get(id) ?? id).sort() };
+  return { window, others, sessions: own.length, missing: missing.map((id) => numbers.get(id) ?? id).sort() };
 }
 
 /**
@@ -107,7 +109,7 @@ export async function rescue(context: RescueContext, options: RescueOptions): Pr
     );
 
   progress("Orders …");
-  const sessions = await all(sessionsSince(window, stripe));
+  const { own: sessions, others } = await sessionsSince(window, stripe);
   const { made, reopened } = await rescueOrders(sessions, context, each);
 
   progress("Refunds that were asked for here …");
@@ -156,6 +158,7 @@ export async function rescue(context: RescueContext, options: RescueOptions): Pr
   const end = await rpc.finishRescue();
   return {
     window,
+    others,
     made,
     reopened,
     refunds: asked,
@@ -166,8 +169,8 @@ export async function rescue(context: RescueContext, options: RescueOptions): Pr
   };
 }
 
-/** Sessions of ours, with their lines, delivery prices and payments. */
-async function* sessionsSince({ since }: RescueWindow, stripe: Stripe) {
+/** Sessions of ours, with their lines, delivery prices and payments; and how many another installation has. */
+async function sessionsSince({ since, shop_id }: RescueWindow, stripe: Stripe) {
   const read = listSince(
     new Date(since),
     (page) =>
@@ -176,9 +179,10 @@ async function* sessionsSince({ since }: RescueWindow, stripe: Stripe) {
         expand: [...sessionExpand, "data.payment_intent.latest_charge"],
       }),
   );
-  for await (const reading of read) {
-    if (!isForeignSession(reading.object)) yield reading;
-  }
+  const sessions = (await all(read)).filter(({ object }) => !isForeignSession(object));
+  // What was made before sessions told whose they are is taken for ours.
+  const own = sessions.filter(({ object }) => (shopIdOf(object) ?? shop_id) === shop_id);
+  return { own, others: sessions.length - own.length };
 }
 
 /** Applies what the restored database has received and passed over; returns how many of those are ours. */

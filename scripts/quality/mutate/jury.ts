@@ -4,7 +4,7 @@ import { runCommand } from "../../lib/command.ts";
 import { connect, withDatabaseName } from "../../lib/connection.ts";
 import { TaskError } from "../../lib/errors.ts";
 import { ADMIN_URL_VARIABLE } from "../../local/test_database.ts";
-import { type Mutant, mutatedFunction, mutatedText } from "./mutant.ts";
+import { type Mutant, mutatedFunction, mutatedText, placesOf } from "./mutant.ts";
 
 /** Killed: a test failed. */
 export type Verdict = "killed" | "SURVIVED";
@@ -25,29 +25,31 @@ export class Jury {
 
   /** What the tests of a mutant say of it. */
   async judge(mutant: Mutant): Promise<Verdict> {
-    return mutant.file.endsWith(".sql") ? await this.#judgeSql(mutant) : await this.#judgeTypeScript(mutant);
+    return await this.#within(placesOf(mutant), mutant);
   }
 
-  /** The broken function replaces the right one in the databases that tests are cloned from. */
-  async #judgeSql(mutant: Mutant): Promise<Verdict> {
-    const { broken, right } = mutatedFunction(mutant, await Deno.readTextFile(join(this.copy, mutant.file)));
+  /** Breaks one place after the other, asks, and mends them again. */
+  async #within([place, ...others]: Mutant[], mutant: Mutant): Promise<Verdict> {
+    if (place === undefined) return await this.#verdict(mutant);
+    const mend = await this.#break(place);
     try {
+      return await this.#within(others, mutant);
+    } finally {
+      await mend();
+    }
+  }
+
+  /** In SQL the broken function replaces the right one in the databases that tests are cloned from. */
+  async #break(place: Mutant): Promise<() => Promise<void>> {
+    const path = join(this.copy, place.file);
+    const text = await Deno.readTextFile(path);
+    if (place.file.endsWith(".sql")) {
+      const { broken, right } = mutatedFunction(place, text);
       await this.#inTemplates(broken);
-      return await this.#verdict(mutant);
-    } finally {
-      await this.#inTemplates(right);
+      return () => this.#inTemplates(right);
     }
-  }
-
-  async #judgeTypeScript(mutant: Mutant): Promise<Verdict> {
-    const path = join(this.copy, mutant.file);
-    const right = await Deno.readTextFile(path);
-    try {
-      await Deno.writeTextFile(path, mutatedText(mutant, right));
-      return await this.#verdict(mutant);
-    } finally {
-      await Deno.writeTextFile(path, right);
-    }
+    await Deno.writeTextFile(path, mutatedText(place, text));
+    return () => Deno.writeTextFile(path, text);
   }
 
   /** One file after the other, until one notices. */

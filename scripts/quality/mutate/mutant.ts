@@ -1,17 +1,28 @@
 /** A small mistake that somebody could make, and the tests that should notice. */
 import { TaskError } from "../../lib/errors.ts";
 
-/** One mistake. */
-export interface Mutant {
-  /** Subject, and what is wrong then. */
-  name: string;
-  /** Path from the project's folder; in SQL the mistake is within one function. */
+/** One change of one place. */
+export interface Edit {
+  /** Path from the project's folder; in SQL the place is within one function. */
   file: string;
   /** Text that stands in the file exactly once. */
   find: string;
   replace: string;
+}
+
+/** One mistake. */
+export interface Mutant extends Edit {
+  /** Subject, and what is wrong then. */
+  name: string;
+  /** Other functions that the mistake is in as well: not another place of the same one. */
+  also?: Edit[];
   /** Files and folders of tests, in the order in which they are asked. */
   tests: string[];
+}
+
+/** All the places of a mistake, each as a mutant of its own. */
+export function placesOf({ also = [], ...mutant }: Mutant): Mutant[] {
+  return [mutant, ...also.map((edit) => ({ ...mutant, ...edit }))];
 }
 
 /** The file with the mistake. Throws a TaskError unless the place is found exactly once. */

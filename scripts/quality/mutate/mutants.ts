@@ -1,8 +1,11 @@
 /** All mistakes that `deno task mutate` makes. */
 import { alertRuleMutants } from "./alert_rules.ts";
 import { checkoutMutants } from "./checkout.ts";
+import { abuseFaults } from "./faults_abuse.ts";
+import { moneyFaults } from "./faults_money.ts";
 import { factMutants } from "./facts.ts";
 import type { Mutant } from "./mutant.ts";
+import { rescueMutants } from "./rescue.ts";
 import { settlementMutants } from "./settlement.ts";
 import { translatorMutants } from "./translators.ts";
 import { velocityMutants } from "./velocity.ts";
@@ -14,4 +17,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...velocityMutants,
   ...alertRuleMutants,
   ...translatorMutants,
+  ...rescueMutants,
+  ...moneyFaults,
+  ...abuseFaults,
 ];

@@ -71,10 +71,15 @@ $$;
 comment on function private.effects_are_past() is
   'Whether what is settled happened before the database was lost, so that its effects have been had.';
 
-create type public.rescue_window as (since timestamptz, stopped_at timestamptz, under_way boolean);
+create type public.rescue_window as (
+  since timestamptz,
+  stopped_at timestamptz,
+  under_way boolean,
+  shop_id text
+);
 comment on type public.rescue_window is
-  'What a rescue asks Stripe for (from since on), until when the lost database worked, and whether it has '
-  'begun.';
+  'What a rescue asks Stripe for (from since on), until when the lost database worked, whether it has begun, '
+  'and whose objects it looks for: see shop_id().';
 
 create function private.newest_thing(p_before timestamptz) returns timestamptz
 language plpgsql
@@ -104,7 +109,8 @@ declare
   c_overlap constant interval := '1 hour';
   w public.rescue_window;
 begin
-  select r.since, r.stopped_at, true into w from private.rescues r where r.finished_at is null;
+  select r.since, r.stopped_at, true, private.shop_id() into w
+  from private.rescues r where r.finished_at is null;
   if found then
     return w;
   end if;
@@ -117,6 +123,7 @@ begin
   ));
   w.stopped_at := coalesce(p_stopped_at, now());
   w.under_way := false;
+  w.shop_id := private.shop_id();
   if w.stopped_at > now() or w.since > w.stopped_at then
     raise exception 'a rescue cannot reach from % to %', w.since, w.stopped_at using errcode = 'SHINV';
   end if;

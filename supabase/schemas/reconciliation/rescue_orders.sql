@@ -228,6 +228,26 @@ comment on function private.reopen_rescued_order(jsonb, jsonb) is
   'A later attempt of an order that the backup has: its prices, delivery prices and end are those of that '
   'attempt.';
 
+create function private.rescue_terms(p_order jsonb) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_id constant uuid := (p_order ->> 'id')::uuid;
+  v_attempt constant integer := (p_order ->> 'attempt')::integer;
+begin
+  if not p_order ? 'terms_version' then
+    return;
+  end if;
+  delete from public.order_terms t where t.order_id = v_id and t.attempt = v_attempt;
+  insert into public.order_terms (order_id, attempt, version)
+  select v_id, v_attempt, p_order ->> 'terms_version' where p_order ->> 'terms_version' is not null;
+end;
+$$;
+comment on function private.rescue_terms(jsonb) is
+  'Notes the terms that stood on the payment page of a rescued attempt (terms_version; null: none were in '
+  'force), and not those of the restored setting. Not there: made before pages told them.';
+
 create type public.rescued_order as (outcome text, number text);
 comment on type public.rescued_order is
   'What a session meant: made (an order that was not known), reopened (a later attempt of a known one) or '
@@ -259,6 +279,7 @@ begin
       r.outcome := 'reopened';
     end if;
     perform private.hold_rescued_stock(v_id, v_open, v_ends);
+    perform private.rescue_terms(p_order);
   end if;
   r.number := coalesce(r.number, o.number);
   perform public.attach_checkout_session(v_id, (p_order ->> 'attempt')::integer, p_fact);

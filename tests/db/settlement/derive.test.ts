@@ -71,6 +71,11 @@ const cases: [string, Partial<Facts>, [string, string, string | null]][] = [
   ]],
   ["cancelled, its page still open", { cancelled: true }, ["cancelled", "cancelled", null]],
   ["cancelled, its page closed", { ...closed, cancelled: true }, ["cancelled", "cancelled", "released"]],
+  ["cancelled, its debit failed after that", { ...closed, cancelled: true, sessions_failed: 1 }, [
+    "cancelled",
+    "cancelled",
+    "released",
+  ]],
   ["paid", paid, ["paid", "unfulfilled", "committed"]],
   ["paid while a second page is open", { ...paid, sessions_open: 1 }, ["paid", "unfulfilled", "committed"]],
   ["nothing to pay", free, ["paid", "unfulfilled", "committed"]],

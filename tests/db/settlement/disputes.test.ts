@@ -196,6 +196,23 @@ Deno.test("the alert of a dispute closes when nobody waits for an answer any mor
   });
 });
 
+Deno.test("an alert that retention has removed does not come back when its order settles again", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidOrder(tx);
+    story.disputed(payment, "d", "needs_response").closed("lost");
+    await tellAll(tx, story);
+    const kinds = async () =>
+      (await tx`select kind from public.alerts order by kind`).map((row) => row["kind"]);
+    assert.deepEqual(await kinds(), ["dispute_closed", "dispute_opened"]);
+    await tx`update public.alerts set status = 'resolved', last_at = now() - interval '2 years'`;
+    await tx`update private.jobs set status = 'done', finished_at = now() where kind = 'send_alert'`;
+    await tx`select private.purge_alerts(100)`;
+    assert.deepEqual(await kinds(), []);
+    await tx`select private.settle_order(${story.frame.orderId}, 'reconcile')`;
+    assert.deepEqual(await kinds(), []);
+  });
+});
+
 for (const end of ["released", "approved", "refunded"] as const) {
   Deno.test(`the alerts of a review close when the order is ${end}`, async () => {
     await undone(sql, async (tx) => {

@@ -30,6 +30,8 @@ const order: Checkout = {
   order_id: "6f1c2b9e-4c57-4c0f-9d6e-0a5d3a1b7c42",
   order_number: "KCT-100001",
   account_id: null,
+  shop_id: "8f0e1d2c3b4a5968",
+  terms_version: null,
   attempt: 1,
   currency: "usd",
   amount_subtotal: 25_800,
@@ -73,6 +75,7 @@ const longSku = (at: number) => `${"S".repeat(62)}${String(at).padStart(2, "0")}
 /** The largest order there can be: Stripe's limits for metadata must hold it. */
 const largest: Partial<Checkout> = {
   account_id: "5f1c2b9e-4c57-4c0f-9d6e-0a5d3a1b7c42",
+  terms_version: "2026-03 ".repeat(100),
   order_number: "A-PREFIX-THAT-IS-LONG-9223372036854775807",
   attempt: 999_999,
   items: Array.from({ length: 50 }, (_, at) => ({
@@ -316,10 +319,11 @@ Deno.test("metadata tells the whole order within Stripe's limits, the same at ev
       metadata["order_id"],
       metadata["order_number"],
       metadata["account_id"],
+      metadata["shop_id"],
       metadata["attempt"],
       metadata["cart_hash"],
     ],
-    [given.order_id, given.order_number, given.account_id, "999999", given.cart_hash],
+    [given.order_id, given.order_number, given.account_id, given.shop_id, "999999", given.cart_hash],
   );
   assert.deepEqual(
     readSoldLines(metadata),
@@ -333,4 +337,5 @@ Deno.test("metadata tells the whole order within Stripe's limits, the same at ev
   assert.ok(!JSON.stringify(metadata).includes("ada@"));
   assert.equal(JSON.stringify(sessionMetadata(structuredClone(given))), JSON.stringify(metadata));
   assert.equal("account_id" in sessionMetadata({ ...given, account_id: null }), false, "a guest has none");
+  assert.equal(sessionMetadata({ ...given, terms_version: "2026-03" })["terms_version"], "2026-03");
 });

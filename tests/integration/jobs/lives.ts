@@ -74,7 +74,9 @@ export async function portrait(stack: TestStack, { order_id }: Checkout): Promis
           when n.status = 'delivered' then 'sent' else n.status end) order by n.template)
         from public.notifications n join public.orders o on o.id = n.order_id where n.order_id = ${order_id}
       ),
-      'jobs', (select jsonb_agg(distinct jsonb_build_array(j.kind, j.status)) from private.jobs j where j.payload ->> 'order_id' = ${order_id}),
+      'jobs', (select jsonb_agg(distinct jsonb_build_array(j.kind, j.status)) from private.jobs j where j.payload ->> 'order_id' = ${order_id}
+        -- Looks that the clock asks for while the end of a page has not been heard of: how many, the machine decides.
+        and j.dedupe_key !~ '^expire_checkout_session:cs_[^:]+:[0-9]+$'),
       'trail', (select jsonb_agg(distinct e.kind) from public.order_events e where e.order_id = ${order_id})
     ) as portrait`;
   assert.ok(row !== undefined);

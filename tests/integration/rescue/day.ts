@@ -67,6 +67,30 @@ export async function openShop(stack: TestStack): Promise<void> {
     values ('Post', 500, 'usd', null, 2), ('Express', 1500, 'usd', null, 1)`;
 }
 
+/** The terms that shoppers accept from now on. */
+export async function setTerms(stack: TestStack, version: string): Promise<void> {
+  await stack.sql`update private.settings set value = to_jsonb(${version}::text) where key = 'terms_version'`;
+}
+
+/** An order of another installation at the same account of Stripe. */
+export async function tradeElsewhere(stack: TestStack): Promise<void> {
+  await jobContext(stack).stripe.checkout.sessions.create({
+    mode: "payment",
+    success_url: "https://elsewhere.example/success",
+    line_items: [{
+      quantity: 1,
+      price_data: { currency: "usd", unit_amount: 4900, product_data: { name: "Shirt" } },
+    }],
+    metadata: {
+      order_id: crypto.randomUUID(),
+      order_number: "ELSEWHERE-1",
+      attempt: "1",
+      shop_id: "0123456789abcdef",
+      lines_1: "SHIRT-OXF-WHT-M*1@4900",
+    },
+  });
+}
+
 /** Goods that come into the catalogue in the course of the day. */
 export const NEW_GOODS = "NEW-TODAY";
 
@@ -311,6 +335,8 @@ export async function digests(stack: TestStack, objects = false): Promise<Map<st
         'restocked', o.restocked_at is not null, 'cancelled', o.cancelled_at is not null,
         'rates', (select jsonb_agg(jsonb_build_array(r -> 'id', r -> 'name', r -> 'amount') order by r ->> 'id')
           from jsonb_array_elements(o.shipping_rates) r)),
+      'terms', (select jsonb_agg(jsonb_build_array(t.attempt, t.version) order by t.attempt)
+        from public.order_terms t where t.order_id = o.id),
       'customer', (select jsonb_build_array(c.user_id, c.email, c.name, c.stripe_customer_id, c.livemode)
         from public.customers c where c.id = o.customer_id),
       'reasons', (select k.review_reasons from public.order_risk k where k.order_id = o.id),

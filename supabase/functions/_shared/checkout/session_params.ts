@@ -88,7 +88,9 @@ export function sessionMetadata(checkout: Checkout): Record<string, string> {
     order_number: checkout.order_number,
     attempt: String(checkout.attempt),
     cart_hash: checkout.cart_hash,
+    shop_id: checkout.shop_id,
     ...(checkout.account_id === null ? {} : { account_id: checkout.account_id }),
+    ...(checkout.terms_version === null ? {} : { terms_version: checkout.terms_version.slice(0, 500) }),
     ...soldLinesMetadata(checkout.items),
   };
 }

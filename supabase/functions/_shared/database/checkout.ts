@@ -60,6 +60,10 @@ export type Checkout = {
   order_number: string;
   /** The account that was signed in, frozen with the order; null for a guest. */
   account_id: string | null;
+  /** Which installation's order it is, among those that share an account at Stripe. */
+  shop_id: string;
+  /** Version of the terms that the attempt's page asks to accept; null: none is noted. */
+  terms_version: string | null;
   attempt: number;
   currency: string;
   amount_subtotal: number;

@@ -1193,7 +1193,7 @@ isOneToOne: false
                       },"rescue_end": {
                         "stock_added": (string)[] | null,"paid_orders": (string)[] | null
                       },"rescue_window": {
-                        "since": string | null,"stopped_at": string | null,"under_way": boolean | null
+                        "since": string | null,"stopped_at": string | null,"under_way": boolean | null,"shop_id": string | null
                       },"rescued_order": {
                         "outcome": string | null,"number": string | null
                       },"trace_moment": {

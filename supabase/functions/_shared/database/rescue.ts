@@ -9,10 +9,13 @@ import type { OpenObject } from "./reconciliation.ts";
 
 export type RescueCalls = ReturnType<typeof rescueCalls>;
 
-/** Times in ISO 8601. `under_way`: it has begun, and the window is that of its beginning. */
+/**
+ * Times in ISO 8601. `under_way`: it has begun, and the window is that of its beginning. `shop_id`: stands in the
+ * metadata of what this installation has made at Stripe.
+ */
 export type RescueWindow = Known<
   Returned<"get_rescue_window">,
-  { since: string; stopped_at: string; under_way: boolean }
+  { since: string; stopped_at: string; under_way: boolean; shop_id: string }
 >;
 
 /** An order as its session at Stripe tells it; times in epoch seconds, amounts in minor units. */
@@ -21,6 +24,8 @@ export interface RescuedSession {
   number: string;
   attempt: number;
   account_id: string | null;
+  /** Null: none were in force. Left out: the session was made before sessions told. */
+  terms_version?: string | null;
   currency: string;
   livemode: boolean;
   email: string | null;
