@@ -5,6 +5,7 @@
  */
 import postgres from "postgres";
 import { type Stack, startStack } from "../../local/stack.ts";
+import { processorSeconds } from "./processor.ts";
 
 const orders = Number(Deno.args[0] ?? 1_000);
 const sku = "SHIRT-OXF-WHT-M";
@@ -13,7 +14,7 @@ const dir = await Deno.makeTempDir({ prefix: "kct-bench-sizes-" });
 const env = { CHECKOUT_RATE_LIMIT: "100000", VELOCITY_MODE: "off", MAIL_PER_SECOND: "100" };
 const stack = await startStack({ dir, env, quiet: true, jobs: true, web: true });
 /** The number of the database's first process; the others are its children. */
-const database = Deno.readTextFileSync(`${dir}/postgres/data/postmaster.pid`).split("\n", 1)[0];
+const database = Number(Deno.readTextFileSync(`${dir}/postgres/data/postmaster.pid`).split("\n", 1)[0]);
 const sql = postgres(stack.db_url, { max: 1, onnotice: () => {} });
 try {
   await sql`update public.inventory_levels set on_hand = 1000000`;
@@ -24,7 +25,7 @@ try {
   await drained();
   await sql`vacuum`;
   const before = await sizes();
-  const worked = processorSeconds();
+  const workedBefore = worked();
   for (let n = 0; n < orders; n++) {
     await post(`${stack.stripe_url}/_control/pay`, { session: await checkOut(stack) });
   }
@@ -35,8 +36,8 @@ try {
     await sql`select public.mark_fulfilled(${number}, 'UPS', ${`1Z-${number}`})`;
   }
   await drained();
-  for (const [part, seconds] of processorSeconds()) {
-    const spent = (seconds - (worked.get(part) ?? 0)) / orders;
+  for (const [part, seconds] of worked()) {
+    const spent = (seconds - (workedBefore.get(part) ?? 0)) / orders;
     console.log(`${`${part}, processor`.padEnd(36)}${(1_000 * spent).toFixed(1).padStart(8)} ms an order`);
   }
   await sql`vacuum`;
@@ -67,32 +68,12 @@ try {
   await Deno.remove(dir, { recursive: true });
 }
 
-/** Seconds of processors that the database and the functions have used, theirs that have ended included. */
-function processorSeconds(): Map<string, number> {
-  const seconds = new Map<string, number>();
-  for (const { name } of Deno.readDirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    let command: string, stat: string;
-    try {
-      command = Deno.readTextFileSync(`/proc/${name}/cmdline`).replaceAll("\0", " ");
-      stat = Deno.readTextFileSync(`/proc/${name}/stat`);
-    } catch (error) {
-      // It has ended meanwhile.
-      if (error instanceof Deno.errors.NotFound || String(error).includes("os error 3")) continue;
-      throw error;
-    }
-    const [, parent, ...fields] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    const part = name === database || parent === database
-      ? "database"
-      : parent === `${Deno.pid}` && command.includes("gateway/main.ts")
-      ? "functions and API"
-      : null;
-    if (part === null) continue;
-    // For itself and for the system, then those of children that have ended; a hundredth of a second each.
-    const ticks = fields.slice(9, 13).reduce((sum, field) => sum + Number(field), 0);
-    seconds.set(part, (seconds.get(part) ?? 0) + ticks / 100);
-  }
-  return seconds;
+/** Of the database and of the functions. */
+function worked(): Map<string, number> {
+  return processorSeconds(({ pid, parent, command }) => {
+    if (pid === database || parent === database) return "database";
+    return parent === Deno.pid && command.includes("gateway/main.ts") ? "functions and API" : null;
+  });
 }
 
 /** Bytes of each table with its indexes and what is stored beside it. */
