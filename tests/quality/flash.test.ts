@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { planShoppers } from "../../scripts/quality/bench/flash/plan.ts";
 
-Deno.test("a flash sale of a few shoppers is sold exactly, and every answer that makes them wait says how long", async () => {
+Deno.test("a flash sale of a few shoppers is sold exactly, and whoever is sent away is told for how long", async () => {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--quiet", "scripts/quality/bench/flash.ts", "--shoppers", "40", "--seconds", "1"],
     env: { NO_COLOR: "1" },

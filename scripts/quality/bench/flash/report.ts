@@ -34,9 +34,9 @@ export function printReport(report: Report): void {
   );
   for (const [ending, times] of counted(visits.map(({ ending }) => ending))) row(`  ${ending}`, `${times}`);
 
-  heading("what was sold", ["stock", "paid", "held", "free"]);
-  for (const { sku, stock: pieces, paid, held, free } of stock) {
-    row(sku, `${pieces}`, `${paid}`, `${held}`, `${free}`);
+  heading("what was sold", ["stock", "paid", "held", "cut off", "free"]);
+  for (const { sku, stock: pieces, paid, held, cut, free } of stock) {
+    row(sku, `${pieces}`, `${paid}`, `${held}`, `${cut}`, `${free}`);
   }
 
   heading("waited", ["times", "p50", "p95", "p99", "most"]);
@@ -58,13 +58,26 @@ export function printReport(report: Report): void {
   heading("what waited", ["deliveries", "jobs", "working", "for locks"]);
   const step = Math.ceil(samples.length / linesOfBacklog);
   for (let at = 0; at < samples.length; at += step) {
-    const most = (name: keyof Sample) =>
+    const most = (name: Exclude<keyof Sample, "waits">) =>
       `${Math.max(...samples.slice(at, at + step).map((sample) => sample[name]))}`;
     row(
       `  from ${seconds(samples[at]?.atMs ?? 0)}`,
       ...(["deliveries", "jobs", "working", "locked"] as const).map(most),
     );
   }
+  const waits = new Map<string, number>();
+  for (const sample of samples) {
+    for (const [name, times] of Object.entries(sample.waits)) waits.set(name, (waits.get(name) ?? 0) + times);
+  }
+  const seen = [...waits.values()].reduce((sum, times) => sum + times, 0);
+  const shown = [...waits].sort(([, a], [, b]) => b - a).slice(0, 5);
+  console.log(
+    `seen of working connections: ${
+      shown.map(([name, times]) => `${Math.round(100 * times / seen)} % ${name || "on the processor"}`).join(
+        ", ",
+      )
+    }`,
+  );
   console.log(
     `nothing waited any more ${seconds(drainedMs)} after the opening, ${
       seconds(drainedMs - wentMs)

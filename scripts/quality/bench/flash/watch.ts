@@ -12,10 +12,12 @@ export interface Sample {
   /** Connections of the REST API that work, and of these the ones that wait for a lock. */
   working: number;
   locked: number;
+  /** What the working ones wait for, by Postgres's names; `` is the processor. */
+  waits: Record<string, number>;
 }
 
 const everyMs = 1_000;
-const heartbeatMs = 60_000;
+const heartbeatMs = { least: 5_000, most: 60_000 };
 
 export interface Watch {
   samples: Sample[];
@@ -24,11 +26,12 @@ export interface Watch {
   stop(): Promise<void>;
 }
 
-/** Also beats the heart of the jobs: every minute, as pg_cron does, or once in a window that is shorter. */
+/** Also beats the heart of the jobs: every minute, as pg_cron does, or as often as the window is long. */
 export function watch(world: World, openedAt: number, seconds: number): Watch {
   const samples: Sample[] = [];
   const stopped = new AbortController();
-  const beating = beat(world, Math.min(heartbeatMs, seconds * 1_000), stopped.signal);
+  const pauseMs = Math.max(heartbeatMs.least, Math.min(heartbeatMs.most, seconds * 1_000));
+  const beating = beat(world, pauseMs, stopped.signal);
   const watching = repeat(everyMs, stopped.signal, async () => {
     samples.push(await look(world, openedAt));
   });
@@ -52,11 +55,15 @@ export function watch(world: World, openedAt: number, seconds: number): Watch {
 async function look({ sql, stripeUrl }: World, openedAt: number): Promise<Sample> {
   const [answer, [row]] = await Promise.all([
     fetch(`${stripeUrl}/_control/deliveries?limit=1`).then((response) => response.json()),
-    sql<{ jobs: number; working: number; locked: number }[]>`
+    sql<Pick<Sample, "jobs" | "working" | "locked" | "waits">[]>`
       select (select count(*)::int from private.jobs
           where status = 'running' or status = 'queued' and run_at <= now()) as jobs,
         count(*) filter (where state = 'active')::int as working,
-        count(*) filter (where state = 'active' and wait_event_type = 'Lock')::int as locked
+        count(*) filter (where state = 'active' and wait_event_type = 'Lock')::int as locked,
+        (select coalesce(jsonb_object_agg(w.name, w.times), '{}') from (
+          select coalesce(a.wait_event_type || ' ' || a.wait_event, '') as name, count(*) as times
+          from pg_stat_activity a where a.usename = 'authenticator' and a.state = 'active' group by 1
+        ) w) as waits
       from pg_stat_activity where usename = 'authenticator'`,
   ]);
   return {
@@ -65,6 +72,7 @@ async function look({ sql, stripeUrl }: World, openedAt: number): Promise<Sample
     jobs: row?.jobs ?? NaN,
     working: row?.working ?? NaN,
     locked: row?.locked ?? NaN,
+    waits: row?.waits ?? {},
   };
 }
 

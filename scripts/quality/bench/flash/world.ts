@@ -20,6 +20,8 @@ import { processorSeconds } from "../processor.ts";
 export interface World {
   keys: StackKeys;
   functionsUrl: string;
+  /** Where the functions reach the database. */
+  apiUrl: string;
   stripeUrl: string;
   sql: postgres.Sql;
   /** Seconds of processors so far, by part. */
@@ -109,6 +111,7 @@ export async function startWorld({ dir, connections, postgrest }: WorldOptions):
     if (!warm.ok) throw new StackError(`the functions do not start: ${warm.status} ${await warm.text()}`);
     return {
       keys,
+      apiUrl: urls.api,
       functionsUrl: `${url(ports.functions)}/functions/v1`,
       stripeUrl: stripe.url,
       sql,
