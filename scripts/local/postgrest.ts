@@ -21,6 +21,8 @@ export const REST_CONNECTIONS = 20;
 /** A running PostgREST. */
 export interface Postgrest {
   url: string;
+  /** The shell that PostgREST is a child of. */
+  pid: number;
   /** Settles when the process is gone. */
   exited: Promise<unknown>;
   stop(): Promise<void>;
@@ -47,10 +49,12 @@ export async function startPostgrest(
     dbUrl: string;
     jwks: object;
     config: Pick<ProjectConfig, "maxRows" | "schemas">;
+    /** Connections to the database; those of a small hosted project where none is given. */
+    connections?: number;
     onLine: (line: string) => void;
   },
 ): Promise<Postgrest> {
-  const { program, dbUrl, jwks, config, onLine } = options;
+  const { program, dbUrl, jwks, config, connections = REST_CONNECTIONS, onLine } = options;
   const port = freePort();
   const url = `http://${LOCAL_HOST}:${port}`;
   const database = new URL(dbUrl);
@@ -68,7 +72,7 @@ export async function startPostgrest(
       PGRST_DB_EXTRA_SEARCH_PATH: "public,extensions",
       PGRST_DB_ANON_ROLE: "anon",
       PGRST_DB_MAX_ROWS: `${config.maxRows}`,
-      PGRST_DB_POOL: `${REST_CONNECTIONS}`,
+      PGRST_DB_POOL: `${connections}`,
       PGRST_JWT_SECRET: JSON.stringify(jwks),
       PGRST_SERVER_HOST: LOCAL_HOST,
       PGRST_SERVER_PORT: `${port}`,
@@ -94,7 +98,7 @@ export async function startPostgrest(
   };
   const deadline = Date.now() + READY_DEADLINE_MS;
   while (running && Date.now() < deadline) {
-    if (await isReady(url)) return { url, exited, stop };
+    if (await isReady(url)) return { url, pid: child.pid, exited, stop };
     await new Promise((wake) => setTimeout(wake, 25));
   }
   await stop();

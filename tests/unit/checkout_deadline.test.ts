@@ -5,17 +5,20 @@ import { resumeToken } from "../../supabase/functions/_shared/checkout/resume_li
 import { AppError } from "../../supabase/functions/_shared/errors.ts";
 import { createRateLimiter } from "../../supabase/functions/_shared/limits/rate_limit.ts";
 import { handle as handleCheckout } from "../../supabase/functions/create-checkout-session/handler.ts";
+import { handle as handleOrderStatus } from "../../supabase/functions/order-status/handler.ts";
 import { handle as handleResume } from "../../supabase/functions/resume-checkout/handler.ts";
 import { checkoutOf, orderId, requestOf, sessionOf, world } from "./checkout_world.ts";
-import { errorOf, fakeCall, fixedClock, keptLog, uncounted } from "./fakes.ts";
+import type { OrderStatus } from "../../supabase/functions/_shared/database/orders.ts";
+import { errorOf, fakeCall, fixedClock, keptLog, publishableKey, uncounted } from "./fakes.ts";
 
 /** What storefronts wait (the issue's "bounded time"). */
 const patienceMs = 10_000;
+const sessionId = "cs_test_a1b2c3d4e5f6g7h8i9j0k1l2";
 
 /** How a call goes: at once; with its answer at the last moment; or with none at all. */
 const paces = ["quick", "late", "never"] as const;
 type Pace = typeof paces[number];
-type Step = "begin" | "customer" | "session" | "retrieve" | "attach" | "expire" | "apply";
+type Step = "read" | "begin" | "customer" | "session" | "retrieve" | "attach" | "expire" | "apply";
 type PaceOf = (step: Step) => Pace;
 
 /** Runs a request once for every way in which the calls that it gets to can go. */
@@ -42,7 +45,7 @@ function slowWorld(paceOf: PaceOf, begun: "new" | "paid" | "superseded") {
     await Promise.resolve();
     clock.advance(pace === "quick" ? 5 : pace === "late" ? limitMs - 1 : limitMs);
     if (pace !== "never") return answer();
-    const database = step === "begin" || step === "attach" || step === "apply";
+    const database = step === "read" || step === "begin" || step === "attach" || step === "apply";
     throw new AppError(database ? "database_unavailable" : "stripe_unavailable", { retryAfterSeconds: 5 });
   };
   const here = world();
@@ -100,8 +103,39 @@ function slowWorld(paceOf: PaceOf, begun: "new" | "paid" | "superseded") {
     },
     now: clock.now,
   };
-  return { deps, clock };
+  return { deps, clock, pass };
 }
+
+Deno.test("order-status answers within ten seconds, whatever hangs or answers at the last moment", async () => {
+  for (const found of [true, false]) {
+    const runs = await atEveryPace(async (paceOf, taken) => {
+      const { deps, clock, pass } = slowWorld(paceOf, "new");
+      const order = { order_id: orderId, session_id: sessionId, settled: false } as OrderStatus;
+      const began = clock.now();
+      const response = await handleOrderStatus(
+        new Request(`http://shop.example/order-status?session_id=${sessionId}`, {
+          headers: { apikey: publishableKey },
+        }),
+        {
+          ...deps,
+          rpcWithin: (limitMs) => ({
+            getOrderStatus: () => pass("read", limitMs(), () => found || taken.has("apply") ? order : null),
+            applyStripeFacts: () => pass("apply", limitMs(), () => true),
+          }),
+          retrieveSession: (_id, limitMs) =>
+            pass("retrieve", limitMs, () => sessionOf({}) as unknown as Stripe.Checkout.Session),
+          polls: { take: () => Promise.resolve({ allowed: true, retry_after_seconds: 0, key: null }) },
+        },
+      );
+      const ms = clock.now() - began;
+      const what = `${found} ${JSON.stringify([...taken])}: ${response.status} after ${ms} ms`;
+      assert.ok(ms <= patienceMs, what);
+      assert.ok([200, 404, 503].includes(response.status), what);
+      if (response.status === 503) assert.ok(Number(response.headers.get("retry-after")) >= 1, what);
+    });
+    assert.ok(runs > 5, `${runs} ways`);
+  }
+});
 
 for (const name of ["create-checkout-session", "resume-checkout"] as const) {
   Deno.test(`${name} answers within ten seconds, whatever hangs or answers at the last moment`, async () => {

@@ -72,7 +72,7 @@ Deno.test("create-checkout-session expires the session at Stripe when the databa
   const response = await handle(requestOf(), here.deps);
   assert.equal(response.status, 503);
   assert.equal((await errorOf(response)).code, "database_unavailable");
-  assert.equal(response.headers.get("retry-after"), "5");
+  assert.match(response.headers.get("retry-after") ?? "", /^[5-9]$/);
   assert.deepEqual(here.expired, ["cs_test_unit"]);
 });
 
@@ -168,7 +168,7 @@ Deno.test("create-checkout-session changes nothing when the old payment page can
   const here = world({ begin: () => Promise.resolve({ outcome: "superseded", session_ids: ["cs_old"] }) });
   const response = await handle(requestOf(), here.deps);
   assert.equal(response.status, 503);
-  assert.equal(response.headers.get("retry-after"), "5");
+  assert.match(response.headers.get("retry-after") ?? "", /^[5-9]$/);
   assert.deepEqual([here.begun.length, here.asked.length, here.applied.length], [1, 0, 0]);
 });
 
@@ -189,6 +189,6 @@ Deno.test("create-checkout-session answers 503 with Retry-After when Stripe fail
   const response = await handle(requestOf(), here.deps);
   assert.equal(response.status, 503);
   assert.equal((await errorOf(response)).code, "stripe_unavailable");
-  assert.equal(response.headers.get("retry-after"), "5");
+  assert.match(response.headers.get("retry-after") ?? "", /^[5-9]$/);
   assert.equal(here.attached.length, 0);
 });

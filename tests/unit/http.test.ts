@@ -83,6 +83,16 @@ Deno.test("respond() carries details and Retry-After of an AppError", async () =
   assert.deepEqual((await errorOf(response)).details, [1]);
 });
 
+Deno.test("respond() sends those that an outage refuses together away for different times, and none for less than it was told", async () => {
+  const waits = await Promise.all(Array.from({ length: 50 }, async () => {
+    const failure = new AppError("database_unavailable", { retryAfterSeconds: 10 });
+    const response = await answer(post("{}"), () => Promise.reject(failure));
+    return Number(response.headers.get("retry-after"));
+  }));
+  assert.ok(Math.min(...waits) >= 10 && Math.max(...waits) < 20, waits.join());
+  assert.ok(new Set(waits).size > 3, waits.join());
+});
+
 Deno.test("readBody() counts bytes while they stream, whatever Content-Length claims", async () => {
   const chunks = new ReadableStream<Uint8Array>({
     start(controller) {

@@ -52,7 +52,7 @@ function world(
   const clock = fixedClock();
   const deps: Deps = {
     env: testEnv(),
-    rpc: {
+    rpcWithin: () => ({
       getOrderStatus: (key) => {
         keys.push(key);
         const status = statuses[Math.min(reads++, statuses.length - 1)] ?? null;
@@ -63,7 +63,7 @@ function world(
         applied.push({ facts, source, at });
         return Promise.resolve(true);
       },
-    },
+    }),
     retrieveSession: () => {
       retrieved += 1;
       return retrieve?.() ?? Promise.reject(new Error("not expected"));

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { AppError } from "../../supabase/functions/_shared/errors.ts";
 import {
   createMemoryLimiter,
   createRateLimiter,
@@ -56,6 +57,14 @@ Deno.test("createTieredLimiter() asks the next limiter when one fails, and leave
   clock.advance(10_000);
   await limiter.take([bucket("a")]);
   assert.equal(asked, 2);
+});
+
+Deno.test("createTieredLimiter() does not let callers past the limits because many come at once: they come back", async () => {
+  const busy = () => Promise.reject(new AppError("busy", { retryAfterSeconds: 5 }));
+  const tier = { name: "postgres", limiter: { take: busy }, restingUntil: 0 };
+  const limiter = createTieredLimiter([tier], createMemoryLimiter(), keptLog().log);
+  await assert.rejects(limiter.take([bucket("a")]), { code: "busy" });
+  assert.equal(tier.restingUntil, 0);
 });
 
 Deno.test("createRateLimiter() uses Postgres without Upstash, and memory when Postgres is down", async () => {

@@ -36,6 +36,9 @@ const gateway = startGateway({
   ),
   config: await readProjectConfig(join(SUPABASE_DIR, "config.toml")),
   ...(variable("LOCAL_POSTGREST_URL") === "" ? {} : { postgrestUrl: variable("LOCAL_POSTGREST_URL") }),
+  ...(variable("LOCAL_REST_CONNECTIONS") === ""
+    ? {}
+    : { restConnections: Number(variable("LOCAL_REST_CONNECTIONS")) }),
   mail: {
     send: mailThrough({
       url: variable("RESEND_API_BASE"),

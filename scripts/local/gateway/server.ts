@@ -26,6 +26,8 @@ export interface GatewayOptions {
   config: ProjectConfig;
   /** Where a real PostgREST answers, if it shall, instead of the layer that stands in for it. */
   postgrestUrl?: string;
+  /** Connections of the REST API to the database; those of a small hosted project where none is given. */
+  restConnections?: number;
   /** How Auth sends its mails, and where their links may lead. */
   mail: { send: SendMail; siteUrl: string; redirectOrigins: readonly string[] };
   log: (line: string) => void;
@@ -44,7 +46,7 @@ const UNSUPPORTED = ["storage", "graphql"];
 /** Starts the gateway on 127.0.0.1. */
 export function startGateway(options: GatewayOptions): Gateway {
   const { keys, log } = options;
-  const restPool = pool(options.dbUrl, "authenticator", REST_CONNECTIONS);
+  const restPool = pool(options.dbUrl, "authenticator", options.restConnections ?? REST_CONNECTIONS);
   const authPool = pool(options.dbUrl, "supabase_auth_admin", 4);
   const standIn = createRest(restPool, options.config);
   const real = options.postgrestUrl === undefined ? null : createRestProxy(options.postgrestUrl, keys);

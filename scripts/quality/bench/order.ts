@@ -1,44 +1,40 @@
 /**
- * `deno run -A scripts/quality/bench/order.ts 1000`: what an order takes of the database's disk, by table with its
- * indexes, and of processors (Linux only). Orders are bought and paid through the functions, their mails are sent, they
- * are shipped. Processor time does not depend on what else the machine does, as time on the clock would.
+ * `deno run -A scripts/quality/bench/order.ts 1000`: what an order takes: of the database's disk, by table with its
+ * indexes, of processors (Linux only), in rows, calls to the database and calls to Stripe. Orders are bought and paid
+ * through the functions, their mails are sent, they are shipped. Processor time does not depend on what else the machine
+ * does, as time on the clock would.
  */
 import postgres from "postgres";
 import { type Stack, startStack } from "../../local/stack.ts";
+import { processorSeconds } from "./processor.ts";
 
 const orders = Number(Deno.args[0] ?? 1_000);
 const sku = "SHIRT-OXF-WHT-M";
+/** The stand-in remembers its last thousand calls. */
+const countedOrders = 100;
 
 const dir = await Deno.makeTempDir({ prefix: "kct-bench-sizes-" });
 const env = { CHECKOUT_RATE_LIMIT: "100000", VELOCITY_MODE: "off", MAIL_PER_SECOND: "100" };
 const stack = await startStack({ dir, env, quiet: true, jobs: true, web: true });
 /** The number of the database's first process; the others are its children. */
-const database = Deno.readTextFileSync(`${dir}/postgres/data/postmaster.pid`).split("\n", 1)[0];
+const database = Number(Deno.readTextFileSync(`${dir}/postgres/data/postmaster.pid`).split("\n", 1)[0]);
 const sql = postgres(stack.db_url, { max: 1, onnotice: () => {} });
 try {
   await sql`update public.inventory_levels set on_hand = 1000000`;
   // Until the functions are compiled and the plans are made.
-  for (let n = 0; n < 20; n++) {
-    await post(`${stack.stripe_url}/_control/pay`, { session: await checkOut(stack) });
-  }
-  await drained();
+  await liveThrough(20);
+  await countCalls();
   await sql`vacuum`;
   const before = await sizes();
-  const worked = processorSeconds();
-  for (let n = 0; n < orders; n++) {
-    await post(`${stack.stripe_url}/_control/pay`, { session: await checkOut(stack) });
-  }
-  await drained();
-  const numbers =
-    await sql`select number from public.orders where status = 'paid' order by created_at desc limit ${orders}`;
-  for (const { number } of numbers) {
-    await sql`select public.mark_fulfilled(${number}, 'UPS', ${`1Z-${number}`})`;
-  }
-  await drained();
-  for (const [part, seconds] of processorSeconds()) {
-    const spent = (seconds - (worked.get(part) ?? 0)) / orders;
+  const rowsBefore = await rowsWritten();
+  const workedBefore = worked();
+  await liveThrough(orders);
+  for (const [part, seconds] of worked()) {
+    const spent = (seconds - (workedBefore.get(part) ?? 0)) / orders;
     console.log(`${`${part}, processor`.padEnd(36)}${(1_000 * spent).toFixed(1).padStart(8)} ms an order`);
   }
+  const written = (await rowsWritten() - rowsBefore) / orders;
+  console.log(`${"rows written, changed or deleted".padEnd(36)}${written.toFixed(1).padStart(8)} an order`);
   await sql`vacuum`;
   const after = await sizes();
   const [told] = await sql`
@@ -67,32 +63,62 @@ try {
   await Deno.remove(dir, { recursive: true });
 }
 
-/** Seconds of processors that the database and the functions have used, theirs that have ended included. */
-function processorSeconds(): Map<string, number> {
-  const seconds = new Map<string, number>();
-  for (const { name } of Deno.readDirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    let command: string, stat: string;
-    try {
-      command = Deno.readTextFileSync(`/proc/${name}/cmdline`).replaceAll("\0", " ");
-      stat = Deno.readTextFileSync(`/proc/${name}/stat`);
-    } catch (error) {
-      // It has ended meanwhile.
-      if (error instanceof Deno.errors.NotFound || String(error).includes("os error 3")) continue;
-      throw error;
-    }
-    const [, parent, ...fields] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    const part = name === database || parent === database
-      ? "database"
-      : parent === `${Deno.pid}` && command.includes("gateway/main.ts")
-      ? "functions and API"
-      : null;
-    if (part === null) continue;
-    // For itself and for the system, then those of children that have ended; a hundredth of a second each.
-    const ticks = fields.slice(9, 13).reduce((sum, field) => sum + Number(field), 0);
-    seconds.set(part, (seconds.get(part) ?? 0) + ticks / 100);
+/** From the cart to the parcel. */
+async function liveThrough(count: number): Promise<void> {
+  for (let n = 0; n < count; n++) {
+    await post(`${stack.stripe_url}/_control/pay`, { session: await checkOut(stack) });
   }
-  return seconds;
+  await drained();
+  const numbers =
+    await sql`select number from public.orders where status = 'paid' order by created_at desc limit ${count}`;
+  for (const { number } of numbers) {
+    await sql`select public.mark_fulfilled(${number}, 'UPS', ${`1Z-${number}`})`;
+  }
+  await drained();
+}
+
+/** Calls of the API's role to functions, and calls to Stripe; those that are made by the minute, orders or none, too. */
+async function countCalls(): Promise<void> {
+  await sql`alter role authenticator set track_functions = 'pl'`;
+  await sql`select pg_terminate_backend(pid) from pg_stat_activity where usename = 'authenticator'`;
+  await sql`select pg_stat_reset()`;
+  const from = Date.now();
+  await liveThrough(countedOrders);
+  await sql`alter role authenticator reset track_functions`;
+  await sql`select pg_terminate_backend(pid) from pg_stat_activity where usename = 'authenticator'`;
+  await sql`select pg_stat_clear_snapshot()`;
+  const calls = await sql<{ name: string; calls: number }[]>`
+    select funcname as name, calls::int from pg_stat_user_functions where schemaname = 'public' order by 2 desc`;
+  const response = await fetch(`${stack.stripe_url}/_control/requests`);
+  const { requests } = await response.json() as { requests: { method: string; path: string; at: string }[] };
+  const asked = Map.groupBy(
+    requests.filter(({ at }) => Date.parse(at) >= from),
+    ({ method, path }) => `${method} ${path.replace(/\/[a-z]+_[A-Za-z0-9_]+/, "/…")}`,
+  );
+  const all = [
+    ...calls.map(({ name, calls }) => [`call of ${name}()`, calls] as const),
+    ...[...asked].map(([what, some]) => [`Stripe: ${what}`, some.length] as const),
+  ];
+  for (const [what, times] of all) {
+    const each = times / countedOrders;
+    if (each >= 0.1) console.log(`${what.padEnd(44)}${each.toFixed(1).padStart(8)} an order`);
+  }
+}
+
+async function rowsWritten(): Promise<number> {
+  await sql`select pg_stat_clear_snapshot()`;
+  const [row] = await sql<{ rows: number }[]>`
+    select sum(n_tup_ins + n_tup_upd + n_tup_del)::float8 as rows from pg_stat_user_tables
+    where schemaname in ('public', 'private')`;
+  return row?.rows ?? NaN;
+}
+
+/** Of the database and of the functions. */
+function worked(): Map<string, number> {
+  return processorSeconds(({ pid, parent, command }) => {
+    if (pid === database || parent === database) return "database";
+    return parent === Deno.pid && command.includes("gateway/main.ts") ? "functions and API" : null;
+  });
 }
 
 /** Bytes of each table with its indexes and what is stored beside it. */

@@ -30,6 +30,7 @@ const codes = {
   not_recorded: [500, "The event could not be stored; please deliver it again."],
   stripe_unavailable: [503, "The payment provider cannot be reached; try again shortly."],
   checkout_closed: [503, "The shop takes no orders just now; try again in a few minutes."],
+  busy: [503, "Many others shop just now; try again shortly."],
   database_unavailable: [503, "The shop cannot be reached; try again shortly."],
 } as const satisfies Record<string, readonly [number, string]>;
 

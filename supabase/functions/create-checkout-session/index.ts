@@ -18,7 +18,11 @@ const metrics = createMetrics({ rpc: metricCalls(call), log });
 
 const deps: Deps = {
   env,
-  rpcWithin: (limitMs) => ({ ...checkoutCalls(call.within(limitMs)), ...factCalls(call.within(limitMs)) }),
+  rpcWithin: (limitMs) => {
+    const goesOn = call.within(limitMs);
+    const { beginCheckout } = checkoutCalls(call.within(limitMs, "starts"));
+    return { ...checkoutCalls(goesOn), ...factCalls(goesOn), beginCheckout };
+  },
   limiter: createRateLimiter({ env, call, log, metrics }),
   stripe: stripeCalls(createStripe(env)),
   fetch,

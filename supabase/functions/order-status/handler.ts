@@ -7,6 +7,7 @@ import type Stripe from "stripe";
 import { takeAddressLimit } from "../_shared/limits/address_limit.ts";
 import { requireApiKey } from "../_shared/auth/caller.ts";
 import { shopperAddress } from "../_shared/http/client_ip.ts";
+import { type Deadline, startDeadline } from "../_shared/checkout/deadline.ts";
 import type { Env } from "../_shared/env.ts";
 import { AppError } from "../_shared/errors.ts";
 import { json, respond } from "../_shared/http/endpoint.ts";
@@ -21,15 +22,21 @@ import { checkoutSessionFacts, isForeignSession } from "../_shared/stripe_events
 
 export interface Deps {
   env: Env;
-  rpc: OrderCalls & FactCalls;
+  /** The database under a deadline. */
+  rpcWithin: (limitMs: () => number) => OrderCalls & FactCalls;
   /** With `payment_intent.latest_charge` expanded. */
-  retrieveSession(id: string): Promise<Stripe.Checkout.Session>;
+  retrieveSession(id: string, limitMs: number): Promise<Stripe.Checkout.Session>;
   limiter: RateLimiter;
   /** Counts in this worker's memory: a poll must not cost a round trip more. */
   polls: RateLimiter;
   log: Logger;
   now: () => number;
 }
+
+type BoundDeps = Omit<Deps, "rpcWithin"> & { rpc: ReturnType<Deps["rpcWithin"]>; deadline: Deadline };
+
+/** Of the page's patience: limits and Stripe may still have to be asked. */
+const firstReadMs = 4_000;
 
 /**
  * How often Stripe is asked about a session, so that no page becomes a load on it: a gentle page every time, one that
@@ -44,14 +51,17 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
     const { key: apiKey } = await requireApiKey(request, deps.env);
     const address = shopperAddress(request.headers, apiKey === "secret");
     const key = await orderKeyOf(request, deps);
-    const known = await deps.rpc.getOrderStatus(key);
+    const deadline = startDeadline(deps.now);
+    const first = deps.rpcWithin(() => Math.min(firstReadMs, deadline.databaseMs()));
+    const known = await first.getOrderStatus(key);
+    const bound = { ...deps, rpc: deps.rpcWithin(deadline.databaseMs), deadline };
     if (known !== null) {
       const log = context.concerns(known.order_id);
-      return json(publicStatus(await settled(key, known, deps, log)));
+      return json(publicStatus(await settled(key, known, bound, log)));
     }
     // A link of ours names an order that we made: nobody else knows more of one that is gone.
     if ("orderId" in key) throw new AppError("order_not_found");
-    const found = await find(key.sessionId, address, deps);
+    const found = await find(key.sessionId, address, bound);
     context.concerns(found.order_id);
     return json(publicStatus(found));
   });
@@ -74,7 +84,12 @@ async function orderKeyOf(request: Request, { env, now }: Deps): Promise<OrderKe
 }
 
 /** Settles from Stripe; when that fails, what the database knows is the answer and the webhook will follow. */
-async function settled(key: OrderKey, known: OrderStatus, deps: Deps, log: Logger): Promise<OrderStatus> {
+async function settled(
+  key: OrderKey,
+  known: OrderStatus,
+  deps: BoundDeps,
+  log: Logger,
+): Promise<OrderStatus> {
   const { session_id: sessionId } = known;
   if (known.settled || sessionId === null || !(await mayAsk(sessionId, deps))) return known;
   try {
@@ -86,7 +101,7 @@ async function settled(key: OrderKey, known: OrderStatus, deps: Deps, log: Logge
   }
 }
 
-async function mayAsk(sessionId: string, { polls }: Deps): Promise<boolean> {
+async function mayAsk(sessionId: string, { polls }: Pick<Deps, "polls">): Promise<boolean> {
   for (const limit of pollLimits) {
     if ((await polls.take([{ key: sessionId, ...limit }])).allowed) return true;
   }
@@ -98,9 +113,10 @@ async function mayAsk(sessionId: string, { polls }: Deps): Promise<boolean> {
  * we died before we wrote down the session that we had made, and the browser is here before the webhook.
  * @throws AppError `order_not_found`; `rate_limited`, since anybody can make up ids; `stripe_unavailable`.
  */
-async function find(sessionId: string, address: string | null, deps: Deps): Promise<OrderStatus> {
+async function find(sessionId: string, address: string | null, deps: BoundDeps): Promise<OrderStatus> {
   if (!isOfStripe(sessionId, deps.env)) throw new AppError("order_not_found");
   await takeAddressLimit("order-status", address, deps);
+  deps.deadline.check();
   try {
     if (await settleFromStripe(sessionId, null, deps)) {
       const found = await deps.rpc.getOrderStatus({ sessionId });
@@ -121,13 +137,17 @@ function isOfStripe(sessionId: string, { livemode }: Pick<Env, "livemode">): boo
 }
 
 /** Whether the session is one of ours; then it is settled. */
-async function settleFromStripe(sessionId: string, known: OrderStatus | null, deps: Deps): Promise<boolean> {
+async function settleFromStripe(
+  sessionId: string,
+  known: OrderStatus | null,
+  deps: BoundDeps,
+): Promise<boolean> {
   // Of an open page that we did not record, the search for lost sessions decides.
   const isOthers = (session: Stripe.Checkout.Session) =>
     known === null && (isForeignSession(session) || session.status === "open");
   const session = await observe(
     { ...deps, source: "order_status" },
-    () => deps.retrieveSession(sessionId),
+    () => deps.retrieveSession(sessionId, deps.deadline.stripeMs()),
     (session) => isOthers(session) ? [] : checkoutSessionFacts(session),
   );
   return !isOthers(session);

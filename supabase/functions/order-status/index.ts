@@ -18,8 +18,11 @@ const metrics = createMetrics({ rpc: metricCalls(call), log });
 
 const deps: Deps = {
   env,
-  rpc: { ...orderCalls(call), ...factCalls(call) },
-  retrieveSession: (id) => callStripe(() => readSession(stripe, id)),
+  rpcWithin: (limitMs) => ({
+    ...orderCalls(call.within(limitMs, "starts")),
+    ...factCalls(call.within(limitMs)),
+  }),
+  retrieveSession: (id, limitMs) => callStripe(() => readSession(stripe, id), limitMs),
   limiter: createRateLimiter({ env, call, log, metrics }),
   polls: createMemoryLimiter(),
   log,

@@ -17,7 +17,11 @@ const metrics = createMetrics({ rpc: metricCalls(call), log });
 
 const deps: Deps = {
   env,
-  rpcWithin: (limitMs) => ({ ...checkoutCalls(call.within(limitMs)), ...factCalls(call.within(limitMs)) }),
+  rpcWithin: (limitMs) => {
+    const goesOn = call.within(limitMs);
+    const { findOpenCheckout, resumeCheckout } = checkoutCalls(call.within(limitMs, "starts"));
+    return { ...checkoutCalls(goesOn), ...factCalls(goesOn), findOpenCheckout, resumeCheckout };
+  },
   limiter: createRateLimiter({ env, call, log, metrics }),
   stripe: stripeCalls(createStripe(env)),
   log,

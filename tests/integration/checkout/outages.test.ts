@@ -63,7 +63,7 @@ Deno.test("checkout survives the outages of others", async (test) => {
       stripe.intercept = forwardAll;
       assert.deepEqual([failed.status, failed.body.error.code], [503, "stripe_unavailable"]);
       assert.ok((failed.retryAfter ?? 0) >= 1, "Retry-After");
-      if (trouble === "limits our rate") assert.equal(failed.retryAfter, 7);
+      if (trouble === "limits our rate") assert.ok((failed.retryAfter ?? 0) >= 7, `${failed.retryAfter}`);
 
       const worked = await checkout(stack, {}, { key });
       assert.equal(worked.status, 200, JSON.stringify(worked.body));

@@ -66,6 +66,11 @@ const MESSAGES = {
     text: `Your bag is safe, and you have not been charged. Please try again ${wait(error)}.`,
     retry: true,
   }),
+  busy: (error) => ({
+    title: "Many others shop just now",
+    text: `Your bag is safe, and you have not been charged. Please try again ${wait(error)}.`,
+    retry: true,
+  }),
   database_unavailable: (error) => ({
     title: "The shop cannot be reached",
     text: `Your bag is safe. Please try again ${wait(error)}.`,

@@ -7,6 +7,7 @@ import { PostgrestClient } from "@supabase/postgrest-js";
 import type { Env } from "../env.ts";
 import { type DatabaseFailure, fromDatabaseFailure, isRepeatable } from "../errors.ts";
 import type { Database, Json } from "./database_types.ts";
+import { createLine, type Turn } from "./line.ts";
 import { storable } from "./storable.ts";
 
 export type { Json } from "./database_types.ts";
@@ -39,8 +40,11 @@ export interface Call {
     name: F,
     args: A & Record<Exclude<keyof A, keyof Arguments<F>>, never>,
   ): Promise<Returned<F>>;
-  /** The same door for a caller with a deadline: each call gives up after what `limitMs` says as it begins. */
-  within(limitMs: () => number): Call;
+  /**
+   * The same door for a caller with a deadline: each call gives up after what `limitMs` says as it begins. Calls that
+   * start something may be refused while many others are under way; without a word each goes on with what has begun.
+   */
+  within(limitMs: () => number, turn?: Turn): Call;
 }
 
 /** Slower than this and the caller is better served by a retry; Stripe itself waits longer. */
@@ -61,10 +65,17 @@ export function createCall(
     fetch: withKeys(keys, fetcher),
     retry: false,
   });
-  const within = (limitMs: () => number): Call =>
+  const line = createLine();
+  const within = (limitMs: () => number, turn: Turn = "goes on"): Call =>
     Object.assign(
       async <F extends FunctionName>(name: F, args: object) =>
-        await send(client, name, args, limitMs()) as Returned<F>,
+        await send(
+          client,
+          name,
+          args,
+          limitMs(),
+          (signal, work) => line.pass(turn, signal, work),
+        ) as Returned<F>,
       { within },
     );
   return within(() => timeoutMs);
@@ -85,10 +96,19 @@ function withKeys(keys: string[], fetcher: typeof fetch): typeof fetch {
   };
 }
 
-async function send(client: PostgrestClient, name: string, args: object, limitMs: number): Promise<unknown> {
+async function send(
+  client: PostgrestClient,
+  name: string,
+  args: object,
+  limitMs: number,
+  pass: <T>(signal: AbortSignal, work: () => Promise<T>) => Promise<T>,
+): Promise<unknown> {
   const signal = AbortSignal.timeout(limitMs);
   for (let round = 1;; round++) {
-    const { data, error, status } = await client.rpc(name, storable(args)).abortSignal(signal);
+    const { data, error, status } = await pass(
+      signal,
+      async () => await client.rpc(name, storable(args)).abortSignal(signal),
+    );
     if (error === null) return data;
     const failure: DatabaseFailure = {
       code: error.code ?? "",

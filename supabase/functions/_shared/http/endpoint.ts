@@ -229,10 +229,16 @@ function failureResponse(
     },
   }, failure.status);
   if (failure.retryAfterSeconds !== undefined) {
-    answer.headers.set("retry-after", String(Math.max(1, Math.ceil(failure.retryAfterSeconds))));
+    answer.headers.set("retry-after", String(secondsToWait(failure.status, failure.retryAfterSeconds)));
   }
   if (failure.status === 405) answer.headers.set("allow", methodsOf(endpoint).join(", "));
   return answer;
+}
+
+/** An outage or a rush refuses many at the same moment; if all came back at the same moment, it would do so again. */
+function secondsToWait(status: number, least: number): number {
+  const seconds = Math.max(1, Math.ceil(least));
+  return status === 503 ? seconds + Math.floor(Math.random() * seconds) : seconds;
 }
 
 /** The caller's id when it is harmless, so that one id follows a request through all logs. */

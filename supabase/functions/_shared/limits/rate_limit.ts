@@ -4,6 +4,7 @@
  * that an outage costs one slow request and not one per caller.
  */
 import type { Env } from "../env.ts";
+import { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Call } from "../database/client.ts";
 import { type Bucket, limitCalls, type LimitDecision } from "../database/limits.ts";
@@ -43,7 +44,7 @@ export function createRateLimiter(
   const upstash: Tier[] = env.upstash === null
     ? []
     : [{ name: "upstash", limiter: counted("upstash", createUpstashLimiter(env.upstash)), restingUntil: 0 }];
-  const limiter = { take: limitCalls(call.within(() => postgresTimeoutMs)).takeRateLimits };
+  const limiter = { take: limitCalls(call.within(() => postgresTimeoutMs, "starts")).takeRateLimits };
   const postgres: Tier = { name: "postgres", limiter: counted("postgres", limiter), restingUntil: 0 };
   const memory = counted("memory", createMemoryLimiter({ now }));
   return createTieredLimiter([...upstash, postgres], memory, log, now);
@@ -65,7 +66,10 @@ function countedLimiter(name: string, limiter: RateLimiter, metrics: Pick<Metric
   };
 }
 
-/** Asks the tiers in turn and falls back to `last`, which must not fail. */
+/**
+ * Asks the tiers in turn and falls back to `last`, which must not fail.
+ * @throws AppError `busy` when the worker has more to ask the database than it takes.
+ */
 export function createTieredLimiter(
   tiers: Tier[],
   last: RateLimiter,
@@ -79,6 +83,8 @@ export function createTieredLimiter(
         try {
           return await tier.limiter.take(buckets);
         } catch (error) {
+          // It is not down: others come first, and would come first at whatever the caller does next.
+          if (error instanceof AppError && error.code === "busy") throw error;
           tier.restingUntil = now() + restMs;
           log.warn("rate_limiter_down", { limiter: tier.name, error });
         }
