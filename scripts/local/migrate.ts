@@ -13,10 +13,13 @@ const PLATFORM_SQL = join(import.meta.dirname ?? "", "platform.sql");
 
 type Sql = postgres.Sql;
 
-/** Gives a fresh cluster what Supabase provides, in `postgres` and in every database created from now on. */
-export async function preparePlatform(url: string): Promise<void> {
+/**
+ * Gives a fresh cluster what Supabase provides, in `postgres` and in every database created from now on; `databases`:
+ * in these.
+ */
+export async function preparePlatform(url: string, databases = ["template1", "postgres"]): Promise<void> {
   const script = await Deno.readTextFile(PLATFORM_SQL);
-  for (const database of ["template1", "postgres"]) {
+  for (const database of databases) {
     const sql = connect(withDatabaseName(url, database));
     try {
       await sql.unsafe(script).simple();

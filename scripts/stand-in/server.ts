@@ -67,6 +67,17 @@ export function startStripe(options: StripeOptions): Promise<RunningStripe> {
   });
 }
 
+/** The stand-in without a port of its own. */
+export interface StripeParts {
+  handle(request: Request): Response | Promise<Response>;
+  stop(): Promise<void>;
+}
+
+/** The stand-in in this process, in memory: whoever calls `handle` says that it answers at `url`. */
+export function createStripe(options: Omit<StripeOptions, "dir" | "port">, url: string): StripeParts {
+  return new StandIn(new Store(null), { ...options, dir: null, port: 0 }).answerAt(url);
+}
+
 /** The parts of the stand-in and what binds them: one store, one queue, one clock. */
 class StandIn {
   readonly #store: Store;
@@ -122,20 +133,28 @@ class StandIn {
       { hostname: "127.0.0.1", port, onListen: () => {} },
       (request) => this.#handle(request),
     );
-    this.#baseUrl = `http://127.0.0.1:${server.addr.port}`;
+    const url = `http://127.0.0.1:${server.addr.port}`;
+    this.#start(url);
+    return { url, port: server.addr.port, stop: () => this.#stop(() => server.shutdown()) };
+  }
+
+  answerAt(url: string): StripeParts {
+    this.#start(url);
+    return { handle: (request) => this.#handle(request), stop: () => this.#stop() };
+  }
+
+  #start(url: string): void {
+    this.#baseUrl = url;
     this.#tasks.run();
     this.#queue.pump();
-    return {
-      url: this.#baseUrl,
-      port: server.addr.port,
-      stop: async () => {
-        this.#tasks.stop();
-        this.#listeners.closeAll();
-        await this.#queue.stop();
-        await server.shutdown();
-        this.#store.close();
-      },
-    };
+  }
+
+  async #stop(shutDown?: () => Promise<void>): Promise<void> {
+    this.#tasks.stop();
+    this.#listeners.closeAll();
+    await this.#queue.stop();
+    await shutDown?.();
+    this.#store.close();
   }
 
   #handle(request: Request): Response | Promise<Response> {

@@ -59,6 +59,10 @@ const EXPECTED: Record<string, Expected> = {
     wrong: [["surplus"], ["--limit", "0"], ["--since", "soon"], ["--db-url", "nonsense"], ["--json=yes"]],
   },
   chaos: { offline: true, wrong: [["--runs", "0"], ["--seed", "x"]] },
+  simulate: {
+    offline: true,
+    wrong: [["--days", "0"], ["--seed", "x"], ["--hours", "0"], ["--replay", "nonsense"], ["surplus"]],
+  },
   mutate: { offline: true, wrong: [["--lists"]] },
   bench: { offline: true, wrong: [["--orders", "1.5"], ["--jobs", ""]] },
 };

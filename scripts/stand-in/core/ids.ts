@@ -45,23 +45,13 @@ const SHAPES = {
 
 export type IdKind = keyof typeof SHAPES;
 
-const pool = new Uint8Array(8192);
-let used = pool.length;
-
-function randomByte(): number {
-  if (used >= pool.length) {
-    crypto.getRandomValues(pool);
-    used = 0;
-  }
-  return pool[used++] ?? 0;
-}
-
 function randomText(length: number): string {
   let text = "";
   while (text.length < length) {
-    const byte = randomByte();
-    // 248 is the largest multiple of 62 in a byte: larger values would favour the first letters.
-    if (byte < 248) text += ALPHABET[byte % ALPHABET.length];
+    for (const byte of crypto.getRandomValues(new Uint8Array(length))) {
+      // 248 is the largest multiple of 62 in a byte: larger values would favour the first letters.
+      if (byte < 248 && text.length < length) text += ALPHABET[byte % ALPHABET.length];
+    }
   }
   return text;
 }

@@ -1,0 +1,208 @@
+/** What happens in a world, as a list: each step stands for itself and can be left out. */
+import { Random } from "../chaos/random.ts";
+import { hashOf } from "./kernel.ts";
+
+/** Who may be out of reach: the shop's API (its database with it), Stripe, the mail provider. */
+export type Party = "api" | "stripe" | "web";
+
+/** `at`: milliseconds after the world began. Steps about an order that was never made do nothing. */
+export type Step =
+  & { at: number }
+  & (
+    | {
+      do: "buy";
+      order: number;
+      lines: { sku: string; quantity: number }[];
+      patience: number;
+      twice: boolean;
+    }
+    | { do: "pay"; order: number; card: string }
+    | { do: "debit"; order: number; account: string }
+    | { do: "look"; order: number }
+    | { do: "refund"; order: number; amount: number | null; restock: boolean }
+    | { do: "return piece"; order: number; sku: string }
+    | { do: "cancel"; order: number }
+    | { do: "ship"; order: number; sku: string | null }
+    | { do: "release"; order: number }
+    | { do: "accept dispute" | "leave dispute"; order: number }
+    | { do: "refund at Stripe"; order: number; amount: number | null }
+    | { do: "warning" | "review"; order: number }
+    | { do: "stock"; sku: string; delta: number }
+    | { do: "weather"; forMs: number; lost: number; doubled: number; slow: number }
+    | { do: "cut off"; who: Party; forMs: number }
+    | { do: "kill"; name: string; after: number }
+  );
+
+const minute = 60_000;
+
+const good = "4242424242424242";
+const declined = ["4000000000000002", "4000000000009995", "4000000000000119"];
+const disputed = ["4000000000000259", "4000000000002685", "4000000000001976"];
+const warned = "4000000000005423";
+const slowRefunds = ["4000000000007726", "4000000000005126"];
+
+/** Of some there are plenty, of some a few, of one a single piece. */
+const skus = [
+  "SHIRT-OXF-WHT-M",
+  "SHIRT-OXF-BLU-M",
+  "TIE-SILK-NVY",
+  "TIE-SILK-GRN",
+  "KNIT-CRW-OAT-M",
+  "KNIT-CRW-GRN-M",
+]
+  .concat(["COAT-CML-S", "SUIT-CHR-38R", "SHOE-CAP-BRN-12", "COAT-CML-M", "SHIRT-OXF-WHT-L"]);
+
+/** How a day goes. */
+export interface Day {
+  orders: number;
+  /** Between the first order and the last. */
+  hours: number;
+}
+
+export const shopDay: Day = { orders: 200, hours: 3 };
+
+/** The steps of a world, in the order of their times: each fourth day is one without any trouble. */
+export function planDay(seed: number, { orders, hours }: Day): Step[] {
+  const random = new Random(hashOf(`plan ${seed}`));
+  const span = hours * 60 * minute;
+  const steps = Array.from({ length: orders }, (_, order) => planOrder(random, order, random.whole(0, span)))
+    .flat();
+  for (let at = 0; at < Math.ceil(orders / 12); at++) {
+    steps.push({
+      at: random.whole(0, span),
+      do: "stock",
+      sku: random.pick(skus),
+      delta: random.whole(-3, 12),
+    });
+  }
+  if (seed % 4 !== 0) steps.push(...planTrouble(random, orders, span));
+  return steps.sort((a, b) => a.at - b.at);
+}
+
+function planOrder(random: Random, order: number, at: number): Step[] {
+  const lines = [...new Set(Array.from({ length: random.whole(1, 3) }, () => random.pick(skus)))]
+    .map((sku) => ({ sku, quantity: random.chance(0.2) ? 2 : 1 }));
+  const first = lines[0]?.sku ?? "";
+  const buy = (after: number): Step => ({
+    at: at + after,
+    do: "buy",
+    order,
+    lines,
+    patience: random.chance(0.2) ? 1 : 6,
+    twice: random.chance(0.1),
+  });
+  const pay = (after: number, card = good): Step => ({ at: at + after, do: "pay", order, card });
+  const soon = () => random.whole(20_000, 8 * minute);
+  const later = (after: number) => after + random.whole(2 * minute, 60 * minute);
+  const paid = soon();
+  const story = random.whole(0, 99);
+  if (story < 10) return [buy(0)];
+  if (story < 15) return [buy(0), pay(paid, random.pick(declined))];
+  if (story < 25) return [buy(0), pay(soon() / 2 | 0, random.pick(declined)), pay(8 * minute + paid)];
+  // The page has ended by then, or nearly: the same cart is asked for again.
+  if (story < 32) return [buy(0), buy(random.whole(25, 45) * minute), pay(random.whole(46, 60) * minute)];
+  if (story < 38) {
+    const account = random.pick(["000123456789", "000123456789", "000222222227"]);
+    return [buy(0), { at: at + paid, do: "debit", order, account }, {
+      at: later(at + paid),
+      do: "ship",
+      order,
+      sku: null,
+    }];
+  }
+  const look: Step[] = random.chance(0.7)
+    ? [{ at: at + paid + random.whole(100, 5_000), do: "look", order }]
+    : [];
+  const start = (card = good): Step[] => [buy(0), pay(paid, card), ...look];
+  const after = later(at + paid);
+  if (story < 43) {
+    return [...start(random.pick(disputed)), {
+      at: after,
+      do: random.pick(["accept dispute", "leave dispute"]),
+      order,
+    }];
+  }
+  if (story < 47) return start(warned);
+  if (story < 50) {
+    return [...start(), { at: after, do: random.pick(["warning", "review"]), order }, {
+      at: later(after),
+      do: "release",
+      order,
+    }];
+  }
+  if (story < 56) return [...start(), { at: after, do: "cancel", order }];
+  if (story < 58) return [buy(0), { at: at + (paid / 2 | 0), do: "cancel", order }, pay(paid)];
+  if (story < 64) {
+    return [...start(random.pick(slowRefunds)), {
+      at: after,
+      do: "refund",
+      order,
+      amount: null,
+      restock: random.chance(0.5),
+    }];
+  }
+  if (story < 72) {
+    return [
+      ...start(),
+      { at: after, do: "refund", order, amount: random.whole(100, 5_000), restock: false },
+      {
+        at: later(after),
+        do: random.pick(["refund", "refund at Stripe"]),
+        order,
+        amount: null,
+        restock: true,
+      },
+    ];
+  }
+  if (story < 77) {
+    return [...start(), {
+      at: after,
+      do: "refund at Stripe",
+      order,
+      amount: random.chance(0.5) ? null : 200,
+    }];
+  }
+  if (story < 84) {
+    return [
+      ...start(),
+      { at: after, do: "ship", order, sku: first },
+      { at: later(after), do: "ship", order, sku: null },
+      { at: later(later(after)), do: "return piece", order, sku: first },
+    ];
+  }
+  return [...start(), { at: after, do: "ship", order, sku: null }];
+}
+
+function planTrouble(random: Random, orders: number, span: number): Step[] {
+  const some = (least: number, most: number) => random.whole(least, Math.max(least, most));
+  const times = <T extends Step>(count: number, make: () => T) => Array.from({ length: count }, make);
+  return [
+    ...times(some(1, orders / 40), () => ({
+      at: random.whole(0, span),
+      do: "weather" as const,
+      forMs: random.whole(2, 40) * minute,
+      lost: random.pick([0.02, 0.1, 0.3]),
+      doubled: random.pick([0, 0.05, 0.2]),
+      slow: random.pick([0, 0.05, 0.2]),
+    })),
+    ...times(some(0, orders / 80), () => ({
+      at: random.whole(0, span),
+      do: "cut off" as const,
+      who: random.pick(["api", "stripe", "web"] as const),
+      forMs: random.whole(1, 20) * minute,
+    })),
+    ...times(some(1, orders / 6), () => ({
+      at: random.whole(0, span),
+      do: "kill" as const,
+      name: random.pick([
+        "create-checkout-session",
+        "stripe-webhook",
+        "stripe-webhook",
+        "retry-jobs",
+        "retry-jobs",
+        "order-status",
+      ]),
+      after: random.whole(1, 12),
+    })),
+  ];
+}

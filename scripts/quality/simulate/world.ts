@@ -1,0 +1,114 @@
+/** One world: a seed and a list of steps in, a verdict and the hash of all that happened out. */
+import { Actors } from "./actors.ts";
+import { createWorldDatabase } from "./database.ts";
+import { beginning, Kernel } from "./kernel.ts";
+import { calm } from "./network.ts";
+import { openShop, orderEvents, origins, type Shop } from "./shop.ts";
+import type { Step } from "./steps.ts";
+import { judge, unrest, type Violation } from "./verdict.ts";
+
+export interface World {
+  seed: number;
+  steps: readonly Step[];
+}
+
+export interface WorldOptions {
+  /** A server on which the template is. */
+  adminUrl: string;
+  /** Is told each line of the trace. */
+  onLine?: (line: string) => void;
+  /** SQL that is run first: a mistake to be found. */
+  sabotage?: string;
+  /** Turns of the event loop between two events; the outcome must not depend on it. */
+  turns?: number;
+}
+
+export interface WorldReport {
+  /** SHA-256 of the trace. */
+  hash: string;
+  violations: Violation[];
+  /** Orders that were made, messages and timers that happened, instances that died. */
+  orders: number;
+  events: number;
+  deaths: number;
+  /** From the first step to rest. */
+  hours: number;
+}
+
+const minute = 60_000;
+/** The scheduler calls each minute; once nobody buys any more, less often, so that waiting for hours is cheap. */
+const tickMs = minute;
+const quietTickMs = 4 * minute;
+const restDays = 5;
+
+/** Lives a world to its end and judges it. */
+export async function liveWorld({ seed, steps }: World, options: WorldOptions): Promise<WorldReport> {
+  await using database = await createWorldDatabase(options.adminUrl, seed);
+  if (options.sabotage !== undefined) await database.sql.unsafe(options.sabotage).simple();
+  const kernel = new Kernel({ seed, ...options });
+  const shop = await openShop(kernel, database);
+  try {
+    const actors = new Actors(shop);
+    let violations: Violation[] | null = null;
+    let failure: unknown = null;
+    kernel.plan(0, kernel.cause("opening"), () => {
+      orderEvents(shop).then(() => steps.forEach((step, number) => actors.plan(step, number)))
+        .then(() => void tick(shop, steps))
+        .then(() => end(shop, actors, steps))
+        .then((found) => violations = found, (error) => failure = error ?? new Error("failed"));
+    });
+    await kernel.run(() => violations !== null || failure !== null);
+    if (failure !== null) throw failure;
+    const [row] = await shop.ask((sql) =>
+      sql<{ count: number }[]>`select count(*)::integer as count from public.orders`
+    );
+    return {
+      hash: kernel.hash(),
+      violations: violations ?? [{ rule: "a world comes to an end", detail: "nothing happens any more" }],
+      orders: row?.count ?? 0,
+      events: kernel.events,
+      deaths: shop.network.deaths,
+      hours: (kernel.now - beginning) / 3_600_000,
+    };
+  } finally {
+    await shop.close();
+  }
+}
+
+/** As pg_cron does, whether or not the last call is over. */
+async function tick({ kernel, keys }: Shop, steps: readonly Step[]): Promise<void> {
+  const closing = beginning +
+    steps.reduce((last, step) => step.do === "buy" ? Math.max(last, step.at) : last, 0);
+  for (let number = 0;; number++) {
+    await kernel.sleep(kernel.now < closing + 10 * minute ? tickMs : quietTickMs);
+    kernel.plan(0, kernel.cause(`tick ${number}`), () => {
+      fetch(`${origins.api}/functions/v1/retry-jobs`, {
+        method: "POST",
+        headers: { apikey: keys.secret_key, "content-type": "application/json" },
+        body: "{}",
+        signal: AbortSignal.timeout(150_000),
+      }).then((response) => response.body?.cancel()).catch(() => {});
+    });
+  }
+}
+
+/** Waits for everybody to be done and for the shop to rest, in fair weather, and judges. */
+async function end(shop: Shop, actors: Actors, steps: readonly Step[]): Promise<Violation[]> {
+  const { kernel, network, functions } = shop;
+  while (actors.busy > 0) await kernel.sleep(minute);
+  network.weather = calm;
+  network.unreachable.clear();
+  for (const name of ["create-checkout-session", "stripe-webhook", "retry-jobs", "order-status"]) {
+    const instance = functions.instanceOf(name);
+    if (instance !== null) instance.fuse = null;
+  }
+  const deadline = kernel.now + restDays * 86_400_000;
+  const troubled = steps.some((step) => ["weather", "cut off", "kill"].includes(step.do));
+  for (let left: unknown = "everything"; kernel.now < deadline;) {
+    await kernel.sleep(5 * minute + 30_000);
+    left = await unrest(shop);
+    if (left === null) return await judge(shop, actors, troubled);
+    kernel.note("watch", JSON.stringify(left));
+  }
+  return [{ rule: "everything comes to an end", detail: await unrest(shop) }];
+}
