@@ -11,6 +11,13 @@ interface Order {
   session_id: string;
 }
 
+type Cart = Pick<Extract<Step, { do: "buy" }>, "order" | "lines" | "patience">;
+
+/** What a shopper is told of a cart that cannot be had. */
+interface SoldOut {
+  error: { details: { sku: string }[] };
+}
+
 /** Steps of a world, carried out. */
 export class Actors {
   readonly orders = new Map<number, Order>();
@@ -128,19 +135,24 @@ export class Actors {
     }
   }
 
-  async #buy({ order, lines, patience }: Extract<Step, { do: "buy" }>): Promise<void> {
-    const headers = { ...this.#shopper(order), "idempotency-key": `order-${order}-of-a-simulated-day` };
+  /** Whoever finds an article gone takes the others: that is another cart, under another key. */
+  async #buy({ order, lines, patience }: Cart): Promise<void> {
+    const key = `order-${order}-of-a-simulated-day-${lines.length}`;
+    const headers = { ...this.#shopper(order), "idempotency-key": key };
     const body = { items: lines, customer_email: `shopper-${order}@example.com` };
     for (let attempt = 1; attempt <= patience; attempt++) {
-      const answer = await this.#ask(
-        "POST",
-        `${origins.api}/functions/v1/create-checkout-session`,
-        body,
-        headers,
-      );
+      const url = `${origins.api}/functions/v1/create-checkout-session`;
+      const answer = await this.#ask("POST", url, body, headers);
       if (answer !== null && answer.status < 300) {
         this.orders.set(order, answer.body as Order);
         return;
+      }
+      const gone = JSON.stringify(answer?.body ?? "").includes("insufficient_stock")
+        ? answer?.body as SoldOut
+        : null;
+      const left = lines.filter(({ sku }) => gone?.error.details.every((line) => line.sku !== sku));
+      if (left.length > 0 && left.length < lines.length) {
+        return await this.#buy({ order, lines: left, patience });
       }
       if (answer !== null && answer.status < 429) return;
       await this.shop.kernel.sleep(2_000 * attempt);

@@ -1,4 +1,4 @@
-/** Of a world that fails, the fewest steps with which it still does (delta debugging, Zeller 1999). */
+/** Of a world that fails, the fewest steps with which it still does (delta debugging). */
 import type { Step } from "./steps.ts";
 
 /**

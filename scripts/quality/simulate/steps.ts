@@ -42,15 +42,8 @@ const warned = "4000000000005423";
 const slowRefunds = ["4000000000007726", "4000000000005126"];
 
 /** Of some there are plenty, of some a few, of one a single piece. */
-const skus = [
-  "SHIRT-OXF-WHT-M",
-  "SHIRT-OXF-BLU-M",
-  "TIE-SILK-NVY",
-  "TIE-SILK-GRN",
-  "KNIT-CRW-OAT-M",
-  "KNIT-CRW-GRN-M",
-]
-  .concat(["COAT-CML-S", "SUIT-CHR-38R", "SHOE-CAP-BRN-12", "COAT-CML-M", "SHIRT-OXF-WHT-L"]);
+const popular = ["SHIRT-OXF-WHT-M", "SHIRT-OXF-BLU-M", "TIE-SILK-NVY", "TIE-SILK-GRN", "KNIT-CRW-OAT-M"];
+const skus = [...popular, "KNIT-CRW-GRN-M", "COAT-CML-S", "SUIT-CHR-38R", "SHOE-CAP-BRN-12", "COAT-CML-M"];
 
 /** How a day goes. */
 export interface Day {
@@ -67,6 +60,7 @@ export function planDay(seed: number, { orders, hours }: Day): Step[] {
   const span = hours * 60 * minute;
   const steps = Array.from({ length: orders }, (_, order) => planOrder(random, order, random.whole(0, span)))
     .flat();
+  for (const sku of popular) steps.push({ at: 0, do: "stock", sku, delta: Math.ceil(orders / 4) });
   for (let at = 0; at < Math.ceil(orders / 12); at++) {
     steps.push({
       at: random.whole(0, span),
@@ -80,7 +74,11 @@ export function planDay(seed: number, { orders, hours }: Day): Step[] {
 }
 
 function planOrder(random: Random, order: number, at: number): Step[] {
-  const lines = [...new Set(Array.from({ length: random.whole(1, 3) }, () => random.pick(skus)))]
+  const lines = [
+    ...new Set(
+      Array.from({ length: random.whole(1, 3) }, () => random.pick(random.chance(0.8) ? popular : skus)),
+    ),
+  ]
     .map((sku) => ({ sku, quantity: random.chance(0.2) ? 2 : 1 }));
   const first = lines[0]?.sku ?? "";
   const buy = (after: number): Step => ({
@@ -154,7 +152,14 @@ function planOrder(random: Random, order: number, at: number): Step[] {
       },
     ];
   }
-  if (story < 77) {
+  if (story < 75) {
+    return [
+      ...start(),
+      { at: after, do: "refund", order, amount: 500, restock: false },
+      { at: after + random.whole(0, 90_000), do: "refund at Stripe", order, amount: 500 },
+    ];
+  }
+  if (story < 78) {
     return [...start(), {
       at: after,
       do: "refund at Stripe",

@@ -13,7 +13,7 @@ interface Asked {
 export type Told = { report: WorldReport; lines: string[] } | { failure: string };
 
 /** The message of a thread as what it is: only this file writes one. */
-export function describeWorld(data: unknown): Asked {
+export function readAsked(data: unknown): Asked {
   return data as Asked;
 }
 

@@ -137,7 +137,7 @@ async function againstStripe(shop: Shop): Promise<Violation[]> {
 }
 
 /** What staff have put on the shelf is there, or an order has it. */
-async function goodsOf(shop: Shop): Promise<unknown[]> {
+async function goodsOf(shop: Shop): Promise<readonly unknown[]> {
   return await shop.ask((sql) =>
     sql`
       select v.sku, l.on_hand, l.committed, x.put

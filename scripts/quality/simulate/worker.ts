@@ -1,12 +1,12 @@
 /** Lives worlds in a thread of its own, whose clocks and chances are the world's. */
-import { describeWorld, type Told } from "./threads.ts";
+import { readAsked, type Told } from "./threads.ts";
 import { liveWorld } from "./world.ts";
 
 /** This thread's own console: that of a world is a part of the world. */
 const failed = console.error.bind(console);
 
 (self as unknown as { onmessage: (event: MessageEvent) => void }).onmessage = async ({ data }) => {
-  const { world, options, traced } = describeWorld(data);
+  const { world, options, traced } = readAsked(data);
   const lines: string[] = [];
   try {
     const report = await liveWorld(world, {

@@ -96,6 +96,8 @@ async function tick({ kernel, keys }: Shop, steps: readonly Step[]): Promise<voi
 async function end(shop: Shop, actors: Actors, steps: readonly Step[]): Promise<Violation[]> {
   const { kernel, network, functions } = shop;
   while (actors.busy > 0) await kernel.sleep(minute);
+  // A fuse that was lit last has time to burn down.
+  await kernel.sleep(5 * minute);
   network.weather = calm;
   network.unreachable.clear();
   for (const name of ["create-checkout-session", "stripe-webhook", "retry-jobs", "order-status"]) {
