@@ -170,6 +170,22 @@ for (const name of ["create-checkout-session", "resume-checkout"] as const) {
   });
 }
 
+Deno.test("create-checkout-session holds nothing for a request that is late before it begins", async () => {
+  const steps: Step[] = [];
+  const { deps, clock } = slowWorld((step) => {
+    steps.push(step);
+    return "quick";
+  }, "new");
+  const limiter = {
+    take: () => {
+      clock.advance(5_000);
+      return Promise.resolve({ allowed: true, retry_after_seconds: 0, key: null });
+    },
+  };
+  const response = await handleCheckout(requestOf(), { ...deps, limiter });
+  assert.deepEqual([response.status, (await errorOf(response)).code, steps], [503, "busy", []]);
+});
+
 Deno.test("create-checkout-session leaves seconds to spare when only Stripe hangs", async () => {
   for (const step of ["customer", "session", "retrieve"] as const) {
     const { deps, clock } = slowWorld((each) => each === step ? "never" : "quick", "new");

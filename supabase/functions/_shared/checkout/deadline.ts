@@ -16,12 +16,19 @@ export interface Deadline {
    * @throws AppError `database_unavailable` when there is no time for another step.
    */
   check(): void;
+  /**
+   * To be asked before anything is held.
+   * @throws AppError `busy` when Stripe's page could not be made in time any more: the goods would be held for nobody.
+   */
+  checkStart(): void;
 }
 
 /** Ends well before the whole, so that a busy machine still answers in time when Stripe does not. */
 const stripeShareMs = 6_000;
 /** What is under way then (at worst a session that has to be noted, or ended again) takes up to two seconds more. */
 const limitMs = 8_000;
+/** Behind this, what follows would not fit into Stripe's share: so late is who comes to a worker that has too much to do. */
+const startMs = 5_000;
 /** What an answer takes when all is well: cut shorter, a call could only fail. */
 const shortestMs = 250;
 
@@ -37,6 +44,13 @@ export function startDeadline(now: () => number): Deadline {
     stripeMs: (leastMs = shortestMs) => Math.max(leastMs, left(stripeShareMs)),
     databaseMs: () => Math.max(shortestMs, left(limitMs)),
     passed: () => left(stripeShareMs) <= 0,
+    checkStart() {
+      if (left(startMs) > 0) return;
+      throw new AppError("busy", {
+        retryAfterSeconds: 5,
+        cause: new Error(`nothing begun after ${now() - start} ms`),
+      });
+    },
     check() {
       if (left(limitMs) > 0) return;
       throw new AppError("database_unavailable", {
