@@ -85,6 +85,17 @@ Deno.test("a call whose caller gives up in the line is never sent, and takes no 
   await Promise.all([...calls, next]);
 });
 
+Deno.test("a call whose time is over when it comes is not sent either", async () => {
+  const here = office();
+  const calls = await full(here);
+  await assert.rejects(here.come("too late", "goes on", AbortSignal.abort()), {
+    code: "database_unavailable",
+  });
+  for (const name of here.begun) await here.end(name);
+  await Promise.all(calls);
+  assert(!here.begun.includes("too late"));
+});
+
 Deno.test("createCall() has one line for all its calls, whatever deadline they are under", async () => {
   const sent: (() => void)[] = [];
   const call = createCall(

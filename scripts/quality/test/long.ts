@@ -28,6 +28,7 @@ export const LONG_FILES: readonly string[] = [
   "tests/postgrest/integration.test.ts",
   "tests/quality/bench.test.ts",
   "tests/quality/chaos.test.ts",
+  "tests/quality/flash.test.ts",
   "tests/quality/gate.test.ts",
   "tests/quality/tasks.test.ts",
   "tests/stand-in/clients.test.ts",

@@ -57,6 +57,8 @@ export function createLine(patienceMs: number = waitMs): Line {
     const timer = turn === "starts" ? setTimeout(tooLong, patienceMs) : undefined;
     signal.addEventListener("abort", giveUp, { once: true });
     lines[turn].add(enter);
+    // A second try may come when its time is over; that is told once only.
+    if (signal.aborted) giveUp();
     try {
       await promise;
     } finally {
