@@ -29,13 +29,13 @@ type private.alert_finding as (subject text, value numeric, data jsonb);
 type private.applied_facts as (applied integer, order_ids uuid[], erased boolean);
 
 
-type private.locked_orders as (erased_ids uuid[], live_ids uuid[]);
+type private.locked_orders as (erased_ids uuid[], live_ids uuid[], order_ids uuid[]);
 
 
 type private.order_facts as (paid boolean, amount_paid bigint, amount_refunded bigint, sessions_open integer, sessions_under_way integer, sessions_failed integer, attempt_has_ended boolean, cancelled boolean, oversold boolean, restocked boolean, fulfilled boolean, withdrawn boolean, mismatches text[], fraud_reasons text[], hold_reasons text[]);
 
 
-type private.order_history as (has_refunds boolean, has_disputes boolean, has_signals boolean, has_returns boolean, has_shipments boolean);
+type private.order_history as (has_sessions_to_tell boolean, has_refunds boolean, has_disputes boolean, has_signals boolean, has_returns boolean, has_shipments boolean);
 
 
 type private.order_state as (stock text, review_reasons text[], status text, fulfillment_status text);
@@ -992,7 +992,7 @@ CREATE INDEX inventory_journal_order_id_idx ON public.inventory_journal USING bt
 CREATE INDEX inventory_journal_variant_id_idx ON public.inventory_journal USING btree (variant_id, id) INCLUDE (change);
 CREATE TRIGGER note_unsealed AFTER INSERT OR UPDATE ON public.inventory_journal FOR EACH ROW EXECUTE FUNCTION private.note_unsealed('id');
 CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON public.inventory_journal FOR EACH ROW EXECUTE FUNCTION private.refuse_change();
-CREATE TRIGGER refuse_own_number BEFORE INSERT ON public.inventory_journal FOR EACH ROW EXECUTE FUNCTION private.refuse_own_number('id');
+CREATE TRIGGER refuse_own_number BEFORE INSERT ON public.inventory_journal FOR EACH ROW EXECUTE FUNCTION private.refuse_own_number('id', 'public.inventory_journal_id_seq');
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON public.inventory_journal FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change();
 row level security on public.inventory_journal;
 policy inventory_journal_read on public.inventory_journal as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
@@ -1105,7 +1105,7 @@ comment on table public.order_events is 'Append-only audit trail: what happened 
 CREATE INDEX order_events_order_id_idx ON public.order_events USING btree (order_id, id);
 CREATE TRIGGER note_unsealed AFTER INSERT OR UPDATE ON public.order_events FOR EACH ROW EXECUTE FUNCTION private.note_unsealed('id');
 CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON public.order_events FOR EACH ROW EXECUTE FUNCTION private.refuse_change();
-CREATE TRIGGER refuse_own_number BEFORE INSERT ON public.order_events FOR EACH ROW EXECUTE FUNCTION private.refuse_own_number('id');
+CREATE TRIGGER refuse_own_number BEFORE INSERT ON public.order_events FOR EACH ROW EXECUTE FUNCTION private.refuse_own_number('id', 'public.order_events_id_seq');
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON public.order_events FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change();
 row level security on public.order_events;
 policy order_events_read on public.order_events as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
@@ -1767,7 +1767,7 @@ CREATE TRIGGER mask_command BEFORE INSERT ON public.staff_commands FOR EACH ROW 
 CREATE TRIGGER note_unsealed AFTER INSERT OR UPDATE ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.note_unsealed('number');
 CREATE TRIGGER refuse_change BEFORE UPDATE ON public.staff_commands FOR EACH ROW WHEN ((old.result IS NOT NULL)) EXECUTE FUNCTION private.refuse_change();
 CREATE TRIGGER refuse_delete BEFORE DELETE ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.refuse_change();
-CREATE TRIGGER refuse_own_number BEFORE INSERT ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.refuse_own_number('number');
+CREATE TRIGGER refuse_own_number BEFORE INSERT ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.refuse_own_number('number', 'public.staff_commands_number_seq');
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON public.staff_commands FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change();
 CREATE TRIGGER run_staff_command AFTER INSERT ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.run_staff_command();
 CREATE TRIGGER sign_staff_command BEFORE INSERT ON public.staff_commands FOR EACH ROW EXECUTE FUNCTION private.sign_staff_command();
@@ -2824,13 +2824,6 @@ CREATE OR REPLACE FUNCTION private.correct_parcel(p_command_id uuid, s shipments
 comment on function private.correct_parcel(p_command_id uuid, s shipments, p_carrier text, p_tracking_number text) is 'Gives a parcel another carrier or number (null: as it is) and queues the mail that says so. SHINV: nothing to correct.';
 
 
-CREATE OR REPLACE FUNCTION private.count_applied(p_event webhook_events)
- RETURNS void
- LANGUAGE plpgsql
- SET search_path TO '';
-comment on function private.count_applied(p_event webhook_events) is 'Observes how late an event is applied, when it is for the first time.';
-
-
 CREATE OR REPLACE FUNCTION private.count_claimed_jobs(p_job_ids bigint[])
  RETURNS void
  LANGUAGE plpgsql
@@ -2946,10 +2939,10 @@ comment on function private.create_order(p_cart jsonb, p_risk jsonb, p_key text,
 
 
 CREATE OR REPLACE FUNCTION private.date_effects(p_at timestamp with time zone)
- RETURNS void
+ RETURNS boolean
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.date_effects(p_at timestamp with time zone) is 'Says when that happened which this transaction is about to settle: see effects_are_past().';
+comment on function private.date_effects(p_at timestamp with time zone) is 'Says when that happened which this transaction is about to settle, and returns whether it is past: see effects_are_past().';
 
 
 CREATE OR REPLACE FUNCTION private.decline_class(p_code text)
@@ -3181,6 +3174,14 @@ CREATE OR REPLACE FUNCTION private.evaluate_alert_rule(r private.alert_rules, p_
 comment on function private.evaluate_alert_rule(r private.alert_rules, p_livemode boolean, p_now timestamp with time zone) is 'Measures one rule for the mode of the key, at p_now: opens and counts its alerts, and resolves what it has not found for ten minutes.';
 
 
+CREATE OR REPLACE FUNCTION private.event_lock(p_event_id text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.event_lock(p_event_id text) is 'The number of the advisory lock of an event.';
+
+
 CREATE OR REPLACE FUNCTION private.events_of_person(p_order_ids uuid[], p_stripe_ids text[], p_email text)
  RETURNS SETOF text
  LANGUAGE plpgsql
@@ -3344,12 +3345,12 @@ CREATE OR REPLACE FUNCTION private.hash_of_order(p_order_id uuid)
 comment on function private.hash_of_order(p_order_id uuid) is 'hash_lines() of the lines that were bought with an order.';
 
 
-CREATE OR REPLACE FUNCTION private.history_of(p_order_id uuid, p_payment_id text)
+CREATE OR REPLACE FUNCTION private.history_of(p_order_id uuid, p_session_id text, p_payment_id text)
  RETURNS private.order_history
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.history_of(p_order_id uuid, p_payment_id text) is 'What an order has that keeps p_payment_id, or none (null).';
+comment on function private.history_of(p_order_id uuid, p_session_id text, p_payment_id text) is 'What an order has that keeps p_session_id and p_payment_id, or none (null).';
 
 
 CREATE OR REPLACE FUNCTION private.hold_reasons(o orders)
@@ -3430,6 +3431,14 @@ CREATE OR REPLACE FUNCTION private.is_command(c staff_commands, p_command text, 
 comment on function private.is_command(c staff_commands, p_command text, p_args jsonb) is 'Whether this row of the log is that command with those arguments.';
 grant execute on function private.is_command(c staff_commands, p_command text, p_args jsonb) to authenticated;
 grant execute on function private.is_command(c staff_commands, p_command text, p_args jsonb) to service_role;
+
+
+CREATE OR REPLACE FUNCTION private.is_confirmed(p_order_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.is_confirmed(p_order_id uuid) is 'Whether a payment page of an order is complete. Until then the order is not judged by its payments, which may be heard of first.';
 
 
 CREATE OR REPLACE FUNCTION private.is_disposable(p_mailbox text)
@@ -4288,6 +4297,14 @@ CREATE OR REPLACE FUNCTION private.orders_of_facts(p_facts jsonb)
 comment on function private.orders_of_facts(p_facts jsonb) is 'The orders that facts belong to, as far as they are known.';
 
 
+CREATE OR REPLACE FUNCTION private.orders_of_payment(p_payment_id text)
+ RETURNS uuid[]
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.orders_of_payment(p_payment_id text) is 'The orders that a payment is known to be of: its own, and those of the sessions that name it.';
+
+
 CREATE OR REPLACE FUNCTION private.parcel_data(p_shipment_id uuid)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -4631,11 +4648,11 @@ CREATE OR REPLACE FUNCTION private.receivable(o orders)
 comment on function private.receivable(o orders) is 'Pieces of each line that can come back: all that were sent or are not to be sent, less those that have. sent: of them, those that left and stand in no return.';
 
 
-CREATE OR REPLACE FUNCTION private.receive_event(p_event jsonb, p_settle text)
+CREATE OR REPLACE FUNCTION private.receive_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_settle text)
  RETURNS event_outcome
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.receive_event(p_event jsonb, p_settle text) is 'Stores and applies a delivery: { the parameters of receive_stripe_event() by name }, but for its alerts. p_settle: see apply_facts().';
+comment on function private.receive_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_settle text) is 'Stores and applies a delivery, its alerts apart: see receive_stripe_event(). p_settle: see apply_facts().';
 
 
 CREATE OR REPLACE FUNCTION private.recent_activity(p_subject text, p_key text, p_since timestamp with time zone, OUT o_orders timestamp with time zone[], OUT o_attempts timestamp with time zone[], OUT o_holds boolean)
@@ -5537,11 +5554,11 @@ CREATE OR REPLACE FUNCTION private.settle_order(p_order_id uuid, p_source text)
 comment on function private.settle_order(p_order_id uuid, p_source text) is 'Derives an order from its facts under a row lock, moves its stock and fires each side effect once. The only writer of order status and committed stock. p_source: who asked (event id, order_status, reconcile, job, staff), for the audit trail. Returns the status. SHORD: no such order.';
 
 
-CREATE OR REPLACE FUNCTION private.settle_paid_effects(o orders, p_mismatches text[], p_source text)
+CREATE OR REPLACE FUNCTION private.settle_paid_effects(o orders, p_before orders, h private.order_history, p_mismatches text[], p_source text)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.settle_paid_effects(o orders, p_mismatches text[], p_source text) is 'Side effects of an order that has money: confirmation, refunds of money it cannot keep, alerts, card details. Called by settle_order() only.';
+comment on function private.settle_paid_effects(o orders, p_before orders, h private.order_history, p_mismatches text[], p_source text) is 'Side effects of an order that has money: confirmation, refunds of money it cannot keep, alerts, card details. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.settle_refund_alerts(p_order_id uuid)
@@ -5570,6 +5587,13 @@ CREATE OR REPLACE FUNCTION private.settle_risk_alerts(o orders, p_before orders,
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.settle_risk_alerts(o orders, p_before orders, h private.order_history, p_mismatches text[]) is 'Resolves the alerts that leave nothing to do: of disputes that wait for no answer, and of signs of fraud and mismatches that hold the order no longer. Called by settle_order() only.';
+
+
+CREATE OR REPLACE FUNCTION private.settle_session_effects(o orders)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.settle_session_effects(o orders) is 'Ends the payment pages that must not be paid any more, and tells of payments that take time or have failed. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.settle_stock(p_order_id uuid, p_target text, p_source text)

@@ -1032,3 +1032,19 @@ $$;
 comment on function private.order_named_in(jsonb) is
   'The order that the payload of a job or the data of an alert is about, told by its fields order_number and '
   '…_id. Null: none.';
+
+create function private.orders_of_payment(p_payment_id text) returns uuid[]
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return array(
+    select p.order_id from public.payments p where p.id = p_payment_id
+    union all
+    select s.order_id from public.checkout_sessions s where s.payment_id = p_payment_id
+  );
+end;
+$$;
+comment on function private.orders_of_payment(text) is
+  'The orders that a payment is known to be of: its own, and those of the sessions that name it.';

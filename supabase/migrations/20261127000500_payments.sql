@@ -717,3 +717,18 @@ $$;
 comment on function private.awaits_evidence(public.disputes) is
   'Whether a dispute waits for the shop''s answer.';
 grant execute on function private.awaits_evidence(public.disputes) to authenticated, service_role;
+
+create function private.is_confirmed(p_order_id uuid) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return exists (
+    select 1 from public.checkout_sessions s where s.order_id = p_order_id and s.status = 'complete'
+  );
+end;
+$$;
+comment on function private.is_confirmed(uuid) is
+  'Whether a payment page of an order is complete. Until then the order is not judged by its payments, which '
+  'may be heard of first.';

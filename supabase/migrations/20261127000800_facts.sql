@@ -65,10 +65,10 @@ immutable
 set search_path = ''
 as $$
 begin
-  return (
-    select lpad(count(*)::text, 3, '0')
-    from jsonb_path_query(p_fact, 'strict $.**') as x (value)
-    where jsonb_typeof(x.value) not in ('null', 'object', 'array')
+  return lpad(
+    jsonb_array_length(jsonb_path_query_array(
+      p_fact, 'strict $.** ? (@.type() == "string" || @.type() == "number" || @.type() == "boolean")'
+    ))::text, 3, '0'
   );
 end;
 $$;
@@ -594,25 +594,30 @@ create function private.settle_stripe_customer(p_stripe_customer_id text) return
 language plpgsql
 set search_path = ''
 as $$
+declare
+  v_id uuid;
 begin
-  update public.customers c set
-    -- An account's address comes from Supabase Auth; only guests take theirs from Stripe.
-    email = case when c.user_id is null then coalesce(s.email, c.email) else c.email end,
-    name = case when c.user_id is null then coalesce(s.name, c.name) else c.name end,
-    stripe_deleted_at = s.deleted_at,
-    -- Forgetting the id makes the next checkout create a new customer.
-    stripe_customer_id = case when s.deleted_at is null then c.stripe_customer_id end
-  from private.stripe_customers s
-  where s.id = p_stripe_customer_id and c.livemode = s.livemode and c.id in (
+  for v_id in
     select known.id from public.customers known where known.stripe_customer_id = p_stripe_customer_id
-    union all
+    union
     -- Forgotten with the deletion: then by what they bought.
     select gone.id
     from public.checkout_sessions cs
     join public.orders o on o.id = cs.order_id and o.session_id = cs.id
     join public.customers gone on gone.id = o.customer_id and gone.stripe_customer_id is null
     where cs.stripe_customer_id = p_stripe_customer_id
-  );
+    order by id
+  loop
+    update public.customers c set
+      -- An account's address comes from Supabase Auth; only guests take theirs from Stripe.
+      email = case when c.user_id is null then coalesce(s.email, c.email) else c.email end,
+      name = case when c.user_id is null then coalesce(s.name, c.name) else c.name end,
+      stripe_deleted_at = s.deleted_at,
+      -- Forgetting the id makes the next checkout create a new customer.
+      stripe_customer_id = case when s.deleted_at is null then c.stripe_customer_id end
+    from private.stripe_customers s
+    where s.id = p_stripe_customer_id and c.livemode = s.livemode and c.id = v_id;
+  end loop;
 end;
 $$;
 comment on function private.settle_stripe_customer(text) is
@@ -682,55 +687,61 @@ comment on function private.order_of_fact(jsonb) is
 
 create type private.locked_orders as (
   erased_ids uuid[],
-  live_ids uuid[]
+  live_ids uuid[],
+  order_ids uuid[]
 );
 comment on type private.locked_orders is
-  'Of the orders that facts may touch, now locked: which have been erased, and which are of live mode.';
+  'Of the orders that facts may touch, now locked: which have been erased, and which are of live mode. '
+  'order_ids: what order_of_fact() said of each fact.';
 
 create function private.lock_facts(p_facts jsonb) returns private.locked_orders
 language plpgsql
 set search_path = ''
 as $$
 declare
+  c_last constant integer := coalesce(jsonb_array_length(p_facts), 0) - 1;
   v_fact jsonb;
+  v_payment_id text;
   v_payment_ids text[] := '{}';
   v_names text[] := '{}';
-  v_name text;
   v_order_ids uuid[] := '{}';
+  v_order_id uuid;
+  v_order public.orders;
   v_locked private.locked_orders;
 begin
-  for v_fact in select f from jsonb_array_elements(p_facts) f loop
-    v_payment_ids := v_payment_ids || private.payment_of_fact(v_fact);
-    v_names := v_names || ('payment:' || private.payment_of_fact(v_fact)) || case v_fact ->> 'fact'
+  for i in 0 .. c_last loop
+    v_fact := p_facts -> i;
+    v_payment_id := private.payment_of_fact(v_fact);
+    v_payment_ids := v_payment_ids || v_payment_id;
+    v_names := v_names || ('payment:' || v_payment_id) || case v_fact ->> 'fact'
       when 'customer' then 'customer:' || (v_fact ->> 'id')
       when 'checkout_session' then 'customer:' || (v_fact ->> 'customer_id')
     end;
   end loop;
   -- A refund and the event that tells whose payment it is may run side by side: whoever comes second sees the
   -- first. Customers, because one has several orders, and facts of several come together.
-  for v_name in select distinct x.name from unnest(v_names) as x (name) where x.name is not null order by 1
-  loop
-    perform pg_advisory_xact_lock(hashtextextended(v_name, 0));
-  end loop;
-  for v_fact in select f from jsonb_array_elements(p_facts) f loop
-    v_order_ids := v_order_ids || private.order_of_fact(v_fact);
+  perform pg_advisory_xact_lock(hashtextextended(x.name, 0))
+  from (select distinct n as name from unnest(v_names) n where n is not null order by 1 offset 0) x;
+  for i in 0 .. c_last loop
+    v_order_ids := v_order_ids || private.order_of_fact(p_facts -> i);
   end loop;
 
-  with locked as (
-    select o.id, o.erased_at, o.livemode
-    from public.orders o
-    where o.id = any (
-      v_order_ids
-      || array(select p.order_id from public.payments p where p.id = any (v_payment_ids))
-      || array(select s.order_id from public.checkout_sessions s where s.payment_id = any (v_payment_ids))
-    )
-    order by o.id
-    for no key update
-  )
-  select coalesce(array_agg(l.id) filter (where l.erased_at is not null), '{}'),
-    coalesce(array_agg(l.id) filter (where l.livemode), '{}')
-  into v_locked
-  from locked l;
+  v_locked := row('{}', '{}', v_order_ids);
+  foreach v_payment_id in array array_remove(v_payment_ids, null) loop
+    v_order_ids := v_order_ids || private.orders_of_payment(v_payment_id);
+  end loop;
+  -- Each by its id: a list of unknown length is looked for in the whole table while that is small.
+  foreach v_order_id in array array(
+    select distinct x.id from unnest(v_order_ids) as x (id) where x.id is not null order by 1
+  ) loop
+    select o.* into v_order from public.orders o where o.id = v_order_id for no key update;
+    if v_order.erased_at is not null then
+      v_locked.erased_ids := v_locked.erased_ids || v_order.id;
+    end if;
+    if v_order.livemode then
+      v_locked.live_ids := v_locked.live_ids || v_order.id;
+    end if;
+  end loop;
   return v_locked;
 end;
 $$;
@@ -745,8 +756,12 @@ as $$
 begin
   case p_fact ->> 'fact'
     when 'checkout_session' then return private.merge_checkout_session(p_fact, p_order_id, p_at);
-    when 'payment' then return private.merge_payment(p_fact, p_order_id, p_at);
-    when 'payment_attempt' then return private.merge_payment_attempt(p_fact, p_order_id, p_at);
+    when 'payment' then
+      return private.merge_payment(p_fact, p_order_id, p_at) and private.is_confirmed(p_order_id);
+    when 'payment_attempt' then
+      return private.merge_payment_attempt(p_fact, p_order_id, p_at)
+        -- The velocity rules count what was refused.
+        and (p_fact ->> 'outcome' in ('failed', 'blocked') or private.is_confirmed(p_order_id));
     when 'refund' then return private.merge_refund(p_fact, p_order_id, p_at);
     when 'dispute' then return private.merge_dispute(p_fact, p_order_id, p_at);
     when 'fraud_signal' then return private.merge_fraud_signal(p_fact, p_order_id, p_at);
@@ -830,18 +845,21 @@ set search_path = ''
 as $$
 declare
   v_locked constant private.locked_orders := private.lock_facts(p_facts);
+  c_last constant integer := coalesce(jsonb_array_length(p_facts), 0) - 1;
   v_fact jsonb;
   v_kind text;
   v_order_id uuid;
   v_erased boolean;
   v_order_ids uuid[] := '{}';
   v_news uuid[];
-  v_payment_ids text[];
+  v_payment_ids text[] := '{}';
   r private.applied_facts := row(0, '{}', v_locked.erased_ids <> '{}');
 begin
-  for v_fact in select f from jsonb_array_elements(p_facts) f loop
+  for i in 0 .. c_last loop
+    v_fact := p_facts -> i;
     v_kind := v_fact ->> 'fact';
-    v_order_id := private.order_of_fact(v_fact);
+    -- Those before it may have told whose the next one is.
+    v_order_id := case i when 0 then v_locked.order_ids[1] else private.order_of_fact(v_fact) end;
     v_erased := v_order_id = any (v_locked.erased_ids)
       or (v_kind = 'customer' and private.is_erased(v_fact, null));
     r.erased := r.erased or coalesce(v_erased, false);
@@ -872,9 +890,9 @@ begin
       || coalesce(private.payment_of_fact(v_fact), private.payment_of_charge(v_fact ->> 'charge_id'));
   end loop;
 
-  v_news := v_news || private.link_payments(v_payment_ids);
-  if p_settle <> 'never' then
-    for v_order_id in select distinct id from unnest(v_news) id where id is not null order by 1 loop
+  v_news := array_remove(v_news || private.link_payments(v_payment_ids), null);
+  if p_settle <> 'never' and v_news <> '{}' then
+    for v_order_id in select distinct id from unnest(v_news) id order by 1 loop
       perform private.settle_order(v_order_id, p_source);
     end loop;
   end if;
@@ -895,9 +913,10 @@ set search_path = ''
 as $$
 declare
   p record;
+  v_payment_id text;
   v_order_ids uuid[] := '{}';
 begin
-  for p in
+  foreach v_payment_id in array array_remove(p_payment_ids, null) loop
     with known as materialized (
       select pi.id, pi.order_id as before,
         -- Failed attempts too: what names only a charge may name any of them.
@@ -912,9 +931,9 @@ begin
           pi.order_id
         ) as order_id
       from public.payments pi
-      where pi.id = any (p_payment_ids)
+      where pi.id = v_payment_id
     )
-    select k.*
+    select k.* into p
     from known k
     where k.order_id is distinct from k.before or exists (
       select 1 from public.payment_attempts x
@@ -927,8 +946,8 @@ begin
       ) x
       where (x.payment_id = k.id and x.order_id is distinct from k.order_id)
         or (x.payment_id is null and x.charge_id = any (k.charge_ids))
-    )
-  loop
+    );
+    continue when not found;
     update public.payments x set order_id = p.order_id
     where x.id = p.id and x.order_id is distinct from p.order_id;
     update public.payment_attempts x set order_id = p.order_id
@@ -961,7 +980,8 @@ declare
   v_object text;
   v_unread boolean;
 begin
-  for v_fact in select f from jsonb_array_elements(p_facts) f loop
+  for i in 0 .. jsonb_array_length(p_facts) - 1 loop
+    v_fact := p_facts -> i;
     v_unread := v_fact ->> 'fact' = 'unread';
     v_object := case
       when v_fact ->> 'fact' in ('dispute', 'refund') then v_fact ->> 'fact'
@@ -1042,12 +1062,23 @@ comment on type public.event_outcome is
   'has delivered it, the orders it touched (where it was not applied now: the order it is about), and the '
   'payment pages that it had ended.';
 
+create function private.event_lock(p_event_id text) returns bigint
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return hashtextextended('event:' || p_event_id, 0);
+end;
+$$;
+comment on function private.event_lock(text) is 'The number of the advisory lock of an event.';
+
 create function private.lock_event(p_event_id text) returns void
 language plpgsql
 set search_path = ''
 as $$
 begin
-  perform pg_advisory_xact_lock(hashtextextended('event:' || p_event_id, 0));
+  perform pg_advisory_xact_lock(private.event_lock(p_event_id));
   perform 1 from public.webhook_events e where e.id = p_event_id for no key update;
 end;
 $$;
@@ -1096,12 +1127,11 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  v_first constant boolean := e.attempts = 0;
   v_applied_before constant boolean := e.processed_at is not null;
   r private.applied_facts;
+  v_past constant boolean := private.date_effects(e.stripe_created_at);
   v_outcome public.event_outcome;
 begin
-  perform private.date_effects(e.stripe_created_at);
   e.ignored_reason := p_ignored_reason;
   e.last_error := p_error;
   if p_ignored_reason is null and p_error is null then
@@ -1109,7 +1139,7 @@ begin
       r := private.apply_facts(
         p_facts, e.stripe_created_at, e.id, e.livemode,
         -- What is applied anew is to repair what was damaged; never settles all of them later.
-        case when v_first or p_settle = 'never' then p_settle else 'always' end
+        case when e.attempts = 0 or p_settle = 'never' then p_settle else 'always' end
       );
       if r.applied = 0 and not jsonb_path_exists(p_facts, '$[*] ? (@.fact == "unknown_value")') then
         e.ignored_reason := 'foreign_object';
@@ -1145,10 +1175,13 @@ begin
 
   if v_outcome.outcome = 'applied' then
     if not v_applied_before then
-      perform private.count_applied(e);
+      perform private.observe_metric(
+        'webhook_lag_seconds', array[case e.delivery_count when 0 then 'fetched' else 'delivered' end],
+        extract(epoch from clock_timestamp() - e.stripe_created_at)
+      );
     end if;
     v_outcome.order_ids := r.order_ids;
-    v_outcome.closing_sessions := private.closing_sessions();
+    v_outcome.closing_sessions := case when p_settle <> 'never' then private.closing_sessions() end;
   end if;
   return v_outcome;
 end;
@@ -1192,7 +1225,8 @@ declare
   e public.webhook_events;
   v_outcome public.event_outcome;
 begin
-  perform private.lock_event(p_event_id);
+  -- The row, where there is one, is locked by its update.
+  perform pg_advisory_xact_lock(private.event_lock(p_event_id));
   update public.webhook_events w set
     delivery_count = w.delivery_count + p_delivered::integer,
     delivered_at = case when p_delivered then now() else w.delivered_at end,
@@ -1330,36 +1364,43 @@ comment on function private.raise_alerts(jsonb) is
   'Raises what deliveries come with, [{ kind, severity, dedupe_key, data }], by key: deliveries that have '
   'the same oddities do not wait for each other in a circle. Call with all else locked that is needed.';
 
-create function private.receive_event(p_event jsonb, p_settle text) returns public.event_outcome
+create function private.receive_event(
+  p_event_id text,
+  p_type text,
+  p_livemode boolean,
+  p_api_version text,
+  p_stripe_created_at timestamptz,
+  p_source_ip text,
+  p_payload jsonb,
+  p_facts jsonb,
+  p_ignored_reason text,
+  p_error text,
+  p_settle text
+) returns public.event_outcome
 language plpgsql
 set search_path = ''
 as $$
 declare
-  x record;
-  v_outcome public.event_outcome;
+  v_outcome public.event_outcome := private.store_stripe_event(
+    p_event_id, p_type, p_livemode, p_api_version, p_stripe_created_at, p_source_ip, p_payload,
+    nullif(p_facts, 'null'), p_ignored_reason, p_error, true, p_settle
+  );
 begin
-  select * into x from jsonb_to_record(p_event) as e (
-    p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamptz,
-    p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text
-  );
-  v_outcome := private.store_stripe_event(
-    x.p_event_id, x.p_type, x.p_livemode, x.p_api_version, x.p_stripe_created_at, x.p_source_ip, x.p_payload,
-    nullif(x.p_facts, 'null'), x.p_ignored_reason, x.p_error, true, p_settle
-  );
   if v_outcome.order_ids is null then
     -- For the log: the caller says which order a delivery was about, whatever became of it.
-    v_outcome.order_ids := array_remove(array[private.order_of(private.object_of_event(x.p_payload))], null);
+    v_outcome.order_ids := array_remove(array[private.order_of(private.object_of_event(p_payload))], null);
   end if;
   perform private.count_metric('webhook_deliveries', array[
     -- Only types that we listen to are counted by name: the others come with a reason to ignore them.
-    case when x.p_ignored_reason is null then x.p_type else 'other' end, v_outcome.outcome
+    case when p_ignored_reason is null then p_type else 'other' end, v_outcome.outcome
   ]);
   return v_outcome;
 end;
 $$;
-comment on function private.receive_event(jsonb, text) is
-  'Stores and applies a delivery: { the parameters of receive_stripe_event() by name }, but for its alerts. '
-  'p_settle: see apply_facts().';
+comment on function private.receive_event(
+  text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, text
+) is
+  'Stores and applies a delivery, its alerts apart: see receive_stripe_event(). p_settle: see apply_facts().';
 
 create function public.receive_stripe_event(
   p_event_id text,
@@ -1380,17 +1421,12 @@ set search_path = ''
 set plan_cache_mode = 'force_generic_plan'
 as $$
 declare
-  v_outcome public.event_outcome;
-begin
-  v_outcome := private.receive_event(
-    jsonb_build_object(
-      'p_event_id', p_event_id, 'p_type', p_type, 'p_livemode', p_livemode, 'p_api_version', p_api_version,
-      'p_stripe_created_at', p_stripe_created_at, 'p_source_ip', p_source_ip, 'p_payload', p_payload,
-      'p_facts', p_facts, 'p_ignored_reason', p_ignored_reason, 'p_error', p_error
-    ),
-    'news'
+  v_outcome public.event_outcome := private.receive_event(
+    p_event_id, p_type, p_livemode, p_api_version, p_stripe_created_at, p_source_ip, p_payload, p_facts,
+    p_ignored_reason, p_error, 'news'
   );
-  if v_outcome.delivery_count = 1 then
+begin
+  if v_outcome.delivery_count = 1 and p_alerts <> '[]' then
     perform private.raise_alerts(p_alerts);
   end if;
   return v_outcome;
@@ -1414,35 +1450,48 @@ set search_path = ''
 set plan_cache_mode = 'force_generic_plan'
 as $$
 declare
-  e jsonb;
+  e record;
   v_outcome public.event_outcome;
   v_outcomes public.event_outcome[] := '{}';
   v_facts jsonb := '[]';
   v_alerts jsonb := '[]';
   v_order_ids uuid[] := '{}';
   v_sources text[] := '{}';
+  v_latest timestamptz;
+  v_past boolean;
   r record;
 begin
   -- All that any of them may touch, in the order that everybody locks in.
-  for e in select x from jsonb_array_elements(p_events) x order by x ->> 'p_event_id' loop
-    perform private.lock_event(e ->> 'p_event_id');
-    v_facts := v_facts || coalesce(nullif(e -> 'p_facts', 'null'), '[]');
+  for e in
+    select x.p_event_id, nullif(x.p_facts, 'null') as facts
+    from jsonb_to_recordset(p_events) as x (p_event_id text, p_facts jsonb)
+    order by x.p_event_id
+  loop
+    perform private.lock_event(e.p_event_id);
+    v_facts := v_facts || coalesce(e.facts, '[]');
   end loop;
   perform private.lock_facts(v_facts);
-  for e in select x from jsonb_array_elements(p_events) x loop
-    v_outcome := private.receive_event(e, 'never');
+  for e in
+    select * from jsonb_to_recordset(p_events) as x (
+      p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamptz,
+      p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb
+    )
+  loop
+    v_outcome := private.receive_event(
+      e.p_event_id, e.p_type, e.p_livemode, e.p_api_version, e.p_stripe_created_at, e.p_source_ip,
+      e.p_payload, e.p_facts, e.p_ignored_reason, e.p_error, 'never'
+    );
     v_outcomes := v_outcomes || v_outcome;
+    v_latest := greatest(v_latest, e.p_stripe_created_at);
     if v_outcome.delivery_count = 1 then
-      v_alerts := v_alerts || coalesce(nullif(e -> 'p_alerts', 'null'), '[]');
+      v_alerts := v_alerts || coalesce(nullif(e.p_alerts, 'null'), '[]');
     end if;
     if v_outcome.outcome = 'applied' then
       v_order_ids := v_order_ids || v_outcome.order_ids;
-      v_sources := v_sources || array_fill(e ->> 'p_event_id', array[cardinality(v_outcome.order_ids)]);
+      v_sources := v_sources || array_fill(e.p_event_id, array[cardinality(v_outcome.order_ids)]);
     end if;
   end loop;
-  perform private.date_effects((
-    select max((x ->> 'p_stripe_created_at')::timestamptz) from jsonb_array_elements(p_events) x
-  ));
+  v_past := private.date_effects(v_latest);
   perform private.lock_stock_of_orders(v_order_ids);
   for r in
     select distinct on (x.order_id) x.order_id, x.source

@@ -51,14 +51,14 @@ stable
 set search_path = ''
 as $$
 begin
-  return (
+  return case when p_reasons = '{}' then '{}' else (
     select coalesce(array_agg(x.reason order by x.position), '{}')
     from unnest(p_reasons) with ordinality as x (reason, position)
     where not exists (
       select 1 from private.released_mismatches m
       where m.order_id = p_order_id and m.session_id = p_session_id and m.reason = x.reason
     )
-  );
+  ) end;
 end;
 $$;
 comment on function private.unreleased_mismatches(uuid, text, text[]) is
@@ -117,7 +117,7 @@ begin
   ) then
     return true;
   end if;
-  perform private.lock_stock_of_order(p_order_id);
+  perform private.lock_stock_of_orders(array[p_order_id]);
 
   if p_target in ('committed', 'active') and (private.effects_are_past() or private.rescue_under_way()) then
     perform private.top_up_stock(p_order_id);
@@ -477,6 +477,7 @@ comment on function private.kept_session(uuid) is
   'refunded.';
 
 create type private.order_history as (
+  has_sessions_to_tell boolean,
   has_refunds boolean,
   has_disputes boolean,
   has_signals boolean,
@@ -484,10 +485,12 @@ create type private.order_history as (
   has_shipments boolean
 );
 comment on type private.order_history is
-  'What an order has, so that settling passes over what it has not, as most have none of it. has_refunds: of '
-  'its own or of the payment that it keeps, made or asked for.';
+  'What an order has, so that settling passes over what it has not, as most have none of it. '
+  'has_sessions_to_tell: another one than it keeps, or one whose payment took time or failed; has_refunds: '
+  'of its own or of the payment that it keeps, made or asked for.';
 
-create function private.history_of(p_order_id uuid, p_payment_id text) returns private.order_history
+create function private.history_of(p_order_id uuid, p_session_id text, p_payment_id text)
+returns private.order_history
 language plpgsql
 stable
 set search_path = ''
@@ -496,6 +499,11 @@ declare
   h private.order_history;
 begin
   select
+    exists (
+      select 1 from public.checkout_sessions cs
+      where cs.order_id = p_order_id
+        and (cs.id is distinct from p_session_id or cs.awaited_payment or cs.async_payment_failed)
+    ),
     exists (select 1 from public.refunds r where r.order_id = p_order_id)
       or exists (select 1 from public.refunds r where r.payment_id = p_payment_id)
       or exists (select 1 from public.refund_requests q where q.order_id = p_order_id)
@@ -508,8 +516,8 @@ begin
   return h;
 end;
 $$;
-comment on function private.history_of(uuid, text) is
-  'What an order has that keeps p_payment_id, or none (null).';
+comment on function private.history_of(uuid, text, text) is
+  'What an order has that keeps p_session_id and p_payment_id, or none (null).';
 
 create function private.order_as_paid(o public.orders, s public.checkout_sessions, p public.payments)
 returns public.orders
@@ -747,7 +755,7 @@ begin
   end if;
   -- First, because it may note a sign of fraud.
   k := private.judge_order(o, k_before);
-  h := private.history_of(o.id, o.payment_id);
+  h := private.history_of(o.id, o.session_id, o.payment_id);
   if h.has_returns then
     perform private.settle_returns(o, p_source);
     perform private.settle_exchanges(o, p_source);
@@ -1322,13 +1330,37 @@ create function private.settle_effects(
 language plpgsql
 set search_path = ''
 as $$
+begin
+  if o.session_id is not null then
+    perform private.settle_paid_effects(o, p_before, h, p_mismatches, p_source);
+  end if;
+  if h.has_sessions_to_tell or o.cancelled_at is not null then
+    perform private.settle_session_effects(o);
+  end if;
+  if h.has_refunds then
+    perform private.settle_refund_effects(o, p_source);
+  end if;
+  if h.has_disputes then
+    perform private.settle_dispute_effects(o, p_source);
+  end if;
+  if h.has_signals then
+    perform private.settle_fraud_effects(o, p_source);
+  end if;
+  perform private.settle_risk_alerts(o, p_before, h, p_mismatches);
+end;
+$$;
+comment on function private.settle_effects(
+  public.orders, public.orders, private.order_history, text[], text
+) is
+  'Side effects of a settled order: jobs, mails, alerts. Called by settle_order() only.';
+
+create function private.settle_session_effects(o public.orders) returns void
+language plpgsql
+set search_path = ''
+as $$
 declare
   r record;
 begin
-  if o.session_id is not null then
-    perform private.settle_paid_effects(o, p_mismatches, p_source);
-  end if;
-
   for r in
     select cs.id, cs.awaited_payment, cs.async_payment_failed, exists (
       select 1 from private.settled_sessions other where other.order_id = o.id and other.id <> cs.id
@@ -1350,23 +1382,11 @@ begin
       perform private.queue_notification(o.id, 'payment_failed', r.id);
     end if;
   end loop;
-
-  if h.has_refunds then
-    perform private.settle_refund_effects(o, p_source);
-  end if;
-  if h.has_disputes then
-    perform private.settle_dispute_effects(o, p_source);
-  end if;
-  if h.has_signals then
-    perform private.settle_fraud_effects(o, p_source);
-  end if;
-  perform private.settle_risk_alerts(o, p_before, h, p_mismatches);
 end;
 $$;
-comment on function private.settle_effects(
-  public.orders, public.orders, private.order_history, text[], text
-) is
-  'Side effects of a settled order: jobs, mails, alerts. Called by settle_order() only.';
+comment on function private.settle_session_effects(public.orders) is
+  'Ends the payment pages that must not be paid any more, and tells of payments that take time or have '
+  'failed. Called by settle_order() only.';
 
 create function private.settle_refund_effects(o public.orders, p_source text) returns void
 language plpgsql
@@ -1608,12 +1628,21 @@ comment on function private.show_cards(uuid) is
   'Details of the card on each payment of an order, for staff: those of the attempt that succeeded, else of '
   'the latest.';
 
-create function private.settle_paid_effects(o public.orders, p_mismatches text[], p_source text) returns void
+create function private.settle_paid_effects(
+  o public.orders,
+  p_before public.orders,
+  h private.order_history,
+  p_mismatches text[],
+  p_source text
+) returns void
 language plpgsql
 set search_path = ''
 as $$
 begin
-  perform private.note_received_money(o, p_source);
+  -- The session that it kept before was noted when it came to keep it.
+  if o.session_id is distinct from p_before.session_id or h.has_sessions_to_tell then
+    perform private.note_received_money(o, p_source);
+  end if;
   if cardinality(p_mismatches) > 0 then
     perform private.raise_alert_once(
       'payment_mismatch', 'critical', private.mismatch_alert(o.id),
@@ -1623,12 +1652,18 @@ begin
   if cardinality(p_mismatches) = 0 and o.oversold_at is null and o.cancelled_at is null then
     perform private.queue_notification(o.id, 'order_confirmation');
   end if;
-  perform private.settle_unfulfillable(o, p_source);
-  perform private.refund_second_payments(o, p_source);
+  if o.oversold_at is not null or o.cancelled_at is not null then
+    perform private.settle_unfulfillable(o, p_source);
+  end if;
+  if h.has_sessions_to_tell then
+    perform private.refund_second_payments(o, p_source);
+  end if;
   perform private.show_cards(o.id);
 end;
 $$;
-comment on function private.settle_paid_effects(public.orders, text[], text) is
+comment on function private.settle_paid_effects(
+  public.orders, public.orders, private.order_history, text[], text
+) is
   'Side effects of an order that has money: confirmation, refunds of money it cannot keep, alerts, card '
   'details. Called by settle_order() only.';
 

@@ -406,18 +406,22 @@ $$;
 comment on function private.refuse_during_rescue() is
   'Raises SHCLO while the database catches up: stock and order numbers are not known yet.';
 
-create function private.date_effects(p_at timestamptz) returns void
+create function private.date_effects(p_at timestamptz) returns boolean
 language plpgsql
 set search_path = ''
 as $$
-begin
-  perform set_config('kct.past', case when exists (
+declare
+  v_past constant boolean := exists (
     select 1 from private.rescues r where p_at between r.since and r.stopped_at
-  ) then 'on' else '' end, true);
+  );
+  v_setting constant text := set_config('kct.past', case when v_past then 'on' else '' end, true);
+begin
+  return v_past;
 end;
 $$;
 comment on function private.date_effects(timestamptz) is
-  'Says when that happened which this transaction is about to settle: see effects_are_past().';
+  'Says when that happened which this transaction is about to settle, and returns whether it is past: see '
+  'effects_are_past().';
 
 create function private.effects_are_past() returns boolean
 language plpgsql

@@ -2071,17 +2071,17 @@ security definer
 set search_path = ''
 as $$
 declare
-  v_table constant text := format('%s.%s', tg_table_schema, tg_table_name);
   v_last bigint;
 begin
   begin
-    v_last := currval(pg_get_serial_sequence(v_table, tg_argv[0]));
+    v_last := currval(tg_argv[1]::regclass);
   exception when object_not_in_prerequisite_state then
     -- Nothing was numbered in this session yet, so this row was not either.
     v_last := null;
   end;
   if (to_jsonb(new) ->> tg_argv[0])::bigint is distinct from v_last then
-    raise exception 'rows of % are numbered by the database', v_table using errcode = 'SHAPP';
+    raise exception 'rows of %.% are numbered by the database', tg_table_schema, tg_table_name
+      using errcode = 'SHAPP';
   end if;
   return new;
 end;
@@ -2091,11 +2091,11 @@ comment on function private.refuse_own_number() is
   'SHAPP: a number of somebody''s own choice, which would stand between rows that are sealed.';
 
 create trigger refuse_own_number before insert on public.order_events
-  for each row execute function private.refuse_own_number('id');
+  for each row execute function private.refuse_own_number('id', 'public.order_events_id_seq');
 create trigger refuse_own_number before insert on public.staff_commands
-  for each row execute function private.refuse_own_number('number');
+  for each row execute function private.refuse_own_number('number', 'public.staff_commands_number_seq');
 create trigger refuse_own_number before insert on public.inventory_journal
-  for each row execute function private.refuse_own_number('id');
+  for each row execute function private.refuse_own_number('id', 'public.inventory_journal_id_seq');
 
 create function private.note_unsealed() returns trigger
 language plpgsql
@@ -4789,20 +4789,6 @@ $$;
 comment on function private.count_drift() is 'Trigger: counts a repair.';
 create trigger count_drift after insert on public.reconciliation_drift
   for each row execute function private.count_drift();
-
-create function private.count_applied(p_event public.webhook_events) returns void
-language plpgsql
-set search_path = ''
-as $$
-begin
-  perform private.observe_metric(
-    'webhook_lag_seconds', array[case p_event.delivery_count when 0 then 'fetched' else 'delivered' end],
-    extract(epoch from clock_timestamp() - p_event.stripe_created_at)
-  );
-end;
-$$;
-comment on function private.count_applied(public.webhook_events) is
-  'Observes how late an event is applied, when it is for the first time.';
 
 create function private.count_claimed_jobs(p_job_ids bigint[]) returns void
 language plpgsql

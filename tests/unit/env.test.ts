@@ -261,3 +261,18 @@ Deno.test("CHECKOUT_PAYMENT_METHODS says what is offered or what is not, and nev
     /CHECKOUT_PAYMENT_METHODS: malformed/,
   );
 });
+
+Deno.test("functions load zod's small edition: the whole of it takes longer than all else of a start", async () => {
+  const found: string[] = [];
+  const folders = [new URL("../../supabase/functions/", import.meta.url)];
+  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+    for await (const { name, isDirectory } of Deno.readDir(folder)) {
+      if (isDirectory && name !== "node_modules") folders.push(new URL(`${name}/`, folder));
+      if (!name.endsWith(".ts")) continue;
+      const text = await Deno.readTextFile(new URL(name, folder));
+      if (/^import (?!type ).*from "zod";$/m.test(text)) found.push(name);
+    }
+  }
+  // Only its types are used at run time.
+  assert.deepEqual(found, ["answers.ts"]);
+});

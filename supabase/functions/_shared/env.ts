@@ -4,18 +4,24 @@
  *
  * Messages name the variable and the fix, never the value: they end up in logs.
  */
-import { z } from "zod";
 import {
   choice,
   commaList,
+  commaListOfSome,
   flag,
   isOrigin,
   keyDictionary,
-  parseJson,
+  keySet,
+  mailAddress,
+  oneOf,
+  optional,
   parseWebAddress,
   text,
+  type ValuesOf,
+  type Variable,
   webAddress,
   wholeNumber,
+  withDefault,
 } from "./text/variables.ts";
 import { paymentMethods } from "./payment_methods.ts";
 import { shippingCountries } from "./shipping_countries.ts";
@@ -123,122 +129,135 @@ const mailSecretsMend = "set one or more signing secrets of Resend's webhook (wh
 const collectorHeader = /^[\w-]+=([!-$&-~]|%[0-7][0-9A-Fa-f])+$/;
 const collectorMend = "set name=value, comma separated, values percent-encoded, or leave it out";
 const descriptorMend = "set 2 to 22 letters, digits, spaces, dots or dashes, or leave it out";
-
 const metricsTokenMend =
   "set at least 32 random letters and digits, or leave it out; two, comma separated, while it is rotated";
 
+const stripeKeyMend = "set Stripe's secret or restricted key (sk_… or rk_…)";
+const turnstileMend = "set the secret key of the Turnstile widget, or leave it out";
+const resendMend = "set Resend's key (re_…), or leave it out";
+const postmarkMend = "set the token of Postmark's server, or leave it out";
+const senderMend = 'set a sender, "Shop <orders@shop.example>"';
+
 /** In the order of docs/contract.md; `.env.example` follows it. */
-const schema = z.object({
+const variables = {
   SUPABASE_URL: webAddress("set the project's URL, https://REF.supabase.co"),
   SUPABASE_PUBLISHABLE_KEYS: keyDictionary(keysMend("publishable")),
   SUPABASE_SECRET_KEYS: keyDictionary(keysMend("secret")),
-  SUPABASE_JWKS: text(jwksMend).transform(parseJson)
-    .pipe(z.union([z.array(z.looseObject({})), z.looseObject({ keys: z.array(z.looseObject({})) })], {
-      error: jwksMend,
-    }))
-    .transform((value) => (Array.isArray(value) ? { keys: value } : value) as { keys: JsonWebKey[] })
-    .optional(),
-  AUTH_ISSUER: webAddress("set the issuer that Auth writes into its tokens, or leave it out").optional(),
-  STRIPE_SECRET_KEY: text("set Stripe's secret or restricted key (sk_… or rk_…)")
-    .regex(/^[sr]k_(test|live)_[A-Za-z0-9_]{4,}$/, {
-      error: "set Stripe's secret or restricted key (sk_… or rk_…)",
-    }),
-  STRIPE_ACCOUNT_ID: text(accountMend).regex(/^acct_[A-Za-z0-9]{8,}$/, { error: accountMend }).optional(),
-  STRIPE_WEBHOOK_SECRETS: commaList(secretsMend, (item) => /^whsec_\S{8,}$/.test(item))
-    .refine((items) => items.length > 0, { error: secretsMend }),
-  STRIPE_API_BASE: webAddress("set an http(s) address without a path, or leave it out").optional(),
+  SUPABASE_JWKS: optional(keySet(jwksMend)),
+  AUTH_ISSUER: optional(webAddress("set the issuer that Auth writes into its tokens, or leave it out")),
+  STRIPE_SECRET_KEY: text(stripeKeyMend, /^[sr]k_(test|live)_[A-Za-z0-9_]{4,}$/),
+  STRIPE_ACCOUNT_ID: optional(text(accountMend, /^acct_[A-Za-z0-9]{8,}$/)),
+  STRIPE_WEBHOOK_SECRETS: commaListOfSome(secretsMend, (item) => /^whsec_\S{8,}$/.test(item)),
+  STRIPE_API_BASE: optional(webAddress("set an http(s) address without a path, or leave it out")),
   STRIPE_WEBHOOK_IP_MODE: choice(["enforce", "report", "off"], "enforce"),
-  STRIPE_WEBHOOK_EXTRA_IPS: commaList(
-    "set IP addresses, comma separated, or leave it out",
-    (item) => normalizeAddress(item) !== null,
-  ).default([]),
-  STRIPE_WEBHOOK_IPS_URL: webAddress("set the address of Stripe's published list, or leave it out")
-    .default("https://stripe.com/files/ips/ips_webhooks.json"),
+  STRIPE_WEBHOOK_EXTRA_IPS: withDefault(
+    commaList(
+      "set IP addresses, comma separated, or leave it out",
+      (item) => normalizeAddress(item) !== null,
+    ),
+    [],
+  ),
+  STRIPE_WEBHOOK_IPS_URL: withDefault(
+    webAddress("set the address of Stripe's published list, or leave it out"),
+    "https://stripe.com/files/ips/ips_webhooks.json",
+  ),
   WEBHOOK_REJECTION_LIMIT: wholeNumber(1, 100_000, 10),
-  APP_ENV: z.enum(["development", "staging", "production"], {
-    error: "set it to one of development, staging, production",
-  }),
-  ALLOWED_ORIGINS: commaList(originsMend, isOrigin).refine((items) => items.length > 0, {
-    error: originsMend,
-  }),
+  APP_ENV: oneOf(["development", "staging", "production"]),
+  ALLOWED_ORIGINS: commaListOfSome(originsMend, isOrigin),
   SITE_URL: webAddress("set the storefront's address, https://shop.example"),
-  SHIPPING_COUNTRIES: commaList(shippingMend, (item) => shippingCountries.has(item))
-    .refine((items) => items.length > 0, { error: shippingMend }),
-  CHECKOUT_AUTOMATIC_TAX: flag("false"),
-  CHECKOUT_PROMOTION_CODES: flag("false"),
-  CHECKOUT_TERMS_CONSENT: flag("false"),
-  CHECKOUT_TAX_IDS: flag("false"),
-  CHECKOUT_PAYMENT_METHODS: commaList(methodsMend, (item) => paymentMethods.has(item.replace(/^-/, "")))
-    .refine((items) => new Set(items.map((item) => item.startsWith("-"))).size < 2, { error: methodsMend })
-    .default([]),
-  CHECKOUT_ADAPTIVE_PRICING: flag("false"),
+  SHIPPING_COUNTRIES: commaListOfSome(shippingMend, (item) => shippingCountries.has(item)),
+  CHECKOUT_AUTOMATIC_TAX: flag(false),
+  CHECKOUT_PROMOTION_CODES: flag(false),
+  CHECKOUT_TERMS_CONSENT: flag(false),
+  CHECKOUT_TAX_IDS: flag(false),
+  CHECKOUT_PAYMENT_METHODS: withDefault(
+    commaList(
+      methodsMend,
+      (item) => paymentMethods.has(item.replace(/^-/, "")),
+      (items) => new Set(items.map((item) => item.startsWith("-"))).size < 2,
+    ),
+    [],
+  ),
+  CHECKOUT_ADAPTIVE_PRICING: flag(false),
   CHECKOUT_THREE_D_SECURE: choice(["automatic", "any", "challenge"], "automatic"),
   // Stripe accepts 30 minutes to 24 hours.
   CHECKOUT_SESSION_MINUTES: wholeNumber(30, 1440, 30),
-  CHECKOUT_STATEMENT_DESCRIPTOR_SUFFIX: text(descriptorMend)
-    .regex(/^(?=.*[A-Za-z])[A-Za-z0-9 .-]{2,22}$/, { error: descriptorMend }).optional(),
-  CHECKOUT_RECEIPTS: flag("true"),
-  CHECKOUT_SAVED_CARDS: flag("true"),
-  CHECKOUT_TURNSTILE_SECRET: text("set the secret key of the Turnstile widget, or leave it out")
-    .regex(/^\S{8,}$/, { error: "set the secret key of the Turnstile widget, or leave it out" }).optional(),
-  CHECKOUT_TURNSTILE_URL: webAddress("set an http(s) address, or leave it out")
-    .default("https://challenges.cloudflare.com/turnstile/v0/siteverify"),
+  CHECKOUT_STATEMENT_DESCRIPTOR_SUFFIX: optional(
+    text(descriptorMend, /^(?=.*[A-Za-z])[A-Za-z0-9 .-]{2,22}$/),
+  ),
+  CHECKOUT_RECEIPTS: flag(true),
+  CHECKOUT_SAVED_CARDS: flag(true),
+  CHECKOUT_TURNSTILE_SECRET: optional(text(turnstileMend, /^\S{8,}$/)),
+  CHECKOUT_TURNSTILE_URL: withDefault(
+    webAddress("set an http(s) address, or leave it out"),
+    "https://challenges.cloudflare.com/turnstile/v0/siteverify",
+  ),
   CHECKOUT_RATE_LIMIT: wholeNumber(1, 100_000, 30),
   VELOCITY_MODE: choice(["enforce", "report", "off"], "enforce"),
-  UPSTASH_REDIS_REST_URL: webAddress("set the https address of the Upstash database, or leave it out")
-    .optional(),
-  UPSTASH_REDIS_REST_TOKEN: text("set the REST token of the Upstash database").optional(),
+  UPSTASH_REDIS_REST_URL: optional(
+    webAddress("set the https address of the Upstash database, or leave it out"),
+  ),
+  UPSTASH_REDIS_REST_TOKEN: optional(text("set the REST token of the Upstash database", /./)),
   MAIL_PROVIDER: choice(["resend", "postmark"], "resend"),
   MAIL_PER_SECOND: wholeNumber(1, 1_000, 4),
-  RESEND_API_KEY: text("set Resend's key (re_…), or leave it out")
-    .regex(/^\S{8,}$/, { error: "set Resend's key (re_…), or leave it out" }).optional(),
-  RESEND_API_BASE: webAddress("set an http(s) address, or leave it out").default("https://api.resend.com"),
-  RESEND_WEBHOOK_SECRETS: commaList(mailSecretsMend, (item) => /^whsec_[A-Za-z0-9+/]{16,}={0,2}$/.test(item))
-    .default([]),
-  POSTMARK_SERVER_TOKEN: text("set the token of Postmark's server, or leave it out")
-    .regex(/^\S{8,}$/, { error: "set the token of Postmark's server, or leave it out" }).optional(),
-  EMAIL_FROM: text('set a sender, "Shop <orders@shop.example>"')
-    .regex(/^[^\r\n]*\S+@\S+[^\r\n]*$/, { error: 'set a sender, "Shop <orders@shop.example>"' }).optional(),
-  ALERT_WEBHOOK_URL: webAddress("set the https address that takes alerts, or leave it out").optional(),
-  ALERT_EMAIL: z.email({ error: "set one e-mail address, or leave it out" }).optional(),
-  LINK_SIGNING_SECRET: commaList(linkSecretMend, (item) => item.length >= 32)
-    .refine((items) => items.length > 0, { error: linkSecretMend }),
-  ADMIN_REQUIRE_MFA: flag("false"),
-  OTEL_EXPORTER_OTLP_ENDPOINT: webAddress("set the collector's address without /v1/traces, or leave it out")
-    .optional(),
-  OTEL_EXPORTER_OTLP_HEADERS: commaList(collectorMend, (item) => collectorHeader.test(item)).default([]),
-  METRICS_TOKEN: commaList(metricsTokenMend, (item) => /^[\w.~+/-]{32,200}=*$/.test(item)).default([]),
-});
+  RESEND_API_KEY: optional(text(resendMend, /^\S{8,}$/)),
+  RESEND_API_BASE: withDefault(
+    webAddress("set an http(s) address, or leave it out"),
+    "https://api.resend.com",
+  ),
+  RESEND_WEBHOOK_SECRETS: withDefault(
+    commaList(mailSecretsMend, (item) => /^whsec_[A-Za-z0-9+/]{16,}={0,2}$/.test(item)),
+    [],
+  ),
+  POSTMARK_SERVER_TOKEN: optional(text(postmarkMend, /^\S{8,}$/)),
+  EMAIL_FROM: optional(text(senderMend, /^[^\r\n]*\S+@\S+[^\r\n]*$/)),
+  ALERT_WEBHOOK_URL: optional(webAddress("set the https address that takes alerts, or leave it out")),
+  ALERT_EMAIL: optional(mailAddress("set one e-mail address, or leave it out")),
+  LINK_SIGNING_SECRET: commaListOfSome(linkSecretMend, (item) => item.length >= 32),
+  ADMIN_REQUIRE_MFA: flag(false),
+  OTEL_EXPORTER_OTLP_ENDPOINT: optional(
+    webAddress("set the collector's address without /v1/traces, or leave it out"),
+  ),
+  OTEL_EXPORTER_OTLP_HEADERS: withDefault(
+    commaList(collectorMend, (item) => collectorHeader.test(item)),
+    [],
+  ),
+  METRICS_TOKEN: withDefault(
+    commaList(metricsTokenMend, (item) => /^[\w.~+/-]{32,200}=*$/.test(item)),
+    [],
+  ),
+} satisfies Record<string, Variable<unknown>>;
 
-type Values = z.infer<typeof schema>;
+type Values = ValuesOf<typeof variables>;
 
 /** Names of all variables, in the order of `.env.example`. */
-export const environmentVariables: readonly string[] = Object.keys(schema.shape);
+export const environmentVariables: readonly string[] = Object.keys(variables);
 
 /**
  * Reads and checks the environment.
  * @throws EnvError that lists each missing or malformed variable with its fix.
  */
 export function loadEnv(source: Source = Deno.env.toObject()): Env {
-  // An empty value is what a secrets page or a compose file makes of "not set".
-  const given = Object.fromEntries(
-    environmentVariables.map((name) => [name, source[name]?.trim()] as const)
-      .filter(([, value]) => value !== undefined && value !== ""),
-  );
-  const parsed = schema.safeParse(given);
-  const problems = parsed.success ? checkTogether(parsed.data) : problemsOf(parsed.error, given);
-  if (!parsed.success || problems.length > 0) throw new EnvError(problems);
-  return toEnv(parsed.data);
-}
-
-function problemsOf(error: z.ZodError, given: Source): { variable: string; fix: string }[] {
-  const fixes = new Map<string, string>();
-  for (const issue of error.issues) {
-    const variable = String(issue.path[0]);
-    const state = variable in given ? "malformed" : "missing";
-    if (!fixes.has(variable)) fixes.set(variable, `${state}; ${issue.message}`);
+  const problems: { variable: string; fix: string }[] = [];
+  const read: Record<string, unknown> = {};
+  for (const [variable, { fix, ...kind }] of Object.entries<Variable<unknown>>(variables)) {
+    // An empty value is what a secrets page or a compose file makes of "not set".
+    const given = source[variable]?.trim() ?? "";
+    if (given === "" && kind.unset !== undefined) {
+      read[variable] = kind.unset.value;
+      continue;
+    }
+    const value = given === "" ? undefined : kind.read(given);
+    if (value === undefined) {
+      problems.push({ variable, fix: `${given === "" ? "missing" : "malformed"}; ${fix}` });
+    }
+    read[variable] = value;
   }
-  return [...fixes].map(([variable, fix]) => ({ variable, fix }));
+  if (problems.length > 0) throw new EnvError(problems);
+  const values = read as Values;
+  const conflicts = checkTogether(values);
+  if (conflicts.length > 0) throw new EnvError(conflicts);
+  return toEnv(values);
 }
 
 /** Rules between variables. */

@@ -1,5 +1,5 @@
 /** What a storefront may ask for, checked field by field; nothing here is trusted for prices. */
-import { z } from "zod";
+import * as z from "zod/mini";
 import { emailAddress, normalizeEmail } from "../_shared/text/email_address.ts";
 import type { PaymentPage } from "../_shared/checkout/session_params.ts";
 import { AppError } from "../_shared/errors.ts";
@@ -29,29 +29,35 @@ export interface Cart {
 // deno-lint-ignore no-control-regex -- control characters are what must not pass, and neither what hides or turns text
 const printable = /^[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+$/;
 
-const webUrl = z.string().max(2_000).regex(printable, { error: "must not contain control characters" });
+const withoutControls = z.regex(printable, { error: "must not contain control characters" });
+const webUrl = z.string().check(z.maxLength(2_000), withoutControls);
 
 /** The body of a checkout request; `docs/openapi.json` is generated from it. */
 export const cartSchema = z.strictObject({
   items: z.array(z.strictObject({
-    sku: z.string().min(1).max(100).regex(printable, { error: "must not contain control characters" }),
-    quantity: z.int().min(1).max(99),
-  })).min(1).max(50),
-  customer_email: emailAddress.optional(),
-  success_url: webUrl.optional(),
-  cancel_url: webUrl.optional(),
-  ui_mode: z.enum(["hosted_page", "embedded_page", "elements"]).optional(),
-  return_url: webUrl.optional(),
+    sku: z.string().check(z.minLength(1), z.maxLength(100), withoutControls),
+    quantity: z.int().check(z.minimum(1), z.maximum(99)),
+  })).check(z.minLength(1), z.maxLength(50)),
+  customer_email: z.optional(emailAddress),
+  success_url: z.optional(webUrl),
+  cancel_url: z.optional(webUrl),
+  ui_mode: z.optional(z.enum(["hosted_page", "embedded_page", "elements"])),
+  return_url: z.optional(webUrl),
   // Written out for both cases: the flag of a pattern does not reach docs/openapi.json.
-  locale: z.string().max(35).regex(/^(auto|[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*)$/, {
-    error: "must be a language tag",
-  }).optional(),
-  previous_session_id: z.string().max(255).regex(/^cs_\w+$/, { error: "must be a session id" }).optional(),
-  turnstile_token: z.string().min(1).max(2_048).regex(printable).optional(),
-  accepts_marketing: z.boolean().optional(),
-  currency: z.string().regex(/^[A-Za-z]{3}$/, { error: "must be a currency's code" }).optional(),
-  country: z.string().regex(/^[A-Za-z]{2}$/, { error: "must be a country's code" }).optional(),
-}).superRefine((body, context) => {
+  locale: z.optional(
+    z.string().check(
+      z.maxLength(35),
+      z.regex(/^(auto|[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*)$/, { error: "must be a language tag" }),
+    ),
+  ),
+  previous_session_id: z.optional(
+    z.string().check(z.maxLength(255), z.regex(/^cs_\w+$/, { error: "must be a session id" })),
+  ),
+  turnstile_token: z.optional(z.string().check(z.minLength(1), z.maxLength(2_048), z.regex(printable))),
+  accepts_marketing: z.optional(z.boolean()),
+  currency: z.optional(z.string().check(z.regex(/^[A-Za-z]{3}$/, { error: "must be a currency's code" }))),
+  country: z.optional(z.string().check(z.regex(/^[A-Za-z]{2}$/, { error: "must be a country's code" }))),
+}).check(z.superRefine((body, context) => {
   // As Stripe has it: a page of its own leads back to two places, one in the shop's page to one.
   const hosted = (body.ui_mode ?? "hosted_page") === "hosted_page";
   for (const path of hosted ? ["return_url"] as const : ["success_url", "cancel_url"] as const) {
@@ -59,7 +65,7 @@ export const cartSchema = z.strictObject({
     const message = `is not for ui_mode ${body.ui_mode ?? "hosted_page"}`;
     context.addIssue({ code: "custom", path: [path], message });
   }
-});
+}));
 
 /**
  * Checks the body of a checkout request.
@@ -98,7 +104,7 @@ export function parseCart(body: unknown): Cart {
 
 /** Fields that a storefront may leave empty, as the inputs of a form do, where it has nothing to say. */
 const optionalFields = Object.entries(cartSchema.shape).flatMap(([name, field]) =>
-  field instanceof z.ZodOptional ? [name] : []
+  field instanceof z.ZodMiniOptional ? [name] : []
 );
 
 /** The body in its one form: no space around texts, and what is empty or null is not there. */

@@ -1,5 +1,5 @@
 /** What Resend's webhooks tell of a mail (https://resend.com/docs/webhooks/event-types), as far as we listen. */
-import { z } from "zod";
+import * as z from "zod/mini";
 import type { NotificationCalls } from "../_shared/database/notifications.ts";
 import { notificationTag } from "../_shared/mail_providers/resend.ts";
 
@@ -22,21 +22,23 @@ const eventSchema = z.object({
   type: z.string(),
   created_at: z.iso.datetime({ offset: true }),
   data: z.object({
-    email_id: z.string().min(1).max(200),
-    to: z.union([z.string(), z.array(z.string())]).optional(),
+    email_id: z.string().check(z.minLength(1), z.maxLength(200)),
+    to: z.optional(z.union([z.string(), z.array(z.string())])),
     // An object in today's events, a list of pairs in older ones.
-    tags: z.union([
+    tags: z.optional(z.union([
       z.record(z.string(), z.string()),
-      z.array(z.object({ name: z.string(), value: z.string() }))
-        .transform((tags) => Object.fromEntries(tags.map(({ name, value }) => [name, value]))),
-    ]).optional(),
-    bounce: z.object({
-      type: z.string().optional(),
-      subType: z.string().optional(),
-      message: z.string().optional(),
-    }).optional(),
-    suppressed: z.object({ message: z.string().optional() }).optional(),
-    failed: z.object({ reason: z.string().optional() }).optional(),
+      z.pipe(
+        z.array(z.object({ name: z.string(), value: z.string() })),
+        z.transform((tags) => Object.fromEntries(tags.map(({ name, value }) => [name, value]))),
+      ),
+    ])),
+    bounce: z.optional(z.object({
+      type: z.optional(z.string()),
+      subType: z.optional(z.string()),
+      message: z.optional(z.string()),
+    })),
+    suppressed: z.optional(z.object({ message: z.optional(z.string()) })),
+    failed: z.optional(z.object({ reason: z.optional(z.string()) })),
   }),
 });
 

@@ -4,7 +4,7 @@
  * offers to go on. `POST` is the shopper who takes up the offer. A link is opened by a person, so a refusal is a short
  * text to read; programs that ask for JSON get the usual error body.
  */
-import { z } from "zod";
+import * as z from "zod/mini";
 import { takeAddressLimit } from "../_shared/limits/address_limit.ts";
 import type { resumeAnswer } from "../_shared/http/answers.ts";
 import { keyKind } from "../_shared/auth/caller.ts";
@@ -39,7 +39,7 @@ export interface Deps extends Omit<OpenSessionDeps, "rpc"> {
 type BoundDeps = Omit<Deps, "rpcWithin"> & { rpc: ReturnType<Deps["rpcWithin"]> };
 
 /** The body of `POST`; `docs/openapi.json` is generated from it. */
-export const resumeSchema = z.strictObject({ token: z.string().min(1).max(200) });
+export const resumeSchema = z.strictObject({ token: z.string().check(z.minLength(1), z.maxLength(200)) });
 const bodyLimitBytes = 4 * 1024;
 
 /** Answers `GET ?token=…` with 303 and changes nothing; answers `POST { token }` with `{ url }`. */

@@ -1,5 +1,5 @@
 /** The queue's heartbeat: pg_cron calls it every minute, staff and tests whenever they like. */
-import { z } from "zod";
+import * as z from "zod/mini";
 import { requireSecretKey } from "../_shared/auth/caller.ts";
 import { json, readJson, respond } from "../_shared/http/endpoint.ts";
 import type { JobContext } from "../_shared/jobs/mod.ts";
@@ -10,7 +10,9 @@ export type Deps = JobContext;
 
 const bodyLimitBytes = 4 * 1024;
 /** The body of a request; `docs/openapi.json` is generated from it. */
-export const jobsSchema = z.strictObject({ limit: z.int().min(1).max(1000).default(100) });
+export const jobsSchema = z.strictObject({
+  limit: z._default(z.int().check(z.minimum(1), z.maximum(1000)), 100),
+});
 
 /** Answers `POST { limit? }`; secret key only. */
 export function handle(request: Request, deps: Deps): Promise<Response> {

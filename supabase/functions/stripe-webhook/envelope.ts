@@ -1,5 +1,5 @@
 /** What a verified body must be to be stored as an event: the outer fields, the rest is the translators' matter. */
-import { z } from "zod";
+import * as z from "zod/mini";
 import { AppError } from "../_shared/errors.ts";
 
 /** A snapshot event, or a v2 ("thin") notification that names an object without carrying it. */
@@ -16,22 +16,25 @@ export interface Envelope {
 /** Deeper than any Stripe object, and far from the depth at which serialising or Postgres would give up. */
 const depthLimit = 64;
 
-const identity = { id: z.string().regex(/^evt_\w{1,250}$/), type: z.string().min(1).max(255) };
+const identity = {
+  id: z.string().check(z.regex(/^evt_\w{1,250}$/)),
+  type: z.string().check(z.minLength(1), z.maxLength(255)),
+};
 
 const snapshot = z.looseObject({
   ...identity,
   object: z.literal("event"),
   livemode: z.boolean(),
-  api_version: z.string().max(64).nullish(),
-  created: z.int().min(0).max(4_102_444_800),
+  api_version: z.nullish(z.string().check(z.maxLength(64))),
+  created: z.int().check(z.minimum(0), z.maximum(4_102_444_800)),
   data: z.looseObject({ object: z.looseObject({}) }),
 });
 
 const thinNotification = z.looseObject({
   ...identity,
   object: z.literal("v2.core.event"),
-  livemode: z.boolean().default(false),
-  created: z.string().max(64).refine((value) => !Number.isNaN(Date.parse(value))),
+  livemode: z._default(z.boolean(), false),
+  created: z.string().check(z.maxLength(64), z.refine((value) => !Number.isNaN(Date.parse(value)))),
 });
 
 /**

@@ -61,55 +61,61 @@ comment on function private.order_of_fact(jsonb) is
 
 create type private.locked_orders as (
   erased_ids uuid[],
-  live_ids uuid[]
+  live_ids uuid[],
+  order_ids uuid[]
 );
 comment on type private.locked_orders is
-  'Of the orders that facts may touch, now locked: which have been erased, and which are of live mode.';
+  'Of the orders that facts may touch, now locked: which have been erased, and which are of live mode. '
+  'order_ids: what order_of_fact() said of each fact.';
 
 create function private.lock_facts(p_facts jsonb) returns private.locked_orders
 language plpgsql
 set search_path = ''
 as $$
 declare
+  c_last constant integer := coalesce(jsonb_array_length(p_facts), 0) - 1;
   v_fact jsonb;
+  v_payment_id text;
   v_payment_ids text[] := '{}';
   v_names text[] := '{}';
-  v_name text;
   v_order_ids uuid[] := '{}';
+  v_order_id uuid;
+  v_order public.orders;
   v_locked private.locked_orders;
 begin
-  for v_fact in select f from jsonb_array_elements(p_facts) f loop
-    v_payment_ids := v_payment_ids || private.payment_of_fact(v_fact);
-    v_names := v_names || ('payment:' || private.payment_of_fact(v_fact)) || case v_fact ->> 'fact'
+  for i in 0 .. c_last loop
+    v_fact := p_facts -> i;
+    v_payment_id := private.payment_of_fact(v_fact);
+    v_payment_ids := v_payment_ids || v_payment_id;
+    v_names := v_names || ('payment:' || v_payment_id) || case v_fact ->> 'fact'
       when 'customer' then 'customer:' || (v_fact ->> 'id')
       when 'checkout_session' then 'customer:' || (v_fact ->> 'customer_id')
     end;
   end loop;
   -- A refund and the event that tells whose payment it is may run side by side: whoever comes second sees the
   -- first. Customers, because one has several orders, and facts of several come together.
-  for v_name in select distinct x.name from unnest(v_names) as x (name) where x.name is not null order by 1
-  loop
-    perform pg_advisory_xact_lock(hashtextextended(v_name, 0));
-  end loop;
-  for v_fact in select f from jsonb_array_elements(p_facts) f loop
-    v_order_ids := v_order_ids || private.order_of_fact(v_fact);
+  perform pg_advisory_xact_lock(hashtextextended(x.name, 0))
+  from (select distinct n as name from unnest(v_names) n where n is not null order by 1 offset 0) x;
+  for i in 0 .. c_last loop
+    v_order_ids := v_order_ids || private.order_of_fact(p_facts -> i);
   end loop;
 
-  with locked as (
-    select o.id, o.erased_at, o.livemode
-    from public.orders o
-    where o.id = any (
-      v_order_ids
-      || array(select p.order_id from public.payments p where p.id = any (v_payment_ids))
-      || array(select s.order_id from public.checkout_sessions s where s.payment_id = any (v_payment_ids))
-    )
-    order by o.id
-    for no key update
-  )
-  select coalesce(array_agg(l.id) filter (where l.erased_at is not null), '{}'),
-    coalesce(array_agg(l.id) filter (where l.livemode), '{}')
-  into v_locked
-  from locked l;
+  v_locked := row('{}', '{}', v_order_ids);
+  foreach v_payment_id in array array_remove(v_payment_ids, null) loop
+    v_order_ids := v_order_ids || private.orders_of_payment(v_payment_id);
+  end loop;
+  -- Each by its id: a list of unknown length is looked for in the whole table while that is small.
+  foreach v_order_id in array array(
+    select distinct x.id from unnest(v_order_ids) as x (id) where x.id is not null order by 1
+  ) loop
+    select o.* into v_order from public.orders o where o.id = v_order_id for no key update;
+    if v_order.erased_at is not null then
+      v_locked.erased_ids := v_locked.erased_ids || v_order.id;
+    end if;
+    if v_order.livemode then
+      v_locked.live_ids := v_locked.live_ids || v_order.id;
+    end if;
+  end loop;
   return v_locked;
 end;
 $$;
@@ -124,8 +130,12 @@ as $$
 begin
   case p_fact ->> 'fact'
     when 'checkout_session' then return private.merge_checkout_session(p_fact, p_order_id, p_at);
-    when 'payment' then return private.merge_payment(p_fact, p_order_id, p_at);
-    when 'payment_attempt' then return private.merge_payment_attempt(p_fact, p_order_id, p_at);
+    when 'payment' then
+      return private.merge_payment(p_fact, p_order_id, p_at) and private.is_confirmed(p_order_id);
+    when 'payment_attempt' then
+      return private.merge_payment_attempt(p_fact, p_order_id, p_at)
+        -- The velocity rules count what was refused.
+        and (p_fact ->> 'outcome' in ('failed', 'blocked') or private.is_confirmed(p_order_id));
     when 'refund' then return private.merge_refund(p_fact, p_order_id, p_at);
     when 'dispute' then return private.merge_dispute(p_fact, p_order_id, p_at);
     when 'fraud_signal' then return private.merge_fraud_signal(p_fact, p_order_id, p_at);
@@ -209,18 +219,21 @@ set search_path = ''
 as $$
 declare
   v_locked constant private.locked_orders := private.lock_facts(p_facts);
+  c_last constant integer := coalesce(jsonb_array_length(p_facts), 0) - 1;
   v_fact jsonb;
   v_kind text;
   v_order_id uuid;
   v_erased boolean;
   v_order_ids uuid[] := '{}';
   v_news uuid[];
-  v_payment_ids text[];
+  v_payment_ids text[] := '{}';
   r private.applied_facts := row(0, '{}', v_locked.erased_ids <> '{}');
 begin
-  for v_fact in select f from jsonb_array_elements(p_facts) f loop
+  for i in 0 .. c_last loop
+    v_fact := p_facts -> i;
     v_kind := v_fact ->> 'fact';
-    v_order_id := private.order_of_fact(v_fact);
+    -- Those before it may have told whose the next one is.
+    v_order_id := case i when 0 then v_locked.order_ids[1] else private.order_of_fact(v_fact) end;
     v_erased := v_order_id = any (v_locked.erased_ids)
       or (v_kind = 'customer' and private.is_erased(v_fact, null));
     r.erased := r.erased or coalesce(v_erased, false);
@@ -251,9 +264,9 @@ begin
       || coalesce(private.payment_of_fact(v_fact), private.payment_of_charge(v_fact ->> 'charge_id'));
   end loop;
 
-  v_news := v_news || private.link_payments(v_payment_ids);
-  if p_settle <> 'never' then
-    for v_order_id in select distinct id from unnest(v_news) id where id is not null order by 1 loop
+  v_news := array_remove(v_news || private.link_payments(v_payment_ids), null);
+  if p_settle <> 'never' and v_news <> '{}' then
+    for v_order_id in select distinct id from unnest(v_news) id order by 1 loop
       perform private.settle_order(v_order_id, p_source);
     end loop;
   end if;
@@ -274,9 +287,10 @@ set search_path = ''
 as $$
 declare
   p record;
+  v_payment_id text;
   v_order_ids uuid[] := '{}';
 begin
-  for p in
+  foreach v_payment_id in array array_remove(p_payment_ids, null) loop
     with known as materialized (
       select pi.id, pi.order_id as before,
         -- Failed attempts too: what names only a charge may name any of them.
@@ -291,9 +305,9 @@ begin
           pi.order_id
         ) as order_id
       from public.payments pi
-      where pi.id = any (p_payment_ids)
+      where pi.id = v_payment_id
     )
-    select k.*
+    select k.* into p
     from known k
     where k.order_id is distinct from k.before or exists (
       select 1 from public.payment_attempts x
@@ -306,8 +320,8 @@ begin
       ) x
       where (x.payment_id = k.id and x.order_id is distinct from k.order_id)
         or (x.payment_id is null and x.charge_id = any (k.charge_ids))
-    )
-  loop
+    );
+    continue when not found;
     update public.payments x set order_id = p.order_id
     where x.id = p.id and x.order_id is distinct from p.order_id;
     update public.payment_attempts x set order_id = p.order_id
@@ -340,7 +354,8 @@ declare
   v_object text;
   v_unread boolean;
 begin
-  for v_fact in select f from jsonb_array_elements(p_facts) f loop
+  for i in 0 .. jsonb_array_length(p_facts) - 1 loop
+    v_fact := p_facts -> i;
     v_unread := v_fact ->> 'fact' = 'unread';
     v_object := case
       when v_fact ->> 'fact' in ('dispute', 'refund') then v_fact ->> 'fact'

@@ -63,10 +63,10 @@ immutable
 set search_path = ''
 as $$
 begin
-  return (
-    select lpad(count(*)::text, 3, '0')
-    from jsonb_path_query(p_fact, 'strict $.**') as x (value)
-    where jsonb_typeof(x.value) not in ('null', 'object', 'array')
+  return lpad(
+    jsonb_array_length(jsonb_path_query_array(
+      p_fact, 'strict $.** ? (@.type() == "string" || @.type() == "number" || @.type() == "boolean")'
+    ))::text, 3, '0'
   );
 end;
 $$;

@@ -272,25 +272,30 @@ create function private.settle_stripe_customer(p_stripe_customer_id text) return
 language plpgsql
 set search_path = ''
 as $$
+declare
+  v_id uuid;
 begin
-  update public.customers c set
-    -- An account's address comes from Supabase Auth; only guests take theirs from Stripe.
-    email = case when c.user_id is null then coalesce(s.email, c.email) else c.email end,
-    name = case when c.user_id is null then coalesce(s.name, c.name) else c.name end,
-    stripe_deleted_at = s.deleted_at,
-    -- Forgetting the id makes the next checkout create a new customer.
-    stripe_customer_id = case when s.deleted_at is null then c.stripe_customer_id end
-  from private.stripe_customers s
-  where s.id = p_stripe_customer_id and c.livemode = s.livemode and c.id in (
+  for v_id in
     select known.id from public.customers known where known.stripe_customer_id = p_stripe_customer_id
-    union all
+    union
     -- Forgotten with the deletion: then by what they bought.
     select gone.id
     from public.checkout_sessions cs
     join public.orders o on o.id = cs.order_id and o.session_id = cs.id
     join public.customers gone on gone.id = o.customer_id and gone.stripe_customer_id is null
     where cs.stripe_customer_id = p_stripe_customer_id
-  );
+    order by id
+  loop
+    update public.customers c set
+      -- An account's address comes from Supabase Auth; only guests take theirs from Stripe.
+      email = case when c.user_id is null then coalesce(s.email, c.email) else c.email end,
+      name = case when c.user_id is null then coalesce(s.name, c.name) else c.name end,
+      stripe_deleted_at = s.deleted_at,
+      -- Forgetting the id makes the next checkout create a new customer.
+      stripe_customer_id = case when s.deleted_at is null then c.stripe_customer_id end
+    from private.stripe_customers s
+    where s.id = p_stripe_customer_id and c.livemode = s.livemode and c.id = v_id;
+  end loop;
 end;
 $$;
 comment on function private.settle_stripe_customer(text) is

@@ -19,36 +19,43 @@ comment on function private.raise_alerts(jsonb) is
   'Raises what deliveries come with, [{ kind, severity, dedupe_key, data }], by key: deliveries that have '
   'the same oddities do not wait for each other in a circle. Call with all else locked that is needed.';
 
-create function private.receive_event(p_event jsonb, p_settle text) returns public.event_outcome
+create function private.receive_event(
+  p_event_id text,
+  p_type text,
+  p_livemode boolean,
+  p_api_version text,
+  p_stripe_created_at timestamptz,
+  p_source_ip text,
+  p_payload jsonb,
+  p_facts jsonb,
+  p_ignored_reason text,
+  p_error text,
+  p_settle text
+) returns public.event_outcome
 language plpgsql
 set search_path = ''
 as $$
 declare
-  x record;
-  v_outcome public.event_outcome;
+  v_outcome public.event_outcome := private.store_stripe_event(
+    p_event_id, p_type, p_livemode, p_api_version, p_stripe_created_at, p_source_ip, p_payload,
+    nullif(p_facts, 'null'), p_ignored_reason, p_error, true, p_settle
+  );
 begin
-  select * into x from jsonb_to_record(p_event) as e (
-    p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamptz,
-    p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text
-  );
-  v_outcome := private.store_stripe_event(
-    x.p_event_id, x.p_type, x.p_livemode, x.p_api_version, x.p_stripe_created_at, x.p_source_ip, x.p_payload,
-    nullif(x.p_facts, 'null'), x.p_ignored_reason, x.p_error, true, p_settle
-  );
   if v_outcome.order_ids is null then
     -- For the log: the caller says which order a delivery was about, whatever became of it.
-    v_outcome.order_ids := array_remove(array[private.order_of(private.object_of_event(x.p_payload))], null);
+    v_outcome.order_ids := array_remove(array[private.order_of(private.object_of_event(p_payload))], null);
   end if;
   perform private.count_metric('webhook_deliveries', array[
     -- Only types that we listen to are counted by name: the others come with a reason to ignore them.
-    case when x.p_ignored_reason is null then x.p_type else 'other' end, v_outcome.outcome
+    case when p_ignored_reason is null then p_type else 'other' end, v_outcome.outcome
   ]);
   return v_outcome;
 end;
 $$;
-comment on function private.receive_event(jsonb, text) is
-  'Stores and applies a delivery: { the parameters of receive_stripe_event() by name }, but for its alerts. '
-  'p_settle: see apply_facts().';
+comment on function private.receive_event(
+  text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, text
+) is
+  'Stores and applies a delivery, its alerts apart: see receive_stripe_event(). p_settle: see apply_facts().';
 
 create function public.receive_stripe_event(
   p_event_id text,
@@ -69,17 +76,12 @@ set search_path = ''
 set plan_cache_mode = 'force_generic_plan'
 as $$
 declare
-  v_outcome public.event_outcome;
-begin
-  v_outcome := private.receive_event(
-    jsonb_build_object(
-      'p_event_id', p_event_id, 'p_type', p_type, 'p_livemode', p_livemode, 'p_api_version', p_api_version,
-      'p_stripe_created_at', p_stripe_created_at, 'p_source_ip', p_source_ip, 'p_payload', p_payload,
-      'p_facts', p_facts, 'p_ignored_reason', p_ignored_reason, 'p_error', p_error
-    ),
-    'news'
+  v_outcome public.event_outcome := private.receive_event(
+    p_event_id, p_type, p_livemode, p_api_version, p_stripe_created_at, p_source_ip, p_payload, p_facts,
+    p_ignored_reason, p_error, 'news'
   );
-  if v_outcome.delivery_count = 1 then
+begin
+  if v_outcome.delivery_count = 1 and p_alerts <> '[]' then
     perform private.raise_alerts(p_alerts);
   end if;
   return v_outcome;
@@ -103,35 +105,48 @@ set search_path = ''
 set plan_cache_mode = 'force_generic_plan'
 as $$
 declare
-  e jsonb;
+  e record;
   v_outcome public.event_outcome;
   v_outcomes public.event_outcome[] := '{}';
   v_facts jsonb := '[]';
   v_alerts jsonb := '[]';
   v_order_ids uuid[] := '{}';
   v_sources text[] := '{}';
+  v_latest timestamptz;
+  v_past boolean;
   r record;
 begin
   -- All that any of them may touch, in the order that everybody locks in.
-  for e in select x from jsonb_array_elements(p_events) x order by x ->> 'p_event_id' loop
-    perform private.lock_event(e ->> 'p_event_id');
-    v_facts := v_facts || coalesce(nullif(e -> 'p_facts', 'null'), '[]');
+  for e in
+    select x.p_event_id, nullif(x.p_facts, 'null') as facts
+    from jsonb_to_recordset(p_events) as x (p_event_id text, p_facts jsonb)
+    order by x.p_event_id
+  loop
+    perform private.lock_event(e.p_event_id);
+    v_facts := v_facts || coalesce(e.facts, '[]');
   end loop;
   perform private.lock_facts(v_facts);
-  for e in select x from jsonb_array_elements(p_events) x loop
-    v_outcome := private.receive_event(e, 'never');
+  for e in
+    select * from jsonb_to_recordset(p_events) as x (
+      p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamptz,
+      p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_alerts jsonb
+    )
+  loop
+    v_outcome := private.receive_event(
+      e.p_event_id, e.p_type, e.p_livemode, e.p_api_version, e.p_stripe_created_at, e.p_source_ip,
+      e.p_payload, e.p_facts, e.p_ignored_reason, e.p_error, 'never'
+    );
     v_outcomes := v_outcomes || v_outcome;
+    v_latest := greatest(v_latest, e.p_stripe_created_at);
     if v_outcome.delivery_count = 1 then
-      v_alerts := v_alerts || coalesce(nullif(e -> 'p_alerts', 'null'), '[]');
+      v_alerts := v_alerts || coalesce(nullif(e.p_alerts, 'null'), '[]');
     end if;
     if v_outcome.outcome = 'applied' then
       v_order_ids := v_order_ids || v_outcome.order_ids;
-      v_sources := v_sources || array_fill(e ->> 'p_event_id', array[cardinality(v_outcome.order_ids)]);
+      v_sources := v_sources || array_fill(e.p_event_id, array[cardinality(v_outcome.order_ids)]);
     end if;
   end loop;
-  perform private.date_effects((
-    select max((x ->> 'p_stripe_created_at')::timestamptz) from jsonb_array_elements(p_events) x
-  ));
+  v_past := private.date_effects(v_latest);
   perform private.lock_stock_of_orders(v_order_ids);
   for r in
     select distinct on (x.order_id) x.order_id, x.source

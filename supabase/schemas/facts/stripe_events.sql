@@ -50,12 +50,23 @@ comment on type public.event_outcome is
   'has delivered it, the orders it touched (where it was not applied now: the order it is about), and the '
   'payment pages that it had ended.';
 
+create function private.event_lock(p_event_id text) returns bigint
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return hashtextextended('event:' || p_event_id, 0);
+end;
+$$;
+comment on function private.event_lock(text) is 'The number of the advisory lock of an event.';
+
 create function private.lock_event(p_event_id text) returns void
 language plpgsql
 set search_path = ''
 as $$
 begin
-  perform pg_advisory_xact_lock(hashtextextended('event:' || p_event_id, 0));
+  perform pg_advisory_xact_lock(private.event_lock(p_event_id));
   perform 1 from public.webhook_events e where e.id = p_event_id for no key update;
 end;
 $$;
@@ -104,12 +115,11 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  v_first constant boolean := e.attempts = 0;
   v_applied_before constant boolean := e.processed_at is not null;
   r private.applied_facts;
+  v_past constant boolean := private.date_effects(e.stripe_created_at);
   v_outcome public.event_outcome;
 begin
-  perform private.date_effects(e.stripe_created_at);
   e.ignored_reason := p_ignored_reason;
   e.last_error := p_error;
   if p_ignored_reason is null and p_error is null then
@@ -117,7 +127,7 @@ begin
       r := private.apply_facts(
         p_facts, e.stripe_created_at, e.id, e.livemode,
         -- What is applied anew is to repair what was damaged; never settles all of them later.
-        case when v_first or p_settle = 'never' then p_settle else 'always' end
+        case when e.attempts = 0 or p_settle = 'never' then p_settle else 'always' end
       );
       if r.applied = 0 and not jsonb_path_exists(p_facts, '$[*] ? (@.fact == "unknown_value")') then
         e.ignored_reason := 'foreign_object';
@@ -153,10 +163,13 @@ begin
 
   if v_outcome.outcome = 'applied' then
     if not v_applied_before then
-      perform private.count_applied(e);
+      perform private.observe_metric(
+        'webhook_lag_seconds', array[case e.delivery_count when 0 then 'fetched' else 'delivered' end],
+        extract(epoch from clock_timestamp() - e.stripe_created_at)
+      );
     end if;
     v_outcome.order_ids := r.order_ids;
-    v_outcome.closing_sessions := private.closing_sessions();
+    v_outcome.closing_sessions := case when p_settle <> 'never' then private.closing_sessions() end;
   end if;
   return v_outcome;
 end;
@@ -200,7 +213,8 @@ declare
   e public.webhook_events;
   v_outcome public.event_outcome;
 begin
-  perform private.lock_event(p_event_id);
+  -- The row, where there is one, is locked by its update.
+  perform pg_advisory_xact_lock(private.event_lock(p_event_id));
   update public.webhook_events w set
     delivery_count = w.delivery_count + p_delivered::integer,
     delivered_at = case when p_delivered then now() else w.delivered_at end,

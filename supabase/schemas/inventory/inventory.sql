@@ -59,10 +59,12 @@ create function private.name_stock_move(
 language plpgsql
 set search_path = ''
 as $$
-begin
-  perform set_config('kct.stock_move', case when p_kind is null then '' else jsonb_build_object(
+declare
+  v_move constant text := case when p_kind is null then '' else jsonb_build_object(
     'kind', p_kind, 'order_id', p_order_id, 'note', p_note, 'actor', p_actor
-  )::text end, true);
+  )::text end;
+  v_setting constant text := set_config('kct.stock_move', v_move, true);
+begin
 end;
 $$;
 comment on function private.name_stock_move(text, uuid, text, text) is

@@ -98,17 +98,17 @@ security definer
 set search_path = ''
 as $$
 declare
-  v_table constant text := format('%s.%s', tg_table_schema, tg_table_name);
   v_last bigint;
 begin
   begin
-    v_last := currval(pg_get_serial_sequence(v_table, tg_argv[0]));
+    v_last := currval(tg_argv[1]::regclass);
   exception when object_not_in_prerequisite_state then
     -- Nothing was numbered in this session yet, so this row was not either.
     v_last := null;
   end;
   if (to_jsonb(new) ->> tg_argv[0])::bigint is distinct from v_last then
-    raise exception 'rows of % are numbered by the database', v_table using errcode = 'SHAPP';
+    raise exception 'rows of %.% are numbered by the database', tg_table_schema, tg_table_name
+      using errcode = 'SHAPP';
   end if;
   return new;
 end;
@@ -118,11 +118,11 @@ comment on function private.refuse_own_number() is
   'SHAPP: a number of somebody''s own choice, which would stand between rows that are sealed.';
 
 create trigger refuse_own_number before insert on public.order_events
-  for each row execute function private.refuse_own_number('id');
+  for each row execute function private.refuse_own_number('id', 'public.order_events_id_seq');
 create trigger refuse_own_number before insert on public.staff_commands
-  for each row execute function private.refuse_own_number('number');
+  for each row execute function private.refuse_own_number('number', 'public.staff_commands_number_seq');
 create trigger refuse_own_number before insert on public.inventory_journal
-  for each row execute function private.refuse_own_number('id');
+  for each row execute function private.refuse_own_number('id', 'public.inventory_journal_id_seq');
 
 create function private.note_unsealed() returns trigger
 language plpgsql

@@ -158,20 +158,6 @@ comment on function private.count_drift() is 'Trigger: counts a repair.';
 create trigger count_drift after insert on public.reconciliation_drift
   for each row execute function private.count_drift();
 
-create function private.count_applied(p_event public.webhook_events) returns void
-language plpgsql
-set search_path = ''
-as $$
-begin
-  perform private.observe_metric(
-    'webhook_lag_seconds', array[case p_event.delivery_count when 0 then 'fetched' else 'delivered' end],
-    extract(epoch from clock_timestamp() - p_event.stripe_created_at)
-  );
-end;
-$$;
-comment on function private.count_applied(public.webhook_events) is
-  'Observes how late an event is applied, when it is for the first time.';
-
 create function private.count_claimed_jobs(p_job_ids bigint[]) returns void
 language plpgsql
 set search_path = ''

@@ -49,14 +49,14 @@ stable
 set search_path = ''
 as $$
 begin
-  return (
+  return case when p_reasons = '{}' then '{}' else (
     select coalesce(array_agg(x.reason order by x.position), '{}')
     from unnest(p_reasons) with ordinality as x (reason, position)
     where not exists (
       select 1 from private.released_mismatches m
       where m.order_id = p_order_id and m.session_id = p_session_id and m.reason = x.reason
     )
-  );
+  ) end;
 end;
 $$;
 comment on function private.unreleased_mismatches(uuid, text, text[]) is

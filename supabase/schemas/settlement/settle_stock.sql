@@ -12,7 +12,7 @@ begin
   ) then
     return true;
   end if;
-  perform private.lock_stock_of_order(p_order_id);
+  perform private.lock_stock_of_orders(array[p_order_id]);
 
   if p_target in ('committed', 'active') and (private.effects_are_past() or private.rescue_under_way()) then
     perform private.top_up_stock(p_order_id);

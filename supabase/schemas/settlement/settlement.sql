@@ -41,6 +41,7 @@ comment on function private.kept_session(uuid) is
   'refunded.';
 
 create type private.order_history as (
+  has_sessions_to_tell boolean,
   has_refunds boolean,
   has_disputes boolean,
   has_signals boolean,
@@ -48,10 +49,12 @@ create type private.order_history as (
   has_shipments boolean
 );
 comment on type private.order_history is
-  'What an order has, so that settling passes over what it has not, as most have none of it. has_refunds: of '
-  'its own or of the payment that it keeps, made or asked for.';
+  'What an order has, so that settling passes over what it has not, as most have none of it. '
+  'has_sessions_to_tell: another one than it keeps, or one whose payment took time or failed; has_refunds: '
+  'of its own or of the payment that it keeps, made or asked for.';
 
-create function private.history_of(p_order_id uuid, p_payment_id text) returns private.order_history
+create function private.history_of(p_order_id uuid, p_session_id text, p_payment_id text)
+returns private.order_history
 language plpgsql
 stable
 set search_path = ''
@@ -60,6 +63,11 @@ declare
   h private.order_history;
 begin
   select
+    exists (
+      select 1 from public.checkout_sessions cs
+      where cs.order_id = p_order_id
+        and (cs.id is distinct from p_session_id or cs.awaited_payment or cs.async_payment_failed)
+    ),
     exists (select 1 from public.refunds r where r.order_id = p_order_id)
       or exists (select 1 from public.refunds r where r.payment_id = p_payment_id)
       or exists (select 1 from public.refund_requests q where q.order_id = p_order_id)
@@ -72,8 +80,8 @@ begin
   return h;
 end;
 $$;
-comment on function private.history_of(uuid, text) is
-  'What an order has that keeps p_payment_id, or none (null).';
+comment on function private.history_of(uuid, text, text) is
+  'What an order has that keeps p_session_id and p_payment_id, or none (null).';
 
 create function private.order_as_paid(o public.orders, s public.checkout_sessions, p public.payments)
 returns public.orders
@@ -311,7 +319,7 @@ begin
   end if;
   -- First, because it may note a sign of fraud.
   k := private.judge_order(o, k_before);
-  h := private.history_of(o.id, o.payment_id);
+  h := private.history_of(o.id, o.session_id, o.payment_id);
   if h.has_returns then
     perform private.settle_returns(o, p_source);
     perform private.settle_exchanges(o, p_source);

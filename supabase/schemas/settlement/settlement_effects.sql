@@ -11,13 +11,37 @@ create function private.settle_effects(
 language plpgsql
 set search_path = ''
 as $$
+begin
+  if o.session_id is not null then
+    perform private.settle_paid_effects(o, p_before, h, p_mismatches, p_source);
+  end if;
+  if h.has_sessions_to_tell or o.cancelled_at is not null then
+    perform private.settle_session_effects(o);
+  end if;
+  if h.has_refunds then
+    perform private.settle_refund_effects(o, p_source);
+  end if;
+  if h.has_disputes then
+    perform private.settle_dispute_effects(o, p_source);
+  end if;
+  if h.has_signals then
+    perform private.settle_fraud_effects(o, p_source);
+  end if;
+  perform private.settle_risk_alerts(o, p_before, h, p_mismatches);
+end;
+$$;
+comment on function private.settle_effects(
+  public.orders, public.orders, private.order_history, text[], text
+) is
+  'Side effects of a settled order: jobs, mails, alerts. Called by settle_order() only.';
+
+create function private.settle_session_effects(o public.orders) returns void
+language plpgsql
+set search_path = ''
+as $$
 declare
   r record;
 begin
-  if o.session_id is not null then
-    perform private.settle_paid_effects(o, p_mismatches, p_source);
-  end if;
-
   for r in
     select cs.id, cs.awaited_payment, cs.async_payment_failed, exists (
       select 1 from private.settled_sessions other where other.order_id = o.id and other.id <> cs.id
@@ -39,23 +63,11 @@ begin
       perform private.queue_notification(o.id, 'payment_failed', r.id);
     end if;
   end loop;
-
-  if h.has_refunds then
-    perform private.settle_refund_effects(o, p_source);
-  end if;
-  if h.has_disputes then
-    perform private.settle_dispute_effects(o, p_source);
-  end if;
-  if h.has_signals then
-    perform private.settle_fraud_effects(o, p_source);
-  end if;
-  perform private.settle_risk_alerts(o, p_before, h, p_mismatches);
 end;
 $$;
-comment on function private.settle_effects(
-  public.orders, public.orders, private.order_history, text[], text
-) is
-  'Side effects of a settled order: jobs, mails, alerts. Called by settle_order() only.';
+comment on function private.settle_session_effects(public.orders) is
+  'Ends the payment pages that must not be paid any more, and tells of payments that take time or have '
+  'failed. Called by settle_order() only.';
 
 create function private.settle_refund_effects(o public.orders, p_source text) returns void
 language plpgsql
@@ -297,12 +309,21 @@ comment on function private.show_cards(uuid) is
   'Details of the card on each payment of an order, for staff: those of the attempt that succeeded, else of '
   'the latest.';
 
-create function private.settle_paid_effects(o public.orders, p_mismatches text[], p_source text) returns void
+create function private.settle_paid_effects(
+  o public.orders,
+  p_before public.orders,
+  h private.order_history,
+  p_mismatches text[],
+  p_source text
+) returns void
 language plpgsql
 set search_path = ''
 as $$
 begin
-  perform private.note_received_money(o, p_source);
+  -- The session that it kept before was noted when it came to keep it.
+  if o.session_id is distinct from p_before.session_id or h.has_sessions_to_tell then
+    perform private.note_received_money(o, p_source);
+  end if;
   if cardinality(p_mismatches) > 0 then
     perform private.raise_alert_once(
       'payment_mismatch', 'critical', private.mismatch_alert(o.id),
@@ -312,11 +333,17 @@ begin
   if cardinality(p_mismatches) = 0 and o.oversold_at is null and o.cancelled_at is null then
     perform private.queue_notification(o.id, 'order_confirmation');
   end if;
-  perform private.settle_unfulfillable(o, p_source);
-  perform private.refund_second_payments(o, p_source);
+  if o.oversold_at is not null or o.cancelled_at is not null then
+    perform private.settle_unfulfillable(o, p_source);
+  end if;
+  if h.has_sessions_to_tell then
+    perform private.refund_second_payments(o, p_source);
+  end if;
   perform private.show_cards(o.id);
 end;
 $$;
-comment on function private.settle_paid_effects(public.orders, text[], text) is
+comment on function private.settle_paid_effects(
+  public.orders, public.orders, private.order_history, text[], text
+) is
   'Side effects of an order that has money: confirmation, refunds of money it cannot keep, alerts, card '
   'details. Called by settle_order() only.';

@@ -118,15 +118,7 @@ Deno.test("an event without news leaves its order alone, and redriven it settles
     await deliver(tx, moves);
     const last = moves.at(-1);
     assert(last?.call === "event");
-    await tx`create function search.count_settling() returns trigger language plpgsql as
-      $$ begin perform nextval('search.settled'); return null; end $$`;
-    await tx`create sequence search.settled`;
-    await tx`create trigger count_settling after insert or update on private.unchecked_orders
-      for each row execute function search.count_settling()`;
-    const settled = async () =>
-      Number(
-        (await tx`select case when is_called then last_value else 0 end as n from search.settled`)[0]?.["n"],
-      );
+    const settled = await countSettled(tx);
     await deliver(tx, [{ ...last, id: "evt_no_news" }]);
     assert.equal(await settled(), 0);
     await tx`select private.redrive_event('evt_no_news')`;
@@ -185,4 +177,37 @@ function eventIds(moves: Move[], story: Story): string[] {
   return moves.flatMap((move) =>
     move.call === "event" && move.id.startsWith(`evt_${story.tag}_`) ? [move.id] : []
   );
+}
+
+Deno.test("a payment that is heard of before its page settles nothing, and a refused attempt does", async () => {
+  for (const [name, settles] of [["pay", false], ["declined, then paid", true]] as const) {
+    await undone(database.sql, async (tx) => {
+      const lifecycle = lifecycles.find((lifecycle) => lifecycle.name === name);
+      assert(lifecycle !== undefined);
+      const moves = await arrange(tx, lifecycle, new Story(await beginOrder(tx), 1, "A"));
+      const settled = await countSettled(tx);
+      const payments = moves.filter((move) =>
+        move.call === "event" && /^(payment_intent|charge)/.test(move.type)
+      );
+      assert(payments.length > 1);
+      await deliver(tx, payments);
+      assert.equal(await settled() > 0, settles, name);
+      await deliver(tx, moves);
+      const [order] = await tx`select status from public.orders`;
+      assert.equal(order?.["status"], "paid");
+    });
+  }
+});
+
+/** Counts from now on how often orders are settled. */
+async function countSettled(tx: Tx): Promise<() => Promise<number>> {
+  await tx`create function search.count_settling() returns trigger language plpgsql as
+    $$ begin perform nextval('search.settled'); return null; end $$`;
+  await tx`create sequence search.settled`;
+  await tx`create trigger count_settling after insert or update on private.unchecked_orders
+    for each row execute function search.count_settling()`;
+  return async () => {
+    const [row] = await tx`select case when is_called then last_value else 0 end as n from search.settled`;
+    return Number(row?.["n"]);
+  };
 }

@@ -123,7 +123,7 @@ export const errorAnswer = z.strictObject({
 export type CheckoutAnswer = z.infer<typeof checkoutAnswer>;
 
 /** A schema in the dialect of OpenAPI 3.1: of what comes in, or of what goes out. */
-export function jsonSchema(schema: z.ZodType, io: "input" | "output"): Record<string, unknown> {
+export function jsonSchema(schema: z.core.$ZodType, io: "input" | "output"): Record<string, unknown> {
   const { $schema: _, ...json } = z.toJSONSchema(schema, { io, target: "draft-2020-12" });
   return json;
 }

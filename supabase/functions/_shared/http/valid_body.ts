@@ -1,6 +1,10 @@
 /** Bodies held against their schema, and what a caller is told about one that does not fit. */
-import { z } from "zod";
+import * as z from "zod/mini";
+import { en } from "zod/locales";
 import { AppError } from "../errors.ts";
+
+// The small edition of zod comes without words.
+z.config(en());
 
 /** A caller corrects a form field by field; nobody reads more than this. */
 const issuesMax = 20;
@@ -11,7 +15,7 @@ const nameLength = 40;
  * A body as its schema has it.
  * @throws AppError `invalid_request` with `details: [{ path, message }]`, bounded in count and length.
  */
-export function validBody<T>(schema: z.ZodType<T>, body: unknown): T {
+export function validBody<T>(schema: z.ZodMiniType<T>, body: unknown): T {
   const parsed = schema.safeParse(body);
   if (parsed.success) return parsed.data;
   const details = parsed.error.issues.slice(0, issuesMax).map((issue) => {

@@ -2,12 +2,12 @@
  * Takes over the addresses that Stripe posts webhooks from (https://stripe.com/files/ips/ips_webhooks.json, changed
  * with seven days' notice). A list frozen in code becomes an outage.
  */
-import { z } from "zod";
+import * as z from "zod/mini";
 import { normalizeAddress } from "../http/client_ip.ts";
 import { done, type JobHandler, type Outcome } from "./outcome.ts";
 
 const timeoutMs = 10_000;
-const published = z.looseObject({ WEBHOOKS: z.array(z.string()).min(1).max(1000) });
+const published = z.looseObject({ WEBHOOKS: z.array(z.string()).check(z.minLength(1), z.maxLength(1000)) });
 
 /** Payload: none. */
 export const refreshWebhookAddresses: JobHandler = async (_job, { env, rpc, fetch, log }) => {

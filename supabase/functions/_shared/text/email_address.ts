@@ -2,7 +2,7 @@
  * E-mail addresses from outside: identity providers, storefronts. They are brought into one form here, once, and
  * nothing behind the border sees another one.
  */
-import { z } from "zod";
+import * as z from "zod/mini";
 
 /** RFC 5321's limit, and less than Stripe's. */
 const lengthMax = 254;
@@ -11,7 +11,7 @@ const lengthMax = 254;
  * What Stripe takes for an address, and not more than that: ASCII, one `@`, a domain with a dot. Stricter than Stripe
  * where that costs nothing: whoever has a rarer address can type it on Stripe's page.
  */
-export const emailAddress = z.email().max(lengthMax);
+export const emailAddress = z.email().check(z.maxLength(lengthMax));
 
 /** An address in its one form: no space around it, composed characters, lower case. It need not be valid. */
 export function normalizeEmail(text: string): string {
