@@ -42,6 +42,7 @@ Deno.test("stripe-webhook loads the calls that a delivery needs, and neither Str
       "database/client.ts",
       "database/events.ts",
       "database/limits.ts",
+      "database/line.ts",
       "database/metrics.ts",
       "database/storable.ts",
       "database/webhooks.ts",
