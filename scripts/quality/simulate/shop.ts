@@ -161,11 +161,13 @@ function tellTime(sql: postgres.Sql, now: string) {
   return sql`select set_config('simulation.now', ${now}, false)`.execute();
 }
 
+/** The functions read their variables all at once. Those of the process are not touched: other threads have them too. */
 function setEnvironment(stackKeys: StackKeys): void {
-  const env = defaultFunctionEnv(stackKeys, { api: origins.api, web: origins.web, stripe: origins.stripe });
-  for (const [name, value] of Object.entries({ ...env, STRIPE_WEBHOOK_EXTRA_IPS: "127.0.0.1" })) {
-    Deno.env.set(name, value);
-  }
+  const env = {
+    ...defaultFunctionEnv(stackKeys, { api: origins.api, web: origins.web, stripe: origins.stripe }),
+    STRIPE_WEBHOOK_EXTRA_IPS: "127.0.0.1",
+  };
+  Deno.env.toObject = () => ({ ...env });
 }
 
 function provider(mails: Mail[]): Server {
