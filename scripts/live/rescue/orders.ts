@@ -16,6 +16,11 @@ export function shopIdOf({ metadata }: Stripe.Checkout.Session): string | null {
   return metadata?.["shop_id"] ?? null;
 }
 
+/** Which payment page of its order a session is, from 1 on. */
+export function attemptOf({ metadata }: Stripe.Checkout.Session): number {
+  return Number(metadata?.["attempt"] ?? "1");
+}
+
 /** Why a session of ours cannot become an order. */
 class UnreadableOrder extends Error {
   override name = "UnreadableOrder";
@@ -36,7 +41,7 @@ export function orderOfSession(session: Stripe.Checkout.Session, items: Stripe.L
   return {
     id,
     number,
-    attempt: Number(metadata?.["attempt"] ?? "1"),
+    attempt: attemptOf(session),
     account_id: metadata?.["account_id"] ?? null,
     // A session with the one has the other, where there was one.
     ...(shopIdOf(session) === null ? {} : { terms_version: metadata?.["terms_version"] ?? null }),

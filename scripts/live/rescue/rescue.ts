@@ -20,7 +20,7 @@ import { judge, type Ours } from "../../../supabase/functions/_shared/stripe_eve
 import { quietLog } from "../backend.ts";
 import { linesOf, listSince } from "./lists.ts";
 import { type DatedFacts, objectsSince, unfinishedObjects } from "./objects.ts";
-import { orderOfSession, requestOfRefund, sessionAtFirst, shopIdOf } from "./orders.ts";
+import { attemptOf, orderOfSession, requestOfRefund, sessionAtFirst, shopIdOf } from "./orders.ts";
 
 /** Whom a rescue asks. */
 export interface RescueContext {
@@ -214,7 +214,8 @@ async function rescueOrders(
   byOrder.delete("");
   const oldestFirst = [...byOrder].map(([id, own]) => ({
     id,
-    sessions: own.sort((a, b) => a.created - b.created),
+    // Two attempts may be of one second, and Stripe lists the newest first.
+    sessions: own.sort((a, b) => attemptOf(a) - attemptOf(b)),
   })).sort((a, b) => (a.sessions[0]?.created ?? 0) - (b.sessions[0]?.created ?? 0));
   await each(oldestFirst, async ({ sessions: own }) => {
     for (const session of own) {

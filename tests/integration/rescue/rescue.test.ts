@@ -8,6 +8,7 @@ import { rescueCalls } from "../../../supabase/functions/_shared/database/rescue
 import { createStripe } from "../../../supabase/functions/_shared/stripe/client.ts";
 import { work } from "../../../supabase/functions/retry-jobs/worker.ts";
 import { nonEmpty } from "../../support/non_empty.ts";
+import { eventually } from "../../support/poll.ts";
 import { type TestStack, testStack } from "../../support/stack.ts";
 import { checkout } from "../checkout/shop.ts";
 import { flush, jobContext, violations } from "../jobs/shop.ts";
@@ -128,7 +129,9 @@ Deno.test("rescue: yesterday's backup and Stripe make today", async (test) => {
     await flush(stack);
     // What was bought so far is in the backup, and nothing that follows from it later.
     await copyDatabase(stack, name, backup);
-    const [moment] = await stack.sql`select clock_timestamp() as at`;
+    // Stripe tells no more than the second: what follows is of a later one.
+    const [moment] = await stack.sql`select date_trunc('second', clock_timestamp()) as at`;
+    await eventually("the next second", () => Date.now() >= Number(moment?.["at"]) + 1000);
     await addGoods(stack);
     await setTerms(stack, "of the afternoon");
     await tradeElsewhere(stack);
@@ -234,7 +237,7 @@ Deno.test("rescue: yesterday's backup and Stripe make today", async (test) => {
       await settleDown(stack);
       const [told] = await stack.sql`select count(*)::int as count from public.notifications
         where status in ('sent', 'delivered') and template = 'order_confirmation'`;
-      assert.ok(told?.["count"] > day.afternoon.length / 4, `${told?.["count"]} confirmations`);
+      assert.ok(told?.["count"] > day.afternoon.length / 3, `${told?.["count"]} confirmations`);
       assert.equal((await effects(stack)).refunds, before.effects.refunds);
       assertSame(await digests(stack), before.full);
     });
