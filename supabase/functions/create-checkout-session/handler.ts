@@ -65,7 +65,6 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
       { ...deps, log: context.log },
     );
 
-    deadline.checkStart();
     const bound = { ...deps, rpc: deps.rpcWithin(deadline.databaseMs) };
     const wanted: Omit<CheckoutRequest, "p_supersede"> = {
       p_items: cart.items,
