@@ -68,6 +68,14 @@ async function oldDebit(sql: postgres.Sql, email: string): Promise<void> {
   await sql`update public.orders set created_at = created_at - interval '3 days' where id = ${begun.order_id}`;
 }
 
+/** A page that was opened yesterday, refused today and then paid: its order is older than any window. */
+async function paidLate(sql: postgres.Sql, email: string): Promise<void> {
+  const begun = await checkout(sql, { ip: "198.51.100.60", email, cart: pick(carts, 0) });
+  for (let refused = 0; refused < 3; refused++) await decline(sql, begun, `late-card-${refused}`);
+  await pay(sql, begun, "late-card", "succeeded");
+  await sql`update public.orders set created_at = created_at - interval '36 hours' where id = ${begun.order_id}`;
+}
+
 Deno.test("a rule that checkout leaves unmeasured could not have hit", async () => {
   await using database = await world();
   const { sql } = database;
@@ -77,12 +85,13 @@ Deno.test("a rule that checkout leaves unmeasured could not have hit", async () 
   await sql`update private.velocity_rules set enabled = false`;
   await history(sql, userId);
   await oldDebit(sql, "debit@example.com");
+  await paidLate(sql, "late@example.com");
   await everyRule(sql);
   const [existing] = await sql<{ id: string }[]>`select id from public.orders order by created_at limit 1`;
 
   let hits = 0;
   let spared = 0;
-  for (const email of [...emails.slice(1), "debit@example.com"]) {
+  for (const email of [...emails.slice(1), "debit@example.com", "late@example.com"]) {
     for (const ip of addresses) {
       for (const [user, order] of [[null, null], [userId, null], [null, existing?.id ?? null]] as const) {
         const cart = pick(carts, (hits + spared) % 2);
