@@ -155,7 +155,7 @@ function print(
 function summary(reports: WorldReport[], ms: number): void {
   const sum = (pick: (report: WorldReport) => number) => reports.reduce((total, one) => total + pick(one), 0);
   console.log(
-    `\n${reports.length} days, ${sum(({ orders }) => orders)} orders, ${
+    `\n${reports.length} ${reports.length === 1 ? "day" : "days"}, ${sum(({ orders }) => orders)} orders, ${
       sum(({ deaths }) => deaths)
     } deaths in ` +
       `${(ms / 1000).toFixed(0)} seconds`,

@@ -139,13 +139,29 @@ Deno.test("every task has a description, and README.md names it", async () => {
   }
 });
 
-Deno.test("every task answers --help with its usage and does nothing else", async () => {
+function flagsIn(text: string): string[] {
+  return [...new Set(text.match(/--[a-z][a-z-]*/g))].sort();
+}
+
+Deno.test("every task answers --help with its usage, which docs/contract.md repeats, and does nothing else", async () => {
+  const page = await Deno.readTextFile(join(ROOT, "docs/contract.md"));
+  const contract = new Map(
+    [...page.matchAll(/^\| `deno task (\w+)` +\|([^|]*)\|/gm)].map((
+      [, task = "", flags = ""],
+    ) => [task, flags]),
+  );
   const lines = Object.keys(tasks).map((task) => ({ task, args: ["--frehs", "--help"] }));
   for (const [at, { code, out, err }] of (await runHarmless(lines)).entries()) {
     const task = lines[at]?.task;
     assert.equal(code, 0, `${task}: ${err}`);
     assert.equal(err, "", task);
     assert.match(out, new RegExp(`^deno task ${task}( [[A-Z]|\\n)`));
+    const [synopsis = ""] = out.split("\n\n", 1);
+    assert.deepEqual(
+      flagsIn(contract.get(task ?? "") ?? ""),
+      flagsIn(synopsis),
+      `${task} in docs/contract.md`,
+    );
   }
 });
 
