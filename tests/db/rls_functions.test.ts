@@ -42,6 +42,7 @@ const staffCommands = [
  */
 const privateForAuthenticated = [
   "is_admin",
+  "first_for_staff",
   "shown_available",
   "submit_command",
   "is_command",

@@ -340,15 +340,27 @@ alter table public.order_items enable row level security;
 alter table public.order_events enable row level security;
 
 create policy orders_read on public.orders for select to authenticated
-  -- Staff first, here and below: who is staff is asked once, whose a row is for each.
+  -- As in customers_read.
   using (
-    (select private.is_admin())
-    or customer_id in (select c.id from public.customers c where c.user_id = (select auth.uid()))
+    (select private.is_admin()) and (
+      id between (select private.first_for_staff()) and (select 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+      or id >= private.first_for_staff()
+    )
+    or customer_id = any (array(select c.id from public.customers c where c.user_id = (select auth.uid())))
   );
 create policy order_risk_read on public.order_risk for select to authenticated
   using ((select private.is_admin()));
 create policy order_items_read on public.order_items for select to authenticated
-  using ((select private.is_admin()) or exists (select 1 from public.orders o where o.id = order_id));
+  using (
+    (select private.is_admin()) and (
+      id between (select private.first_for_staff()) and (select 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+      or id >= private.first_for_staff()
+    )
+    or order_id = any (array(
+      select o.id from public.orders o join public.customers c on c.id = o.customer_id
+      where c.user_id = (select auth.uid())
+    ))
+  );
 create policy order_events_read on public.order_events for select to authenticated
   using ((select private.is_admin()));
 

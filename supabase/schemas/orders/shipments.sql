@@ -70,9 +70,31 @@ alter table public.shipments enable row level security;
 alter table public.shipment_lines enable row level security;
 -- The inner selects are under the policies of orders: a customer sees the parcels of their own.
 create policy shipments_read on public.shipments for select to authenticated
-  using ((select private.is_admin()) or exists (select 1 from public.orders o where o.id = order_id));
+  -- As in customers_read, here and below.
+  using (
+    (select private.is_admin()) and (
+      id between (select private.first_for_staff()) and (select 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+      or id >= private.first_for_staff()
+    )
+    or order_id = any (array(
+      select o.id from public.orders o join public.customers c on c.id = o.customer_id
+      where c.user_id = (select auth.uid())
+    ))
+  );
 create policy shipment_lines_read on public.shipment_lines for select to authenticated
-  using ((select private.is_admin()) or exists (select 1 from public.shipments s where s.id = shipment_id));
+  using (
+    (select private.is_admin()) and (
+      shipment_id between (select private.first_for_staff())
+        and (select 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+      or shipment_id >= private.first_for_staff()
+    )
+    or shipment_id = any (array(
+      select s.id from public.shipments s
+        join public.orders o on o.id = s.order_id
+        join public.customers c on c.id = o.customer_id
+      where c.user_id = (select auth.uid())
+    ))
+  );
 revoke all on public.shipments, public.shipment_lines from public, anon, authenticated, service_role;
 grant select on public.shipments, public.shipment_lines to authenticated, service_role;
 

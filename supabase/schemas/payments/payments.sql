@@ -211,9 +211,18 @@ create policy payment_attempts_read on public.payment_attempts for select to aut
   using ((select private.is_admin()));
 create policy refund_reasons_read on public.refund_reasons for select to authenticated
   using ((select private.is_admin()));
--- The subselect is under the policies of orders: a customer sees the refunds of their own orders.
 create policy refunds_read on public.refunds for select to authenticated
-  using ((select private.is_admin()) or exists (select 1 from public.orders o where o.id = order_id));
+  -- As in customers_read.
+  using (
+    (select private.is_admin()) and (
+      id between (select private.first_for_staff()::text) and (select 'z')
+      or id >= private.first_for_staff()::text
+    )
+    or order_id = any (array(
+      select o.id from public.orders o join public.customers c on c.id = o.customer_id
+      where c.user_id = (select auth.uid())
+    ))
+  );
 
 revoke all
   on public.checkout_sessions, public.payments, public.payment_attempts, public.refunds, public.refund_reasons
