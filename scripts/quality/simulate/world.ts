@@ -36,9 +36,6 @@ export interface WorldReport {
 }
 
 const minute = 60_000;
-/** The scheduler calls each minute; once nobody buys any more, less often, so that waiting for hours is cheap. */
-const tickMs = minute;
-const quietTickMs = 4 * minute;
 const restDays = 5;
 
 /** Lives a world to its end and judges it. */
@@ -75,12 +72,20 @@ export async function liveWorld({ seed, steps }: World, options: WorldOptions): 
   }
 }
 
+/**
+ * The scheduler calls each minute; once nobody buys any more it waits a twelfth of the time since then, 20 minutes at
+ * most, so that hours in which the shop only waits for a bank are cheap.
+ */
+function tickMs(sinceClosing: number): number {
+  return Math.min(Math.max(minute, sinceClosing / 12), 20 * minute);
+}
+
 /** As pg_cron does, whether or not the last call is over. */
 async function tick({ kernel, keys }: Shop, steps: readonly Step[]): Promise<void> {
   const closing = beginning +
     steps.reduce((last, step) => step.do === "buy" ? Math.max(last, step.at) : last, 0);
   for (let number = 0;; number++) {
-    await kernel.sleep(kernel.now < closing + 10 * minute ? tickMs : quietTickMs);
+    await kernel.sleep(tickMs(kernel.now - closing));
     kernel.plan(0, kernel.cause(`tick ${number}`), () => {
       fetch(`${origins.api}/functions/v1/retry-jobs`, {
         method: "POST",
@@ -107,7 +112,7 @@ async function end(shop: Shop, actors: Actors, steps: readonly Step[]): Promise<
   const deadline = kernel.now + restDays * 86_400_000;
   const troubled = steps.some((step) => ["weather", "cut off", "kill"].includes(step.do));
   for (let left: unknown = "everything"; kernel.now < deadline;) {
-    await kernel.sleep(5 * minute + 30_000);
+    await kernel.sleep(Math.max(5 * minute, (kernel.now - beginning) / 24) + 30_000);
     left = await unrest(shop);
     if (left === null) return await judge(shop, actors, troubled);
     kernel.note("watch", JSON.stringify(left));
