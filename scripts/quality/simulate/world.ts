@@ -46,6 +46,7 @@ export async function liveWorld({ seed, steps }: World, options: WorldOptions): 
   const shop = await openShop(kernel, database);
   try {
     const actors = new Actors(shop);
+    actors.opening = await openingOf(shop);
     let violations: Violation[] | null = null;
     let failure: unknown = null;
     kernel.plan(0, kernel.cause("opening"), () => {
@@ -70,6 +71,14 @@ export async function liveWorld({ seed, steps }: World, options: WorldOptions): 
   } finally {
     await shop.close();
   }
+}
+
+async function openingOf(shop: Shop): Promise<Map<string, number>> {
+  const rows = await shop.ask((sql) =>
+    sql<{ sku: string; pieces: number }[]>`select v.sku, l.on_hand::integer as pieces
+      from public.inventory_levels l join public.product_variants v on v.id = l.variant_id`
+  );
+  return new Map(rows.map(({ sku, pieces }) => [sku, pieces]));
 }
 
 /**
