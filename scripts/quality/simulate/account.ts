@@ -9,6 +9,7 @@ import type { Shop } from "./shop.ts";
 export interface AtStripe {
   sessions: {
     id: string;
+    created: number;
     metadata: Record<string, string>;
     payment_intent: string | null;
     payment_status: string;
@@ -16,6 +17,7 @@ export interface AtStripe {
   payments: { id: string; amount_received: number }[];
   refunds: {
     id: string;
+    created: number;
     amount: number;
     status: string;
     payment_intent: string;
@@ -33,6 +35,8 @@ interface Booked {
   paid: number;
   refunded: number;
   cancelled: boolean;
+  /** In seconds since 1970. */
+  cancelled_at: number | null;
   oversold: boolean;
   shipped: boolean;
   addressed: boolean;
@@ -49,6 +53,8 @@ interface Known {
   /** Something else than a sale has happened: money back, a warning, a dispute, a cancellation. */
   touched: boolean;
   disputed: boolean;
+  /** Somebody has put goods back on the shelf, or the shop itself has reason to. */
+  homecoming: boolean;
 }
 
 interface Finding {
@@ -59,11 +65,16 @@ interface Finding {
 const alive = ({ status }: { status: string }) => !["failed", "canceled"].includes(status);
 
 /** Everything in which the shop's books differ from the account. */
-export async function holdAgainstAccount(shop: Shop, actors: Actors, stripe: AtStripe): Promise<Finding[]> {
+export async function holdAgainstAccount(
+  shop: Shop,
+  actors: Actors,
+  stripe: AtStripe,
+  troubled: boolean,
+): Promise<Finding[]> {
   const orders = await ordersOf(shop, actors, stripe);
   return [
     ...orders.flatMap((order) => wrongWith(order, stripe)),
-    ...await refundsAskedFor(shop, actors, stripe),
+    ...await refundsAskedFor(shop, actors, stripe, troubled),
     ...await shelf(shop, actors, orders),
   ];
 }
@@ -73,6 +84,7 @@ async function ordersOf(shop: Shop, { done }: Actors, stripe: AtStripe): Promise
     sql<Booked[]>`
       select o.id, o.number, o.status, o.amount_total::integer as total, o.amount_paid::integer as paid,
         o.amount_refunded::integer as refunded, o.cancelled_at is not null as cancelled,
+        extract(epoch from o.cancelled_at)::double precision as cancelled_at,
         o.oversold_at is not null as oversold, o.fulfilled_at is not null as shipped,
         o.shipping_address is not null as addressed, o.payment_id, to_jsonb(array(
           select n.template || ' ' || coalesce(n.data ->> 'refund_id', '') from public.notifications n
@@ -88,7 +100,12 @@ async function ordersOf(shop: Shop, { done }: Actors, stripe: AtStripe): Promise
     const sum = (numbers: number[]) => numbers.reduce((total, one) => total + one, 0);
     const back = stripe.refunds.filter(({ payment_intent }) => payments.includes(payment_intent));
     const disputed = stripe.disputes.some(({ payment_intent }) => payments.includes(payment_intent));
-    const asked = (commands.get(order.number) ?? []).map(({ name }) => name);
+    const told = commands.get(order.number) ?? [];
+    const asked = told.map(({ name }) => name);
+    const requests = told.map(({ id }) => id);
+    const byItself = back.some(({ metadata }) =>
+      metadata["refund_request_id"] !== undefined && !requests.includes(metadata["refund_request_id"])
+    );
     return {
       booked: order,
       received: sum(payments.map((id) => received.get(id) ?? 0)),
@@ -96,6 +113,11 @@ async function ordersOf(shop: Shop, { done }: Actors, stripe: AtStripe): Promise
       touched: back.length > 0 || disputed || order.status === "needs_review" ||
         ["cancel_order", "request_refund", "release_review"].some((name) => asked.includes(name)),
       disputed,
+      homecoming: order.cancelled || order.oversold || disputed || byItself ||
+        told.some(({ name, args }) =>
+          name === "receive_return" || args["p_restock"] === true ||
+          name === "request_refund" && args["p_lines"] !== undefined
+        ),
     };
   });
 }
@@ -109,26 +131,56 @@ function wrongWith({ booked, received, refunded, touched, disputed }: Known, str
   const confirmations = booked.mails.filter((mail) => mail === "order_confirmation ").length;
   if (kept > booked.total) found.push("no order keeps more than it costs");
   const nothingToSend = (booked.cancelled || booked.oversold) && !booked.shipped;
-  const bounced = stripe.refunds.some((refund) => !alive(refund) && booked.mails.some((m) => m.includes(refund.id)));
-  if (nothingToSend && kept > 0 && !disputed && !bounced) found.push("an order that is not sent keeps no money");
+  const bounced = stripe.refunds.some((refund) =>
+    !alive(refund) && booked.mails.some((m) => m.includes(refund.id))
+  );
+  if (nothingToSend && kept > 0 && !disputed && !bounced) {
+    found.push("an order that is not sent keeps no money");
+  }
   if (received > 0 && !touched && booked.status !== "paid") found.push("an order that was paid reads paid");
   if (received > 0 && booked.paid === 0) found.push("money that came is in the books");
   if (received === 0 && booked.total > 0 && booked.paid > 0) found.push("no order is paid without money");
   if (received > 0 && !touched && confirmations !== 1) found.push("who paid has one confirmation");
+  const { cancelled_at } = booked;
+  const opened = stripe.sessions.filter(({ metadata }) => metadata["order_id"] === booked.id);
+  if (cancelled_at !== null && opened.some(({ created }) => created > cancelled_at + 60)) {
+    found.push("no page is opened for a cancelled order");
+  }
+  const [partly, wholly] = [refunded > 0 && kept > 0, refunded > 0 && kept === 0];
+  if (booked.status === (wholly ? "partially_refunded" : partly ? "refunded" : "")) {
+    found.push("an order is refunded when all of its money is given back");
+  }
   if (paidPages.length > 0 && !booked.addressed) found.push("an order that was paid has an address");
   for (const refund of stripe.refunds) {
     const told = booked.mails.filter((mail) => mail.endsWith(refund.id));
     if (alive(refund) || !told.some((mail) => mail.startsWith("refund_issued"))) continue;
-    if (!told.some((mail) => mail.startsWith("refund_failed"))) found.push("who was promised money hears that it bounced");
+    if (!told.some((mail) => mail.startsWith("refund_failed"))) {
+      found.push("who was promised money hears that it bounced");
+    }
   }
   return found.map((rule) => ({ rule, detail: { ...booked, received, given: refunded } }));
 }
 
 /** Each refund that staff were told yes to has reached Stripe once, or there is a reason that they can read. */
-async function refundsAskedFor(shop: Shop, { done }: Actors, { refunds, disputes }: AtStripe): Promise<Finding[]> {
+async function refundsAskedFor(
+  shop: Shop,
+  { done }: Actors,
+  { refunds, disputes }: AtStripe,
+  troubled: boolean,
+): Promise<Finding[]> {
   const requests = await shop.ask((sql) =>
-    sql<{ id: string; payment_id: string; amount: number | null; status: string; alerts: number; left: number }[]>`
-      select q.id, q.payment_id, q.amount::integer as amount, q.status, (
+    sql<
+      {
+        id: string;
+        payment_id: string;
+        amount: number | null;
+        status: string;
+        alerts: number;
+        left: number;
+        at: number;
+      }[]
+    >`
+      select q.id, q.payment_id, q.amount::integer as amount, q.status, extract(epoch from q.created_at)::double precision as at, (
         select count(*)::integer from public.alerts a where a.kind like 'refund%' and a.data ->> 'order_number' = (
             select o.number from public.orders o where o.id = q.order_id)
       ) as alerts, (
@@ -139,22 +191,43 @@ async function refundsAskedFor(shop: Shop, { done }: Actors, { refunds, disputes
       from public.refund_requests q join public.payments p on p.id = q.payment_id`
   );
   const byId = new Map(requests.map((request) => [request.id, request]));
-  return done.filter(({ name }) => name === "request_refund").flatMap(({ id, args }) => {
+  return done.filter(({ name }) => name === "request_refund").flatMap(({ id, args }): Finding[] => {
     const request = byId.get(id);
     const mine = refunds.filter(({ metadata }) => metadata["refund_request_id"] === id);
+    const [first] = mine;
+    const payment = refunds.filter((refund) => refund.payment_intent === request?.payment_id);
+    if (first !== undefined && !troubled) {
+      const known = payment.some((refund) =>
+        refund.metadata["refund_request_id"] === undefined && refund.amount === first.amount &&
+        request !== undefined && refund.created > request.at + 2 && refund.created < first.created - 10
+      );
+      if (known) return [{ rule: "a refund by hand is not repeated", detail: { args, payment } }];
+    }
+    if (args["p_amount"] === null && payment.every(alive) && request !== undefined && request.left > 0) {
+      if (!disputes.some(({ payment_intent }) => payment_intent === request.payment_id)) {
+        return [{
+          rule: "who was promised all of the money has all of it",
+          detail: { args, request, payment },
+        }];
+      }
+    }
     if (mine.length === 1) {
       const right = typeof args["p_amount"] !== "number" || mine[0]?.amount === args["p_amount"];
       return right ? [] : [{ rule: "a refund is of what staff asked for", detail: { args, mine } }];
     }
     const byHand = refunds.some((refund) =>
-      refund.payment_intent === request?.payment_id && alive(refund) && !byId.has(refund.metadata["refund_request_id"] ?? "") &&
+      refund.payment_intent === request?.payment_id && alive(refund) &&
+      !byId.has(refund.metadata["refund_request_id"] ?? "") &&
       (request.amount === null || refund.amount === request.amount)
     );
     const disputed = disputes.some(({ payment_intent }) => payment_intent === request?.payment_id);
-    const told = request !== undefined && (request.status === "given_up"
-      ? request.alerts > 0
-      : request.status === "not_needed" && (byHand || disputed || request.left === 0));
-    return told ? [] : [{ rule: "a refund that staff asked for reaches Stripe once", detail: { id, args, request, mine } }];
+    const told = request !== undefined &&
+      (request.status === "given_up"
+        ? request.alerts > 0
+        : request.status === "not_needed" && (byHand || disputed || request.left === 0));
+    return told
+      ? []
+      : [{ rule: "a refund that staff asked for reaches Stripe once", detail: { id, args, request, mine } }];
   });
 }
 
@@ -170,7 +243,7 @@ async function shelf(shop: Shop, { done, orders, opening }: Actors, known: Known
     of.flatMap(({ booked }) => carts.get(booked.id) ?? []).filter((line) => line.sku === sku)
       .reduce((sum, { quantity }) => sum + quantity, 0);
   const paid = known.filter(({ received }) => received > 0);
-  const sold = paid.filter(({ touched }) => !touched);
+  const sold = paid.filter(({ homecoming }) => !homecoming);
   const home = (one: Known) => one.booked.cancelled && !one.booked.shipped && !one.disputed;
   return levels.flatMap((level) => {
     const put = (opening.get(level.sku) ?? 0) + done
@@ -179,6 +252,8 @@ async function shelf(shop: Shop, { done, orders, opening }: Actors, known: Known
     const most = put - pieces(level.sku, sold);
     const least = put - pieces(level.sku, paid.filter((one) => !home(one)));
     const right = level.on_hand >= least && level.on_hand <= most && level.reserved === 0;
-    return right ? [] : [{ rule: "the shelf holds what the world counts", detail: { ...level, put, least, most } }];
+    return right
+      ? []
+      : [{ rule: "the shelf holds what the world counts", detail: { ...level, put, least, most } }];
   });
 }

@@ -111,13 +111,15 @@ export class Actors {
         return;
       }
       case "refund":
-        await Promise.all(Array.from({ length: step.twice === true ? 2 : 1 }, (_, who) =>
-          this.#command("request_refund", {
-            p_order_number,
-            p_amount: step.amount,
-            p_reason: "requested_by_customer",
-            p_restock: step.restock,
-          }, who)));
+        await Promise.all(
+          Array.from({ length: step.twice === true ? 2 : 1 }, (_, who) =>
+            this.#command("request_refund", {
+              p_order_number,
+              p_amount: step.amount,
+              p_reason: "requested_by_customer",
+              p_restock: step.restock,
+            }, who)),
+        );
         return;
       case "announce return":
       case "receive return":

@@ -54,7 +54,7 @@ export async function judge(shop: Shop, actors: Actors, troubled: boolean): Prom
     disputes: await listAll(shop, "disputes"),
   };
   found.push(...await againstStripe(shop, stripe), ...await mailsOf(shop));
-  found.push(...await holdAgainstAccount(shop, actors, stripe));
+  found.push(...await holdAgainstAccount(shop, actors, stripe, troubled));
   const { drift, problems } = await reconcile({
     rpc: jobCalls(createCall({ supabaseUrl: origins.api, secretKeys: { default: shop.keys.secret_key } })),
     stripe: createStripe({

@@ -110,8 +110,9 @@ async function tick({ kernel, keys }: Shop, steps: readonly Step[]): Promise<voi
 async function end(shop: Shop, actors: Actors, steps: readonly Step[]): Promise<Violation[]> {
   const { kernel, network, functions } = shop;
   while (actors.busy > 0) await kernel.sleep(minute);
+  const troubled = steps.some((step) => ["weather", "cut off", "kill"].includes(step.do));
   // A fuse that was lit last has time to burn down.
-  await kernel.sleep(5 * minute);
+  if (troubled) await kernel.sleep(5 * minute);
   network.weather = calm;
   network.unreachable.clear();
   for (const name of ["create-checkout-session", "stripe-webhook", "retry-jobs", "order-status"]) {
@@ -119,9 +120,8 @@ async function end(shop: Shop, actors: Actors, steps: readonly Step[]): Promise<
     if (instance !== null) instance.fuse = null;
   }
   const deadline = kernel.now + restDays * 86_400_000;
-  const troubled = steps.some((step) => ["weather", "cut off", "kill"].includes(step.do));
   for (let left: unknown = "everything"; kernel.now < deadline;) {
-    await kernel.sleep(Math.max(5 * minute, (kernel.now - beginning) / 24) + 30_000);
+    await kernel.sleep(Math.max(3 * minute, (kernel.now - beginning) / 24) + 30_000);
     left = await unrest(shop);
     if (left === null) return await judge(shop, actors, troubled);
     kernel.note("watch", JSON.stringify(left));

@@ -10,13 +10,13 @@ import { startThread } from "../../../scripts/quality/simulate/threads.ts";
 const server = await adminUrl();
 await prepareTemplate(server);
 
-const small = { orders: 3, hours: 0.1 };
+const small = { orders: 2, hours: 0.05 };
 const thread = startThread();
 globalThis.addEventListener("unload", () => thread[Symbol.dispose]());
 
 Deno.test("simulation: nothing is lost, doubled or left undone in a world that nobody has seen, and it can be told again", async () => {
   const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
-  const again = `deno task simulate --seed ${seed} --orders 3 --hours 0.1`;
+  const again = `deno task simulate --seed ${seed} --orders 2 --hours 0.05`;
   const world = { seed, steps: planDay(seed, small) };
   const { report } = await thread.live(world, { adminUrl: server });
   assert.deepEqual(report.violations, [], again);
