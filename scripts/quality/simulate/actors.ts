@@ -5,13 +5,24 @@ import { origins, type Shop } from "./shop.ts";
 import type { Step } from "./steps.ts";
 
 /** What a shopper knows of an order. */
-interface Order {
+export interface Order {
   order_id: string;
   order_number: string;
   session_id: string;
+  /** The first page of the order. */
+  first_session_id: string;
+  /** What was bought, which may be less than was wanted. */
+  lines: { sku: string; quantity: number }[];
 }
 
-type Cart = Pick<Extract<Step, { do: "buy" }>, "order" | "lines" | "patience">;
+type Cart = Pick<Extract<Step, { do: "buy" }>, "order" | "lines" | "patience" | "member">;
+
+/** What staff were told yes to. */
+export interface Done {
+  id: string;
+  name: string;
+  args: Record<string, unknown>;
+}
 
 /** What a shopper is told of a cart that cannot be had. */
 interface SoldOut {
@@ -21,6 +32,9 @@ interface SoldOut {
 /** Steps of a world, carried out. */
 export class Actors {
   readonly orders = new Map<number, Order>();
+  readonly done: Done[] = [];
+  /** Pieces of each article as the world began. */
+  opening: ReadonlyMap<string, number> = new Map();
   /** Steps that are under way. */
   busy = 0;
   /** What an actor could not make sense of. */
@@ -86,7 +100,9 @@ export class Actors {
     const p_order_number = order.order_number;
     switch (step.do) {
       case "pay":
-        return await this.#control("pay", { session: order.session_id, card: step.card });
+        return await this.#pay(step, order);
+      case "resume":
+        return await this.#resume(step.order, order);
       case "debit":
         return await this.#control("pay", { session: order.session_id, account_number: step.account });
       case "look": {
@@ -95,11 +111,21 @@ export class Actors {
         return;
       }
       case "refund":
-        return await this.#command("request_refund", {
+        await Promise.all(
+          Array.from({ length: step.twice === true ? 2 : 1 }, (_, who) =>
+            this.#command("request_refund", {
+              p_order_number,
+              p_amount: step.amount,
+              p_reason: "requested_by_customer",
+              p_restock: step.restock,
+            }, who)),
+        );
+        return;
+      case "announce return":
+      case "receive return":
+        return await this.#command(step.do === "announce return" ? "announce_return" : "receive_return", {
           p_order_number,
-          p_amount: step.amount,
-          p_reason: "requested_by_customer",
-          p_restock: step.restock,
+          p_lines: [{ sku: step.sku, quantity: 1 }],
         });
       case "return piece":
         return await this.#command("request_refund", {
@@ -136,15 +162,16 @@ export class Actors {
   }
 
   /** Whoever finds an article gone takes the others: that is another cart, under another key. */
-  async #buy({ order, lines, patience }: Cart): Promise<void> {
+  async #buy({ order, lines, patience, member = false }: Cart): Promise<void> {
     const key = `order-${order}-of-a-simulated-day-${lines.length}`;
-    const headers = { ...this.#shopper(order), "idempotency-key": key };
+    const account = member ? { authorization: `Bearer ${this.shop.memberToken}` } : {};
+    const headers = { ...this.#shopper(order), ...account, "idempotency-key": key };
     const body = { items: lines, customer_email: `shopper-${order}@example.com` };
     for (let attempt = 1; attempt <= patience; attempt++) {
       const url = `${origins.api}/functions/v1/create-checkout-session`;
       const answer = await this.#ask("POST", url, body, headers);
       if (answer !== null && answer.status < 300) {
-        this.orders.set(order, answer.body as Order);
+        this.#keep(order, answer.body as Order, lines);
         return;
       }
       const gone = JSON.stringify(answer?.body ?? "").includes("insufficient_stock")
@@ -152,11 +179,54 @@ export class Actors {
         : null;
       const left = lines.filter(({ sku }) => gone?.error.details.every((line) => line.sku !== sku));
       if (left.length > 0 && left.length < lines.length) {
-        return await this.#buy({ order, lines: left, patience });
+        return await this.#buy({ order, lines: left, patience, member });
       }
       if (answer !== null && answer.status < 429) return;
       await this.shop.kernel.sleep(2_000 * attempt);
     }
+  }
+
+  #keep(order: number, opened: Omit<Order, "first_session_id" | "lines">, lines: Order["lines"]): void {
+    const before = this.orders.get(order);
+    const same = before?.order_id === opened.order_id ? before : null;
+    const first_session_id = same?.first_session_id ?? opened.session_id;
+    this.orders.set(order, { ...opened, lines, first_session_id });
+  }
+
+  /** Of what nobody hears there are no events: neither delivered nor listed. */
+  async #pay(step: Extract<Step, { do: "pay" }>, order: Order): Promise<void> {
+    const session = step.first === true ? order.first_session_id : order.session_id;
+    const pay = () => this.#control("pay", { session, card: step.card });
+    await (step.unheard === true ? this.#unheard(pay) : pay());
+  }
+
+  async #unheard(happens: () => Promise<unknown>): Promise<void> {
+    const events = async () => {
+      const headers = { authorization: `Bearer ${this.shop.keys.stripe_secret_key}` };
+      const page = await this.#ask("GET", `${origins.stripe}/v1/events?limit=20`, null, headers);
+      return ((page?.body ?? { data: [] }) as { data?: { id: string }[] }).data ?? [];
+    };
+    const known = new Set((await events()).map(({ id }) => id));
+    await this.#control("faults", { deliver: { delay_ms: [60_000, 60_000] } });
+    await happens();
+    await this.#control("faults", { deliver: { delay_ms: [0, 0] } });
+    if (known.size === 0) return;
+    for (const { id } of await events()) {
+      if (!known.has(id)) await this.#control("ungenerate", { event: id });
+    }
+  }
+
+  /** The link of the last mail that has one. */
+  async #resume(order: number, known: Order): Promise<void> {
+    const to = `shopper-${order}@example.com`;
+    const link = this.shop.mails.findLast((mail) => mail.to.includes(to) && linkOf(mail.text) !== null);
+    const token = linkOf(link?.text ?? null);
+    if (token === null) return;
+    const url = `${origins.api}/functions/v1/resume-checkout`;
+    const headers = { ...this.#shopper(order), accept: "application/json" };
+    const answer = await this.#ask("POST", url, { token }, headers);
+    const opened = /cs_test_\w+/.exec(JSON.stringify(answer?.body ?? ""))?.[0];
+    if (opened !== undefined) this.orders.set(order, { ...known, session_id: opened });
   }
 
   #shopper(order: number): Record<string, string> {
@@ -186,23 +256,26 @@ export class Actors {
     }
     const amount = step.amount === null ? {} : { amount: `${step.amount}` };
     const form = new URLSearchParams({ payment_intent: payment, ...amount });
-    await this.#ask("POST", `${origins.stripe}/v1/refunds`, form, headers);
+    const refund = () => this.#ask("POST", `${origins.stripe}/v1/refunds`, form, headers);
+    await (step.unheard === true ? this.#unheard(refund) : refund());
   }
 
   /** Staff click until they have an answer; the command has one id and is carried out once. */
-  async #command(name: string, args: Record<string, unknown>): Promise<void> {
+  async #command(name: string, args: Record<string, unknown>, who = 0): Promise<void> {
     const headers = {
       apikey: this.shop.keys.publishable_key,
       authorization: `Bearer ${this.shop.staffToken}`,
     };
-    const id = hashOf(`${this.shop.kernel.current().name} command`).toString(16).padStart(12, "0");
-    const body = { ...args, p_command_id: `00000000-0000-4000-8000-${id}` };
+    const number = hashOf(`${this.shop.kernel.current().name} command ${who}`).toString(16).padStart(12, "0");
+    const id = `00000000-0000-4000-8000-${number}`;
+    const body = { ...args, p_command_id: id };
     for (let attempt = 1; attempt <= 5; attempt++) {
       const answer = await this.#ask("POST", `${origins.api}/rest/v1/rpc/${name}`, body, headers);
       if (answer !== null && answer.status < 500) {
         if ([401, 403, 404].includes(answer.status)) {
           this.surprises.push(`${name}: ${JSON.stringify(answer)}`);
         }
+        if (answer.status < 300) this.done.push({ id, name, args });
         return;
       }
       await this.shop.kernel.sleep(5_000 * attempt);
@@ -234,4 +307,8 @@ export class Actors {
       throw error;
     }
   }
+}
+
+function linkOf(text: string | null): string | null {
+  return /resume-checkout\?token=([\w.-]+)/.exec(text ?? "")?.[1] ?? null;
 }

@@ -63,7 +63,7 @@ export class Network {
     const sender = kernel.current();
     const receiver = kernel.child(null);
     const what = `${request().method} ${url.host}${url.pathname}`;
-    const fate = this.#fateOf(receiver, url.origin);
+    const fate = this.#fateOf(receiver, url);
     const server = this.#servers.get(url.origin);
     return new Promise<Response>((resolve, reject) => {
       const fail = (afterMs: number, how: string) =>
@@ -109,11 +109,12 @@ export class Network {
     return () => new Response([101, 204, 205, 304].includes(status) ? null : body, { status, headers });
   }
 
-  #fateOf({ random }: Cause, origin: string) {
+  #fateOf({ random }: Cause, { origin, pathname }: URL) {
     const { lost, doubled, slow } = this.weather;
     const takes = () => random.whole(...usualMs) + (random.chance(slow) ? random.whole(1_000, slowMs) : 0);
     return {
-      refused: this.unreachable.has(origin),
+      // Shoppers, banks and bad luck do not come the way that is cut.
+      refused: this.unreachable.has(origin) && !pathname.startsWith("/_control/"),
       thereMs: takes(),
       backMs: takes(),
       lost: random.chance(lost) ? random.pick(["there", "back"] as const) : null,

@@ -49,6 +49,8 @@ export interface Shop {
   keys: Omit<StackKeys, "jwt_private_key">;
   /** What staff show the API. */
   staffToken: string;
+  /** What a shopper with an account shows. */
+  memberToken: string;
   mails: Mail[];
   /** Asks the database itself, at the world's time. */
   ask<T>(question: (sql: postgres.Sql) => Promise<T>): Promise<T>;
@@ -81,14 +83,15 @@ export async function openShop(kernel: Kernel, database: WorldDatabase): Promise
     signing,
     `${origins.api}/auth/v1`,
   );
-  const staffToken = await new SignJWT({ role: "authenticated", app_metadata: { role: "admin" } })
-    .setProtectedHeader({ alg: "ES256", kid: "simulated" }).setSubject(admin).setAudience("authenticated")
-    .setIssuer(local.issuer).setIssuedAt(beginning / 1000 - 60).setExpirationTime(
-      beginning / 1000 + 90 * 86_400,
-    )
-    .sign(privateKey);
+  const tokenOf = (subject: string, more: Record<string, unknown>) =>
+    new SignJWT({ role: "authenticated", ...more }).setProtectedHeader({ alg: "ES256", kid: "simulated" })
+      .setSubject(subject).setAudience("authenticated").setIssuer(local.issuer)
+      .setIssuedAt(beginning / 1000 - 60).setExpirationTime(beginning / 1000 + 90 * 86_400).sign(privateKey);
+  const staffToken = await tokenOf(admin, { app_metadata: { role: "admin" } });
+  const memberToken = await tokenOf(member, { email: "shopper@example.com" });
   const pool = await apiPool(database.url);
-  const rest = createRest(pool, config);
+  // How long a statement takes is a matter of real time: it must not decide what happens.
+  const rest = createRest(pool, { ...config, timeouts: false });
   const warm = new Request(`${origins.api}/rest/v1/rpc/check_invariants`, { method: "POST" });
   await rest(warm, "rpc/check_invariants", { role: "service_role", claims: { role: "service_role" } });
   setEnvironment({ ...keys, jwt_private_key: signing });
@@ -128,6 +131,7 @@ export async function openShop(kernel: Kernel, database: WorldDatabase): Promise
     functions,
     keys,
     staffToken,
+    memberToken,
     mails,
     errors,
     ask: (question) =>
@@ -145,13 +149,19 @@ export async function openShop(kernel: Kernel, database: WorldDatabase): Promise
 
 /** The demo member of staff of `platform.sql`. */
 const admin = "00000000-0000-4000-8000-000000000002";
+/** The demo shopper of `platform.sql`. */
+const member = "00000000-0000-4000-8000-000000000001";
 /** One that Stripe publishes. */
 const stripeAddress = "3.18.12.63";
 
 async function apiPool(url: string): Promise<postgres.Sql> {
   const address = new URL(url);
   address.username = "authenticator";
-  const pool = connect(address.href, { max_lifetime: null, idle_timeout: 0 });
+  const pool = connect(address.href, {
+    max_lifetime: null,
+    idle_timeout: 0,
+    connection: { statement_timeout: 0 },
+  });
   await pool`select 1`;
   return pool;
 }

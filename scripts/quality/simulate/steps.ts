@@ -15,17 +15,22 @@ export type Step =
       lines: { sku: string; quantity: number }[];
       patience: number;
       twice: boolean;
+      /** Signed in; absent: a guest. */
+      member?: boolean;
     }
-    | { do: "pay"; order: number; card: string }
+    /** On the page that was opened last, or on the first; Stripe's events about it may never have existed. */
+    | { do: "pay"; order: number; card: string; first?: boolean; unheard?: boolean }
+    | { do: "resume"; order: number }
     | { do: "debit"; order: number; account: string }
     | { do: "look"; order: number }
-    | { do: "refund"; order: number; amount: number | null; restock: boolean }
-    | { do: "return piece"; order: number; sku: string }
+    /** Two members of staff may ask for the same at once. */
+    | { do: "refund"; order: number; amount: number | null; restock: boolean; twice?: boolean }
+    | { do: "return piece" | "announce return" | "receive return"; order: number; sku: string }
     | { do: "cancel"; order: number }
     | { do: "ship"; order: number; sku: string | null }
     | { do: "release"; order: number }
     | { do: "accept dispute" | "leave dispute"; order: number }
-    | { do: "refund at Stripe"; order: number; amount: number | null }
+    | { do: "refund at Stripe"; order: number; amount: number | null; unheard?: boolean }
     | { do: "warning" | "review"; order: number }
     | { do: "stock"; sku: string; delta: number }
     | { do: "weather"; forMs: number; lost: number; doubled: number; slow: number }
@@ -44,6 +49,8 @@ const slowRefunds = ["4000000000007726", "4000000000005126"];
 /** Of some there are plenty, of some a few, of one a single piece. */
 const popular = ["SHIRT-OXF-WHT-M", "SHIRT-OXF-BLU-M", "TIE-SILK-NVY", "TIE-SILK-GRN", "KNIT-CRW-OAT-M"];
 const skus = [...popular, "KNIT-CRW-GRN-M", "COAT-CML-S", "SUIT-CHR-38R", "SHOE-CAP-BRN-12", "COAT-CML-M"];
+
+type Cart = { sku: string; quantity: number }[];
 
 /** How a day goes. */
 export interface Day {
@@ -69,8 +76,9 @@ export function planDay(seed: number, { orders, hours }: Day): Step[] {
       delta: random.whole(-3, 12),
     });
   }
-  if (seed % 4 !== 0) steps.push(...planTrouble(random, orders, span));
-  return steps.sort((a, b) => a.at - b.at);
+  const calm = seed % 4 === 0;
+  if (!calm) steps.push(...planTrouble(random, orders, span));
+  return steps.filter((step) => !calm || step.do !== "cut off").sort((a, b) => a.at - b.at);
 }
 
 function planOrder(random: Random, order: number, at: number): Step[] {
@@ -93,6 +101,7 @@ function planOrder(random: Random, order: number, at: number): Step[] {
   const soon = () => random.whole(20_000, 8 * minute);
   const later = (after: number) => after + random.whole(2 * minute, 60 * minute);
   const paid = soon();
+  if (random.chance(0.2)) return planRareStory(random, order, at, lines);
   const story = random.whole(0, 99);
   if (story < 10) return [buy(0)];
   if (story < 15) return [buy(0), pay(paid, random.pick(declined))];
@@ -176,6 +185,75 @@ function planOrder(random: Random, order: number, at: number): Step[] {
     ];
   }
   return [...start(), { at: after, do: "ship", order, sku: null }];
+}
+
+/** What a shop sees once a week, and then has to get right: a fifth of the orders here. */
+function planRareStory(random: Random, order: number, at: number, lines: Cart): Step[] {
+  const after = (minutes: [number, number]) => at + random.whole(minutes[0] * minute, minutes[1] * minute);
+  const buy = (when = at, more: { order?: number; member?: boolean } = {}): Step => (
+    { at: when, do: "buy", order, lines, patience: 6, twice: false, ...more }
+  );
+  const sku = lines[0]?.sku ?? "";
+  const paid = at + random.whole(20_000, 4 * minute);
+  const pay: Step = { at: paid, do: "pay", order, card: good };
+  const all = { do: "refund" as const, order, amount: null, restock: true };
+  const stories: (() => Step[])[] = [
+    // Money that comes after the goods were given back to the shelf, and perhaps to somebody else.
+    () => {
+      const rival = 10_000 + order;
+      const scarce = [{ sku: random.pick(skus.slice(popular.length)), quantity: 1 }];
+      return [
+        { ...buy(), lines: scarce } as Step,
+        { at: at + 30_000, do: "cut off", who: "stripe", forMs: 5 * minute },
+        { at: at + 40_000, do: "cancel", order },
+        { ...pay, at: after([2, 4]) },
+        { ...buy(after([6, 9]), { order: rival }), lines: scarce } as Step,
+        { at: after([10, 12]), do: "pay", order: rival, card: good },
+      ];
+    },
+    // Two pages of one order, both paid.
+    () => [
+      buy(),
+      buy(at + random.whole(25 * minute, 30 * minute)),
+      { ...pay, at: after([25, 31]), first: true },
+      { ...pay, at: after([31, 40]) },
+    ],
+    () => [buy(), { ...pay, unheard: true }],
+    () => [buy(), pay, { at: after([6, 30]), do: "refund at Stripe", order, amount: null, unheard: true }],
+    () => [buy(), { ...pay, unheard: true }, { at: after([30, 60]), ...all }],
+    () => [buy(), pay, { at: after([6, 20]), ...all, restock: false, twice: true }],
+    () => [
+      buy(),
+      pay,
+      { at: after([6, 20]), do: "refund", order, amount: 700, restock: false, twice: true },
+      { at: after([6, 40]), ...all },
+    ],
+    () => [
+      buy(),
+      { ...pay, card: random.pick(disputed) },
+      { at: after([5, 90]), do: "refund", order, amount: random.pick([null, 900]), restock: false },
+      { at: after([90, 120]), do: "leave dispute", order },
+    ],
+    () => [
+      buy(),
+      pay,
+      { at: after([6, 20]), do: "ship", order, sku },
+      { at: after([21, 40]), do: "announce return", order, sku },
+      { at: after([41, 60]), do: "receive return", order, sku },
+      { at: after([61, 90]), do: "refund", order, amount: null, restock: false },
+    ],
+    () => [buy(at, { member: true }), pay, { at: after([6, 20]), do: "cancel", order }],
+    () => [buy(), { ...pay, card: declined[0] ?? good }, { at: after([35, 50]), do: "resume", order }, {
+      ...pay,
+      at: after([51, 60]),
+    }],
+    () => [buy(), { ...pay, card: warned }, { at: after([8, 20]), do: "release", order }, {
+      at: after([21, 30]),
+      ...all,
+    }],
+    () => [buy(), { ...pay, card: random.pick(slowRefunds) }, { at: after([6, 20]), do: "cancel", order }],
+  ];
+  return random.pick(stories)();
 }
 
 function planTrouble(random: Random, orders: number, span: number): Step[] {

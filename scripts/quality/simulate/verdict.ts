@@ -5,6 +5,7 @@ import { createStripe } from "../../../supabase/functions/_shared/stripe/client.
 import { enabledEvents } from "../../../supabase/functions/_shared/stripe_events/mod.ts";
 import { reconcile } from "../../live/reconcile.ts";
 import type { Actors } from "./actors.ts";
+import { type AtStripe, holdAgainstAccount } from "./account.ts";
 import { origins, type Shop } from "./shop.ts";
 
 /** Something that must not be. */
@@ -46,7 +47,14 @@ export async function judge(shop: Shop, actors: Actors, troubled: boolean): Prom
   );
   add("nothing fails that should not", unexpected(shop, troubled));
   add("goods are on the shelf or sold, and none comes from nowhere", await goodsOf(shop));
-  found.push(...await againstStripe(shop), ...await mailsOf(shop));
+  const stripe: AtStripe = {
+    sessions: await listAll(shop, "checkout/sessions"),
+    payments: await listAll(shop, "payment_intents"),
+    refunds: await listAll(shop, "refunds"),
+    disputes: await listAll(shop, "disputes"),
+  };
+  found.push(...await againstStripe(shop, stripe), ...await mailsOf(shop));
+  found.push(...await holdAgainstAccount(shop, actors, stripe, troubled));
   const { drift, problems } = await reconcile({
     rpc: jobCalls(createCall({ supabaseUrl: origins.api, secretKeys: { default: shop.keys.secret_key } })),
     stripe: createStripe({
@@ -79,20 +87,7 @@ async function listAll<T extends { id: string }>({ keys }: Shop, path: string): 
   }
 }
 
-interface Refund {
-  id: string;
-  amount: number;
-  status: string;
-  payment_intent: string;
-  metadata: Record<string, string>;
-}
-
-interface Session {
-  id: string;
-  metadata: Record<string, string>;
-}
-
-async function againstStripe(shop: Shop): Promise<Violation[]> {
+async function againstStripe(shop: Shop, { sessions, payments, refunds }: AtStripe): Promise<Violation[]> {
   const stored = new Map(
     (await shop.ask((sql) =>
       sql<{ id: string; status: string }[]>`select id, status from public.webhook_events`
@@ -103,11 +98,8 @@ async function againstStripe(shop: Shop): Promise<Violation[]> {
   const lost = events.filter(({ type }) => enabledEvents.includes(type))
     .map(({ id, type }) => ({ id, type, status: stored.get(id) }))
     .filter(({ status }) => status !== "processed" && status !== "ignored");
-  const refunds = await listAll<Refund>(shop, "refunds");
   const requests = refunds.flatMap(({ metadata }) => metadata["refund_request_id"] ?? []);
-  const sessions = await listAll<Session>(shop, "checkout/sessions");
   const attempts = sessions.map(({ metadata }) => `${metadata["order_id"]}/${metadata["attempt"]}`);
-  const payments = await listAll<{ id: string; amount_received: number }>(shop, "payment_intents");
   const known = await shop.ask((sql) =>
     sql<{ id: string; received: number; refunded: number }[]>`
       select p.id, p.amount_received::integer as received, (

@@ -36,9 +36,6 @@ export interface WorldReport {
 }
 
 const minute = 60_000;
-/** The scheduler calls each minute; once nobody buys any more, less often, so that waiting for hours is cheap. */
-const tickMs = minute;
-const quietTickMs = 4 * minute;
 const restDays = 5;
 
 /** Lives a world to its end and judges it. */
@@ -49,6 +46,7 @@ export async function liveWorld({ seed, steps }: World, options: WorldOptions): 
   const shop = await openShop(kernel, database);
   try {
     const actors = new Actors(shop);
+    actors.opening = await openingOf(shop);
     let violations: Violation[] | null = null;
     let failure: unknown = null;
     kernel.plan(0, kernel.cause("opening"), () => {
@@ -75,12 +73,28 @@ export async function liveWorld({ seed, steps }: World, options: WorldOptions): 
   }
 }
 
+async function openingOf(shop: Shop): Promise<Map<string, number>> {
+  const rows = await shop.ask((sql) =>
+    sql<{ sku: string; pieces: number }[]>`select v.sku, l.on_hand::integer as pieces
+      from public.inventory_levels l join public.product_variants v on v.id = l.variant_id`
+  );
+  return new Map(rows.map(({ sku, pieces }) => [sku, pieces]));
+}
+
+/**
+ * The scheduler calls each minute; once nobody buys any more it waits a twelfth of the time since then, 20 minutes at
+ * most, so that hours in which the shop only waits for a bank are cheap.
+ */
+function tickMs(sinceClosing: number): number {
+  return Math.min(Math.max(minute, sinceClosing / 12), 20 * minute);
+}
+
 /** As pg_cron does, whether or not the last call is over. */
 async function tick({ kernel, keys }: Shop, steps: readonly Step[]): Promise<void> {
   const closing = beginning +
     steps.reduce((last, step) => step.do === "buy" ? Math.max(last, step.at) : last, 0);
   for (let number = 0;; number++) {
-    await kernel.sleep(kernel.now < closing + 10 * minute ? tickMs : quietTickMs);
+    await kernel.sleep(tickMs(kernel.now - closing));
     kernel.plan(0, kernel.cause(`tick ${number}`), () => {
       fetch(`${origins.api}/functions/v1/retry-jobs`, {
         method: "POST",
@@ -96,8 +110,9 @@ async function tick({ kernel, keys }: Shop, steps: readonly Step[]): Promise<voi
 async function end(shop: Shop, actors: Actors, steps: readonly Step[]): Promise<Violation[]> {
   const { kernel, network, functions } = shop;
   while (actors.busy > 0) await kernel.sleep(minute);
+  const troubled = steps.some((step) => ["weather", "cut off", "kill"].includes(step.do));
   // A fuse that was lit last has time to burn down.
-  await kernel.sleep(5 * minute);
+  if (troubled) await kernel.sleep(5 * minute);
   network.weather = calm;
   network.unreachable.clear();
   for (const name of ["create-checkout-session", "stripe-webhook", "retry-jobs", "order-status"]) {
@@ -105,9 +120,8 @@ async function end(shop: Shop, actors: Actors, steps: readonly Step[]): Promise<
     if (instance !== null) instance.fuse = null;
   }
   const deadline = kernel.now + restDays * 86_400_000;
-  const troubled = steps.some((step) => ["weather", "cut off", "kill"].includes(step.do));
   for (let left: unknown = "everything"; kernel.now < deadline;) {
-    await kernel.sleep(5 * minute + 30_000);
+    await kernel.sleep(Math.max(3 * minute, (kernel.now - beginning) / 24) + 30_000);
     left = await unrest(shop);
     if (left === null) return await judge(shop, actors, troubled);
     kernel.note("watch", JSON.stringify(left));

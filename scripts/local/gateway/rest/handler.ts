@@ -26,6 +26,7 @@ interface Layer {
   cache: SchemaCache;
   maxRows: number;
   schemas: readonly string[];
+  timeouts: boolean;
 }
 
 /** One SQL statement that answers a whole request. */
@@ -47,13 +48,13 @@ type Answered = Omit<Found, "rows" | "total"> & { rows: string; total: string | 
 
 /**
  * Creates the layer over a pool that logs in as `authenticator`; no read answers more than `maxRows` rows, and nothing
- * outside `schemas` is shown.
+ * outside `schemas` is shown. Without `timeouts` no statement is ended for its time, whatever roles and functions say.
  */
 export function createRest(
   sql: postgres.Sql,
-  { maxRows, schemas }: Pick<ProjectConfig, "maxRows" | "schemas">,
+  { maxRows, schemas, timeouts = true }: Pick<ProjectConfig, "maxRows" | "schemas"> & { timeouts?: boolean },
 ): RestHandler {
-  const layer: Layer = { sql, cache: new SchemaCache(sql), maxRows, schemas };
+  const layer: Layer = { sql, cache: new SchemaCache(sql), maxRows, schemas, timeouts };
   return async (request, path, caller) => {
     try {
       const asked = await readRequest(request, path, {
@@ -249,22 +250,23 @@ function requireWritten({ action, range }: RestRequest, rows: number, shown: Rep
 async function run(
   request: RestRequest,
   caller: Caller,
-  { sql, maxRows }: Layer,
+  { sql, maxRows, timeouts }: Layer,
   { roleSettings }: Snapshot,
   statement: Statement,
   check: (rows: number) => void,
 ): Promise<Found> {
   const { prefer } = request;
+  // A snapshot keeps no other settings of roles and functions.
+  const limits = timeouts ? [...roleSettings.get(caller.role) ?? [], ...statement.settings] : [];
   const pairs = [
     ["search_path", `"${request.schema}", public, extensions`],
-    ...roleSettings.get(caller.role) ?? [],
     ["role", caller.role],
     ["request.jwt.claims", JSON.stringify(caller.claims)],
     ["request.method", request.method],
     ["request.path", request.path],
     ["request.headers", JSON.stringify(Object.fromEntries(visibleHeaders(request.headers)))],
     ...(prefer.timezone === null ? [] : [["timezone", prefer.timezone]]),
-    ...statement.settings,
+    ...limits,
   ];
   const configure = pairs.map((_, at) => `set_config($${at * 2 + 1}, $${at * 2 + 2}, true)`).join(", ");
   return await sql.begin(statement.readOnly ? "read only" : "read write", async (tx) => {
