@@ -770,8 +770,8 @@ begin
       using errcode = 'SHREF', hint = 'Refunds under way count as given back.';
   elsif private.is_charged_back(o.payment_id) then
     raise exception 'the payment of order % is disputed, and Stripe refunds nothing of it', o.number
-      using errcode = 'SHREF', hint = 'accept_dispute() lets the customer have the money; once it is won, '
-        'the payment can be refunded.';
+      using errcode = 'SHREF', hint = 'While it is open, accept_dispute() lets the customer have the money. '
+        'Once it is won the payment can be refunded; once it is lost the customer has it from the bank.';
   elsif p_amount < 1 or p_amount > p_refundable then
     raise exception 'order % can be refunded by 1 to % (minor units of %), not %', o.number, p_refundable,
       o.currency, p_amount
