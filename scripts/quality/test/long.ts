@@ -20,6 +20,7 @@ export const LONG_FILES: readonly string[] = [
   "tests/integration/jobs/ungenerated.test.ts",
   "tests/integration/rescue/rescue.test.ts",
   "tests/integration/rotation/rehearsal.test.ts",
+  "tests/integration/simulation/simulation.test.ts",
   "tests/live/deploy.test.ts",
   "tests/live/rotate.test.ts",
   "tests/live/setup.test.ts",
