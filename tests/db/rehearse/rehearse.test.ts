@@ -170,11 +170,18 @@ Deno.test("a changed rule is reported for the orders that it concerns, and no ot
 });
 
 Deno.test("a refund and a mail that this checkout would make are reported", async () => {
-  const code = await changedFunction(
-    "private.settle_unfulfillable",
-    "o.oversold_at is not null",
-    "o.paid_at is not null",
-  );
+  const code = [
+    await changedFunction(
+      "private.settle_paid_effects",
+      "if o.oversold_at is not null or o.cancelled_at is not null then",
+      "if o.paid_at is not null then",
+    ),
+    await changedFunction(
+      "private.settle_unfulfillable",
+      "o.oversold_at is not null",
+      "o.paid_at is not null",
+    ),
+  ].join(";\n");
   const number = storyOf("pay").frame.orderNumber;
   const found = columns(await rehearsal({ code }))[number];
   assert.deepEqual(found?.filter((text) => !text.startsWith("orders.")), [
