@@ -6,10 +6,12 @@
  * tests. CI, `deno task ok` and `deno task test --all` run them, and `deno task test` those that it is given.
  */
 export const LONG_FILES: readonly string[] = [
+  "tests/db/checkout/velocity.test.ts",
   "tests/db/checkout/velocity_simulation.test.ts",
   "tests/db/rehearse/rebuild.test.ts",
   "tests/db/rehearse/rehearse.test.ts",
   "tests/db/settlement/convergence.test.ts",
+  "tests/db/settlement/interleaving.test.ts",
   "tests/db/settlement/settings.test.ts",
   "tests/db/settlement/versions.test.ts",
   "tests/e2e/bag.test.ts",

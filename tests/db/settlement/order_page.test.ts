@@ -58,6 +58,12 @@ async function secretsOf(tx: Db, orderId: string): Promise<string[]> {
   return rows.flatMap((row) => texts(row["data"])).filter((text) => text.length > 3);
 }
 
+/** By itself: four digits of a card stand within a time of day now and then. */
+function isShown(secret: string, text: string): boolean {
+  const characters = secret.replaceAll(/[^\w\s]/g, "\\$&");
+  return new RegExp(`(?<!\\w)${characters}(?!\\w)`).test(text);
+}
+
 for (const lifecycle of lifecycles) {
   Deno.test(`page of an order shows its amounts and nothing personal: ${lifecycle.name}`, async () => {
     await undone(sql, async (tx) => {
@@ -68,7 +74,7 @@ for (const lifecycle of lifecycles) {
         const { settled: _, session_id, order_id, ...page } = await pageOf(tx, orderId);
         assert.deepEqual(orderStatusAnswer.parse(page), page);
         const text = JSON.stringify(page);
-        const shown = nonEmpty(await secretsOf(tx, orderId)).filter((secret) => text.includes(secret));
+        const shown = nonEmpty(await secretsOf(tx, orderId)).filter((secret) => isShown(secret, text));
         assert.deepEqual(shown, []);
         const done = page.refunds.filter(({ status }) => status === "done");
         assert.ok(done.reduce((sum, { amount }) => sum + amount, 0) >= page.amount_refunded);
