@@ -1,7 +1,7 @@
 /** The tests that are too long for every day. */
 
 /**
- * Files that take about nine seconds of processor time or more each, or wait for downloads: whole lives of a shop,
+ * Files that take about eight seconds of processor time or more each, or wait for downloads: whole lives of a shop,
  * thousands of orders of events, other programs driven from end to end. Together they are half of the time of all
  * tests. CI, `deno task ok` and `deno task test --all` run them, and `deno task test` those that it is given.
  */
@@ -18,15 +18,19 @@ export const LONG_FILES: readonly string[] = [
   "tests/e2e/console.test.ts",
   "tests/e2e/own_page.test.ts",
   "tests/integration/disputes/evidence.test.ts",
+  "tests/integration/hostile/hostile.test.ts",
   "tests/integration/jobs/reconcile.test.ts",
   "tests/integration/jobs/ungenerated.test.ts",
   "tests/integration/rescue/rescue.test.ts",
   "tests/integration/rotation/rehearsal.test.ts",
   "tests/integration/simulation/simulation.test.ts",
+  "tests/integration/traces/traces.test.ts",
+  "tests/integration/webhook/flood.test.ts",
   "tests/live/deploy.test.ts",
   "tests/live/rotate.test.ts",
   "tests/live/setup.test.ts",
   "tests/local/dev.test.ts",
+  "tests/local/postgres.test.ts",
   "tests/postgrest/differential.test.ts",
   "tests/postgrest/integration.test.ts",
   "tests/quality/bench.test.ts",
