@@ -4,6 +4,7 @@ import type postgres from "postgres";
 import { orderStatusAnswer } from "../../../supabase/functions/_shared/http/answers.ts";
 import type { OrderStatus } from "../../../supabase/functions/_shared/database/orders.ts";
 import { nonEmpty } from "../../support/non_empty.ts";
+import { shows } from "../../support/words.ts";
 import { arrange, askRefund, deliver, ship } from "./arrange.ts";
 import { lifecycles } from "./lifecycles.ts";
 import { searchDatabase, undone } from "./search.ts";
@@ -58,12 +59,6 @@ async function secretsOf(tx: Db, orderId: string): Promise<string[]> {
   return rows.flatMap((row) => texts(row["data"])).filter((text) => text.length > 3);
 }
 
-/** By itself: four digits of a card stand within a time of day now and then. */
-function isShown(secret: string, text: string): boolean {
-  const characters = secret.replaceAll(/[^\w\s]/g, "\\$&");
-  return new RegExp(`(?<!\\w)${characters}(?!\\w)`).test(text);
-}
-
 for (const lifecycle of lifecycles) {
   Deno.test(`page of an order shows its amounts and nothing personal: ${lifecycle.name}`, async () => {
     await undone(sql, async (tx) => {
@@ -74,7 +69,7 @@ for (const lifecycle of lifecycles) {
         const { settled: _, session_id, order_id, ...page } = await pageOf(tx, orderId);
         assert.deepEqual(orderStatusAnswer.parse(page), page);
         const text = JSON.stringify(page);
-        const shown = nonEmpty(await secretsOf(tx, orderId)).filter((secret) => isShown(secret, text));
+        const shown = nonEmpty(await secretsOf(tx, orderId)).filter((secret) => shows(text, secret));
         assert.deepEqual(shown, []);
         const done = page.refunds.filter(({ status }) => status === "done");
         assert.ok(done.reduce((sum, { amount }) => sum + amount, 0) >= page.amount_refunded);
