@@ -116,14 +116,26 @@ export async function createWorldDatabase(adminUrl: string, seed: number): Promi
   const url = withDatabaseName(adminUrl, name);
   const sql = connect(url, { max_lifetime: null });
   await sql`select 1`;
+  const witness = await openWitness(url);
   return {
     url,
     sql,
     [Symbol.asyncDispose]: async () => {
-      await sql.end({ timeout: 1 });
+      await Promise.all([sql.end({ timeout: 1 }), witness.end({ timeout: 1 })]);
       const admin = connect(adminUrl);
       await admin.unsafe(`drop database if exists ${name} with (force)`);
       await admin.end();
     },
   };
+}
+
+/**
+ * A transaction that may see every row there ever was, so that none is cleaned away. When that happens is decided by
+ * other databases of the server (their oldest transaction), and where rows lie decides in which order they are found.
+ */
+async function openWitness(url: string): Promise<postgres.Sql> {
+  const witness = connect(url, { max_lifetime: null });
+  await witness.unsafe("begin isolation level repeatable read");
+  await witness`select 1`;
+  return witness;
 }

@@ -1,7 +1,7 @@
 -- Every minute, by a job: each alert rule is measured, its alerts are opened, counted and resolved.
 
 insert into private.job_kinds (kind, provider, max_attempts, retention, description) values
-  ('evaluate_alert_rules', null, 3, '1 day', 'Measures the alert rules.');
+  ('evaluate_alert_rules', null, 12, '1 day', 'Measures the alert rules.');
 -- Before all else: what it tells of a backlog must not wait behind it.
 insert into private.periodic_jobs (kind, every, priority) values ('evaluate_alert_rules', '1 minute', 5);
 

@@ -67,14 +67,14 @@ insert into private.job_kinds (kind, provider, max_attempts, retention, descript
     'Compares payments, refunds, disputes and open checkouts with Stripe.'
   ),
   (
-    'refresh_webhook_addresses', 'stripe_files', 6, '7 days',
+    'refresh_webhook_addresses', 'stripe_files', 12, '7 days',
     'Takes over the addresses that Stripe posts webhooks from.'
   ),
   (
     'delete_stripe_customer', 'stripe', 24, '30 days',
     'Deletes Stripe''s own copy of a customer who was erased.'
   ),
-  ('purge', null, 3, '7 days', 'Removes what retention settings say is old.');
+  ('purge', null, 12, '7 days', 'Removes what retention settings say is old.');
 -- Up to six hours between two tries, about a week in all: an empty balance fills up with the next sales.
 insert into private.job_kinds (kind, provider, max_attempts, backoff_max_seconds, retention, description)
 values

@@ -299,3 +299,8 @@ test("a part of the heartbeat that fails is told and stops no other, until it wo
   await sql`select public.enqueue_periodic_jobs()`;
   assert.deepEqual(await alert(), ["measure_stock resolved"]);
 });
+
+test("every kind of job outlives an outage of half an hour", async () => {
+  const kinds = await sql`select kind, max_attempts from private.job_kinds where max_attempts < 12`;
+  assert.deepEqual([...kinds], []);
+});
