@@ -1,14 +1,23 @@
 import assert from "node:assert/strict";
 import type Stripe from "stripe";
+import { callsUnder, type DatabaseDeadline } from "../../supabase/functions/_shared/checkout/calls.ts";
 import { startDeadline } from "../../supabase/functions/_shared/checkout/deadline.ts";
 import { resumeToken } from "../../supabase/functions/_shared/checkout/resume_link.ts";
 import { AppError } from "../../supabase/functions/_shared/errors.ts";
+import { type Call, createCall } from "../../supabase/functions/_shared/database/client.ts";
 import { createRateLimiter } from "../../supabase/functions/_shared/limits/rate_limit.ts";
-import { handle as handleCheckout } from "../../supabase/functions/create-checkout-session/handler.ts";
+import {
+  type Deps as CheckoutDeps,
+  handle as handleCheckout,
+} from "../../supabase/functions/create-checkout-session/handler.ts";
 import { handle as handleOrderStatus } from "../../supabase/functions/order-status/handler.ts";
-import { handle as handleResume } from "../../supabase/functions/resume-checkout/handler.ts";
+import {
+  type Deps as ResumeDeps,
+  handle as handleResume,
+} from "../../supabase/functions/resume-checkout/handler.ts";
 import { checkoutOf, orderId, requestOf, sessionOf, world } from "./checkout_world.ts";
 import type { OrderStatus } from "../../supabase/functions/_shared/database/orders.ts";
+import { eventually } from "../support/poll.ts";
 import { errorOf, fakeCall, fixedClock, keptLog, publishableKey, uncounted } from "./fakes.ts";
 
 /** What storefronts wait (the issue's "bounded time"). */
@@ -63,14 +72,17 @@ function slowWorld(paceOf: PaceOf, begun: "new" | "paid" | "superseded") {
       session: first && begun === "paid" ? { ...old, expires_at: 1e10 } : null,
     });
   };
-  const rpcWithin = (limitMs: () => number) => ({
-    ...here.deps.rpcWithin(limitMs),
-    beginCheckout: () => pass("begin", limitMs(), begin),
-    findOpenCheckout: () => Promise.reject(new Error("only POST takes long")),
-    resumeCheckout: () => pass("begin", limitMs(), begin),
-    attachCheckoutSession: () => pass("attach", limitMs(), () => {}),
-    applyStripeFacts: () => pass("apply", limitMs(), () => true),
-  });
+  const rpcWithin = (deadline: DatabaseDeadline) => {
+    const { databaseMs, startMs } = deadline;
+    return {
+      ...here.deps.rpcWithin(deadline),
+      beginCheckout: async () => await pass("begin", startMs(), begin),
+      findOpenCheckout: () => Promise.reject(new Error("only POST takes long")),
+      resumeCheckout: async () => await pass("begin", startMs(), begin),
+      attachCheckoutSession: () => pass("attach", databaseMs(), () => {}),
+      applyStripeFacts: () => pass("apply", databaseMs(), () => true),
+    };
+  };
   const deps = {
     ...here.deps,
     rpcWithin,
@@ -109,7 +121,7 @@ function slowWorld(paceOf: PaceOf, begun: "new" | "paid" | "superseded") {
 /** What a shopper who wants a page to pay at is answered, by a cart or by a link. */
 async function answerOf(
   name: "create-checkout-session" | "resume-checkout",
-  deps: ReturnType<typeof slowWorld>["deps"],
+  deps: CheckoutDeps & ResumeDeps,
 ): Promise<Response> {
   if (name === "create-checkout-session") return await handleCheckout(requestOf(), deps);
   const token = await resumeToken(orderId, deps.now() / 1000 + 60, deps.env);
@@ -203,6 +215,42 @@ for (const name of ["create-checkout-session", "resume-checkout"] as const) {
     const response = await answerOf(name, { ...deps, limiter });
     assert.deepEqual([response.status, (await errorOf(response)).code], [503, "busy"]);
     assert.deepEqual(steps, ["begin", "expire", "apply"]);
+  });
+}
+
+for (const name of ["create-checkout-session", "resume-checkout"] as const) {
+  Deno.test(`${name} holds nothing for a request that has become late in the line`, async () => {
+    const { deps, clock } = slowWorld(() => "quick", "new");
+    const sent: { url: string; answer: () => void }[] = [];
+    const call = createCall(
+      deps.env,
+      (input) =>
+        new Promise((answer) => sent.push({ url: String(input), answer: () => answer(Response.json(null)) })),
+    );
+    const others = Array.from({ length: 20 }, () => call("count_jobs", {}));
+    await eventually("the line", () => sent.length === 20);
+    let came = false;
+    // Whoever comes to the line says first how long the call may take.
+    const seen: Pick<Call, "within"> = {
+      within: (limitMs, turn) =>
+        call.within(() => {
+          came = true;
+          return limitMs();
+        }, turn),
+    };
+    const response = answerOf(name, {
+      ...deps,
+      limiter: { take: () => Promise.resolve({ allowed: true, retry_after_seconds: 0, key: null }) },
+      rpcWithin: (deadline) => callsUnder(seen, deadline),
+    });
+    await eventually("its place in the line", () => came);
+    clock.advance(5_000);
+    sent[0]?.answer();
+    const answered = await response;
+    assert.deepEqual([answered.status, (await errorOf(answered)).code], [503, "busy"]);
+    for (const { answer } of sent) answer();
+    await Promise.all(others);
+    assert.deepEqual(sent.filter(({ url }) => !url.endsWith("/count_jobs")), []);
   });
 }
 

@@ -21,6 +21,21 @@ function office(patienceMs?: number) {
   return { come, end, begun };
 }
 
+/** A database that answers when told to, in the order in which it was asked; 3 unless told otherwise. */
+function database() {
+  const sent: ((answer?: Response) => void)[] = [];
+  const call = createCall(
+    { supabaseUrl: "http://database.example", secretKeys: { default: "sb_secret_a" } },
+    (_input, init) => {
+      const { promise, resolve, reject } = Promise.withResolvers<Response>();
+      init?.signal?.addEventListener("abort", () => reject(init.signal?.reason));
+      sent.push((answer = Response.json(3)) => resolve(answer));
+      return promise;
+    },
+  );
+  return { call, sent };
+}
+
 /** Until whoever can go on has gone on: nobody here waits for a clock. */
 async function settled(): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await Promise.resolve();
@@ -96,12 +111,49 @@ Deno.test("a call whose time is over when it comes is not sent either", async ()
   assert(!here.begun.includes("too late"));
 });
 
+Deno.test("what starts and has waited for as long as its caller has is told to come back: the database was not asked", async () => {
+  const here = office();
+  const calls = await full(here);
+  await assert.rejects(here.come("start", "starts", AbortSignal.abort()), { code: "busy" });
+  for (const name of here.begun) await here.end(name);
+  await Promise.all(calls);
+});
+
+Deno.test("createCall() gives what starts its time from its turn on, whatever it has waited; what goes on from when it came", async () => {
+  for (const turn of ["starts", "goes on"] as const) {
+    const { call, sent } = database();
+    const calls = Array.from({ length: 20 }, () => call("count_jobs", {}));
+    await eventually("the first calls", () => sent.length === 20);
+    const asked: number[] = [];
+    const limitMs = () => asked.push(sent.length) === 1 ? 60_000 : 1;
+    const late = call.within(limitMs, turn)("count_jobs", {});
+    late.catch(() => {});
+    await settled();
+    sent[0]?.();
+    await eventually("its turn", () => sent.length === 21);
+    if (turn === "starts") await assert.rejects(late, { code: "database_unavailable" });
+    assert.deepEqual(asked, turn === "starts" ? [20, 20] : [20]);
+    for (const answer of sent) answer();
+    await Promise.allSettled([...calls, late]);
+  }
+});
+
+Deno.test("createCall() keeps its place for another try", async () => {
+  const { call, sent } = database();
+  const first = call("count_jobs", {});
+  const others = Array.from({ length: 20 }, () => call("count_jobs", {}));
+  await eventually("the first calls", () => sent.length === 20);
+  sent[0]?.(Response.json({ code: "40P01", message: "deadlock detected" }, { status: 500 }));
+  await eventually("the next try", () => sent.length === 21);
+  sent[20]?.(Response.json(4));
+  assert.equal(await first, 4);
+  await eventually("the last call", () => sent.length === 22);
+  for (const answer of sent) answer();
+  assert.deepEqual(await Promise.all(others), Array(20).fill(3));
+});
+
 Deno.test("createCall() has one line for all its calls, whatever deadline they are under", async () => {
-  const sent: (() => void)[] = [];
-  const call = createCall(
-    { supabaseUrl: "http://database.example", secretKeys: { default: "sb_secret_a" } },
-    () => new Promise((answer) => sent.push(() => answer(Response.json(3)))),
-  );
+  const { call, sent } = database();
   const calls = Array.from(
     { length: 30 },
     (_, at) => at % 2 === 0 ? call("count_jobs", {}) : call.within(() => 60_000, "starts")("count_jobs", {}),

@@ -67,6 +67,18 @@ Deno.test("createTieredLimiter() does not let callers past the limits because ma
   assert.equal(tier.restingUntil, 0);
 });
 
+Deno.test("createRateLimiter() counts no failure of a limiter that was not asked", async () => {
+  const counted: string[] = [];
+  const limiter = createRateLimiter({
+    env: { upstash: null },
+    call: fakeCall(() => Promise.reject(new AppError("busy", { retryAfterSeconds: 5 }))),
+    log: keptLog().log,
+    metrics: { count: (_metric, labels) => counted.push(labels.join(" ")) },
+  });
+  await assert.rejects(limiter.take([bucket("a")]), { code: "busy" });
+  assert.deepEqual(counted, []);
+});
+
 Deno.test("createRateLimiter() uses Postgres without Upstash, and memory when Postgres is down", async () => {
   let up = true;
   const counted: string[] = [];

@@ -5,6 +5,7 @@
 import type { CheckoutAnswer } from "../_shared/http/answers.ts";
 import { requireApiKey, type User } from "../_shared/auth/caller.ts";
 import { enterCheckout } from "../_shared/checkout/supersede.ts";
+import type { DatabaseDeadline } from "../_shared/checkout/calls.ts";
 import { type Deadline, startDeadline } from "../_shared/checkout/deadline.ts";
 import {
   checkoutDurations,
@@ -33,7 +34,7 @@ import { checkTurnstile } from "./turnstile.ts";
 export interface Deps {
   env: Env;
   /** The database under a deadline. */
-  rpcWithin: (limitMs: () => number) => OpenSessionDeps["rpc"] & Pick<CheckoutCalls, "beginCheckout">;
+  rpcWithin: (deadline: DatabaseDeadline) => OpenSessionDeps["rpc"] & Pick<CheckoutCalls, "beginCheckout">;
   limiter: RateLimiter;
   stripe: StripeCalls;
   /** Asks Turnstile; Cloudflare's address is the only one it is called with. */
@@ -65,7 +66,7 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
       { ...deps, log: context.log },
     );
 
-    const bound = { ...deps, rpc: deps.rpcWithin(deadline.databaseMs) };
+    const bound = { ...deps, rpc: deps.rpcWithin(deadline) };
     const wanted: Omit<CheckoutRequest, "p_supersede"> = {
       p_items: cart.items,
       p_idempotency_key: idempotencyKey,

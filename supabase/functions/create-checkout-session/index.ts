@@ -1,12 +1,11 @@
+import { callsUnder } from "../_shared/checkout/calls.ts";
 import { stripeCalls } from "../_shared/checkout/stripe_calls.ts";
 import { loadEnv } from "../_shared/env.ts";
 import { functionLogger } from "../_shared/log.ts";
 import { createRateLimiter } from "../_shared/limits/rate_limit.ts";
-import { checkoutCalls } from "../_shared/database/checkout.ts";
 import { createCall } from "../_shared/database/client.ts";
 import { metricCalls } from "../_shared/database/metrics.ts";
 import { createMetrics, measured } from "../_shared/metrics.ts";
-import { factCalls } from "../_shared/database/facts.ts";
 import { createStripe } from "../_shared/stripe/client.ts";
 import { type Deps, handle } from "./handler.ts";
 import { resultOf } from "./result.ts";
@@ -18,11 +17,7 @@ const metrics = createMetrics({ rpc: metricCalls(call), log });
 
 const deps: Deps = {
   env,
-  rpcWithin: (limitMs) => {
-    const goesOn = call.within(limitMs);
-    const { beginCheckout } = checkoutCalls(call.within(limitMs, "starts"));
-    return { ...checkoutCalls(goesOn), ...factCalls(goesOn), beginCheckout };
-  },
+  rpcWithin: (deadline) => callsUnder(call, deadline),
   limiter: createRateLimiter({ env, call, log, metrics }),
   stripe: stripeCalls(createStripe(env)),
   fetch,

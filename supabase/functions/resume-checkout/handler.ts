@@ -8,6 +8,7 @@ import * as z from "zod/mini";
 import { takeAddressLimit } from "../_shared/limits/address_limit.ts";
 import type { resumeAnswer } from "../_shared/http/answers.ts";
 import { keyKind } from "../_shared/auth/caller.ts";
+import type { DatabaseDeadline } from "../_shared/checkout/calls.ts";
 import { type Deadline, startDeadline } from "../_shared/checkout/deadline.ts";
 import {
   checkoutDurations,
@@ -31,7 +32,7 @@ import { readable } from "../_shared/http/refusal_page.ts";
 export interface Deps extends Omit<OpenSessionDeps, "rpc"> {
   /** The database under a deadline. */
   rpcWithin: (
-    limitMs: () => number,
+    deadline: DatabaseDeadline,
   ) => OpenSessionDeps["rpc"] & Pick<CheckoutCalls, "findOpenCheckout" | "resumeCheckout">;
   limiter: RateLimiter;
 }
@@ -57,7 +58,7 @@ export async function handle(request: Request, deps: Deps): Promise<Response> {
     const bySecretKey = await keyKind(request, deps.env) === "secret";
     const address = shopperAddress(request.headers, bySecretKey);
     await takeAddressLimit("resume", address, deps);
-    const bound = { ...deps, rpc: deps.rpcWithin(deadline.databaseMs), log };
+    const bound = { ...deps, rpc: deps.rpcWithin(deadline), log };
     if (request.method !== "POST") return redirect(await look(orderId, token, bound, deadline));
     const answer: z.infer<typeof resumeAnswer> = { url: await reopen(orderId, address, bound, deadline) };
     return json(answer);

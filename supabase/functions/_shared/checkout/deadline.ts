@@ -9,6 +9,11 @@ export interface Deadline {
   stripeMs(leastMs?: number): number;
   /** Milliseconds for the next call to the database. */
   databaseMs(): number;
+  /**
+   * The same for a call that holds something; asked when it gets its turn, since it may have stood in line.
+   * @throws AppError `busy` when Stripe's page could not be made in time any more: the goods would be held for nobody.
+   */
+  startMs(): number;
   /** Stripe's share is used up: a failure of Stripe's is not worth another try. */
   passed(): boolean;
   /**
@@ -16,11 +21,6 @@ export interface Deadline {
    * @throws AppError `database_unavailable` when there is no time for another step.
    */
   check(): void;
-  /**
-   * To be asked before anything is held.
-   * @throws AppError `busy` when Stripe's page could not be made in time any more: the goods would be held for nobody.
-   */
-  checkStart(): void;
 }
 
 /** Ends well before the whole, so that a busy machine still answers in time when Stripe does not. */
@@ -40,17 +40,18 @@ export function startDeadline(now: () => number): Deadline {
   const start = now();
   // A clock that is set back must not lengthen the wait.
   const left = (endMs: number) => Math.min(endMs, start + endMs - now());
+  const databaseMs = () => Math.max(shortestMs, left(limitMs));
   return {
     stripeMs: (leastMs = shortestMs) => Math.max(leastMs, left(stripeShareMs)),
-    databaseMs: () => Math.max(shortestMs, left(limitMs)),
-    passed: () => left(stripeShareMs) <= 0,
-    checkStart() {
-      if (left(startMs) > 0) return;
+    databaseMs,
+    startMs() {
+      if (left(startMs) > 0) return databaseMs();
       throw new AppError("busy", {
         retryAfterSeconds: 5,
         cause: new Error(`nothing begun after ${now() - start} ms`),
       });
     },
+    passed: () => left(stripeShareMs) <= 0,
     check() {
       if (left(limitMs) > 0) return;
       throw new AppError("database_unavailable", {

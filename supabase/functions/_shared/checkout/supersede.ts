@@ -40,7 +40,7 @@ const roundsMax = 3;
 /**
  * Asks the database for a page to pay at. While it names pages that have run out, or that the new one takes the place
  * of, they are ended at Stripe first. `ask` is told whether such pages are still to be ended: without, none is named.
- * @throws AppError as expireSuperseded() does, and what `ask` throws; `busy` when it is too late to hold anything.
+ * @throws AppError as expireSuperseded() does, and what `ask` throws.
  */
 export async function enterCheckout<T extends { outcome: string }>(
   ask: (supersede: boolean) => Promise<T>,
@@ -48,7 +48,6 @@ export async function enterCheckout<T extends { outcome: string }>(
   deadline: Deadline,
 ): Promise<Exclude<T, Superseded>> {
   for (let round = 1;; round++) {
-    deadline.checkStart();
     const answer = await ask(round < roundsMax);
     if (!isSuperseded(answer)) return answer as Exclude<T, Superseded>;
     if (round === roundsMax) throw new AppError("internal_error", { cause: new Error("superseded unasked") });

@@ -42,7 +42,8 @@ export interface Call {
   ): Promise<Returned<F>>;
   /**
    * The same door for a caller with a deadline: each call gives up after what `limitMs` says as it begins. Calls that
-   * start something may be refused while many others are under way; without a word each goes on with what has begun.
+   * start something may be refused while many others are under way, and `limitMs` is asked again when their turn comes;
+   * without a word each goes on with what has begun.
    */
   within(limitMs: () => number, turn?: Turn): Call;
 }
@@ -68,14 +69,14 @@ export function createCall(
   const line = createLine();
   const within = (limitMs: () => number, turn: Turn = "goes on"): Call =>
     Object.assign(
-      async <F extends FunctionName>(name: F, args: object) =>
-        await send(
-          client,
-          name,
-          args,
-          limitMs(),
-          (signal, work) => line.pass(turn, signal, work),
-        ) as Returned<F>,
+      async <F extends FunctionName>(name: F, args: object) => {
+        const patience = AbortSignal.timeout(limitMs());
+        return await line.pass(turn, patience, () => {
+          // Time in line says nothing about the database, and how late it is counts when something would be held.
+          const signal = turn === "starts" ? AbortSignal.timeout(limitMs()) : patience;
+          return send(client, name, args, signal);
+        }) as Returned<F>;
+      },
       { within },
     );
   return within(() => timeoutMs);
@@ -100,15 +101,10 @@ async function send(
   client: PostgrestClient,
   name: string,
   args: object,
-  limitMs: number,
-  pass: <T>(signal: AbortSignal, work: () => Promise<T>) => Promise<T>,
+  signal: AbortSignal,
 ): Promise<unknown> {
-  const signal = AbortSignal.timeout(limitMs);
   for (let round = 1;; round++) {
-    const { data, error, status } = await pass(
-      signal,
-      async () => await client.rpc(name, storable(args)).abortSignal(signal),
-    );
+    const { data, error, status } = await client.rpc(name, storable(args)).abortSignal(signal);
     if (error === null) return data;
     const failure: DatabaseFailure = {
       code: error.code ?? "",

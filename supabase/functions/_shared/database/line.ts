@@ -14,7 +14,8 @@ export type Turn = "starts" | "goes on";
 export interface Line {
   /**
    * Runs `work` when it is its turn.
-   * @throws AppError `busy`, or `database_unavailable` when `signal` ends first: then `work` has not run.
+   * @throws AppError `busy` for what starts, `database_unavailable` for what goes on when `signal` ends: then `work`
+   * has not run.
    */
   pass<T>(turn: Turn, signal: AbortSignal, work: () => Promise<T>): Promise<T>;
 }
@@ -51,13 +52,14 @@ export function createLine(patienceMs: number = waitMs): Line {
     const refuse = (error: AppError) => lines[turn].delete(enter) && reject(error);
     const giveUp = () => {
       const cause = signal.reason;
-      refuse(new AppError("database_unavailable", { retryAfterSeconds: comeBackSeconds, cause }));
+      // The database was not asked: for what has not begun that is a rush, never an outage.
+      const code = turn === "starts" ? "busy" : "database_unavailable";
+      refuse(new AppError(code, { retryAfterSeconds: comeBackSeconds, cause }));
     };
-    const tooLong = () => refuse(new AppError("busy", { retryAfterSeconds: comeBackSeconds }));
-    const timer = turn === "starts" ? setTimeout(tooLong, patienceMs) : undefined;
+    const timer = turn === "starts" ? setTimeout(giveUp, patienceMs) : undefined;
     signal.addEventListener("abort", giveUp, { once: true });
     lines[turn].add(enter);
-    // A second try may come when its time is over; that is told once only.
+    // A signal tells only once that its time is over.
     if (signal.aborted) giveUp();
     try {
       await promise;

@@ -59,7 +59,7 @@ function countedLimiter(name: string, limiter: RateLimiter, metrics: Pick<Metric
         metrics.count("rate_limit_decisions", [name, decision.allowed ? "allowed" : "refused"]);
         return decision;
       } catch (error) {
-        metrics.count("rate_limit_decisions", [name, "failed"]);
+        if (!isBusy(error)) metrics.count("rate_limit_decisions", [name, "failed"]);
         throw error;
       }
     },
@@ -84,7 +84,7 @@ export function createTieredLimiter(
           return await tier.limiter.take(buckets);
         } catch (error) {
           // It is not down: others come first, and would come first at whatever the caller does next.
-          if (error instanceof AppError && error.code === "busy") throw error;
+          if (isBusy(error)) throw error;
           tier.restingUntil = now() + restMs;
           log.warn("rate_limiter_down", { limiter: tier.name, error });
         }
@@ -92,6 +92,11 @@ export function createTieredLimiter(
       return await last.take(buckets);
     },
   };
+}
+
+/** Whether the limiter was not asked at all, because this worker has too much to ask. */
+function isBusy(error: unknown): boolean {
+  return error instanceof AppError && error.code === "busy";
 }
 
 /** Fixed windows in a bounded map; when it is full, the windows that end first make room. */
