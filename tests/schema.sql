@@ -4769,12 +4769,12 @@ CREATE OR REPLACE FUNCTION private.redact_texts(p_pattern text, p_order_ids uuid
 comment on function private.redact_texts(p_pattern text, p_order_ids uuid[]) is 'Removes what the pattern finds from every column that retention_rules calls text; p_order_ids: only in the rows of these orders. Returns how many values changed.';
 
 
-CREATE OR REPLACE FUNCTION private.redrivable(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_again boolean)
+CREATE OR REPLACE FUNCTION private.redrivable(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_again boolean, p_after text, p_limit integer)
  RETURNS TABLE(what text, id text, type text, status text, last_error text, problem text)
  LANGUAGE sql
  STABLE
  SET search_path TO '';
-comment on function private.redrivable(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_again boolean) is 'The events and jobs that redrive() means by its arguments; problem: why a named one cannot run again.';
+comment on function private.redrivable(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_again boolean, p_after text, p_limit integer) is 'The events and jobs that redrive() means by its arguments; problem: why a named one cannot run again.';
 
 
 CREATE OR REPLACE FUNCTION private.redrive_event(p_event_id text)
@@ -6691,13 +6691,13 @@ comment on function public.list_open_objects(p_since timestamp with time zone, p
 grant execute on function public.list_open_objects(p_since timestamp with time zone, p_limit integer) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.list_passed_events()
+CREATE OR REPLACE FUNCTION public.list_passed_events(p_after text, p_limit integer)
  RETURNS text[]
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.list_passed_events() is 'Events that came before their orders were known here, and were passed over: they are to be applied again, and may be by retry_stripe_event(). Those that are somebody else''s end as they were.';
-grant execute on function public.list_passed_events() to service_role;
+comment on function public.list_passed_events(p_after text, p_limit integer) is 'Events that came before their orders were known here, and were passed over: they are to be applied again, and may be by retry_stripe_event(). Those that are somebody else''s end as they were. By id, the first p_limit behind p_after (an empty text at first); call it until there are none.';
+grant execute on function public.list_passed_events(p_after text, p_limit integer) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.list_rescue_objects()
@@ -6837,13 +6837,13 @@ comment on function public.record_webhook_rejection(p_reason text, p_source_ip t
 grant execute on function public.record_webhook_rejection(p_reason text, p_source_ip text, p_count integer) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean DEFAULT false)
+CREATE OR REPLACE FUNCTION public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean DEFAULT false, p_after text DEFAULT NULL::text, p_limit integer DEFAULT NULL::integer)
  RETURNS redriven_item[]
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean) is 'Queues failed or dead events and jobs again (a failed job waits for its next try): the named ones, all of a type (event type or job kind), or all. Named events, and with p_again all events of the type, also when they were processed or ignored. p_dry_run: only lists them. Each is logged in staff_commands; p_actor names the tool, beside who is really connected. Returns an array, which no limit on rows cuts.';
-grant execute on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean) to service_role;
+comment on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean, p_after text, p_limit integer) is 'Queues failed or dead events and jobs again (a failed job waits for its next try): the named ones, all of a type (event type or job kind), or all. Named events, and with p_again all events of the type, also when they were processed or ignored. p_dry_run: only lists them. Each is logged in staff_commands; p_actor names the tool, beside who is really connected. Tens of thousands take too long for one call: p_limit takes so many, by name ("event evt_…", "job 123"), behind p_after, the name of the last one before. Returns an array, which no limit on rows cuts.';
+grant execute on function public.redrive(p_event_ids text[], p_job_ids bigint[], p_type text, p_all boolean, p_dry_run boolean, p_actor text, p_again boolean, p_after text, p_limit integer) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.redrive_job(p_job_id bigint, p_dry_run boolean DEFAULT false, p_command_id uuid DEFAULT NULL::uuid)

@@ -3,7 +3,11 @@
  * are named or asked for: they are translated anew. Running something twice is harmless: facts merge, and outward calls
  * carry idempotency keys.
  */
-import type { RedrivenItem, RedriveSelection } from "../../supabase/functions/_shared/database/jobs.ts";
+import {
+  type RedrivenItem,
+  redrivenName,
+  type RedriveSelection,
+} from "../../supabase/functions/_shared/database/jobs.ts";
 import { openBackend } from "./backend.ts";
 import { type Given, runTask, UsageError } from "../lib/task.ts";
 
@@ -23,6 +27,9 @@ const flags = {
   "dry-run": { type: "boolean", default: false },
 } as const;
 
+/** A call locks what it brings back until it is done, and has ten seconds. */
+const atOnce = 200;
+
 if (import.meta.main) {
   Deno.exit(
     await runTask({ usage, flags, positionals: true, run: (given) => main(selectionOf(given)) }, Deno.args),
@@ -31,9 +38,19 @@ if (import.meta.main) {
 
 async function main(selection: RedriveSelection): Promise<number> {
   const { rpc } = await openBackend();
-  const items = await rpc.redrive(selection);
-  print(items, selection);
-  return items.some(({ problem }) => problem !== null) ? 1 : 0;
+  let [queued, leftAlone] = [0, 0];
+  for (let after: string | null = null;;) {
+    const items = await rpc.redrive({ ...selection, p_after: after });
+    for (const item of items) print(item);
+    const problems = items.filter(({ problem }) => problem !== null).length;
+    queued += items.length - problems;
+    leftAlone += problems;
+    const last = items.at(-1);
+    if (last === undefined || items.length < (selection.p_limit ?? Infinity)) break;
+    after = redrivenName(last);
+  }
+  console.log(summaryOf(queued, leftAlone, selection));
+  return leftAlone > 0 ? 1 : 0;
 }
 
 /** @throws UsageError when the arguments select nothing, or name something that is neither an event nor a job. */
@@ -52,22 +69,24 @@ function selectionOf({ values, positionals }: Given<typeof flags>): RedriveSelec
     p_again: values.again,
     p_dry_run: values["dry-run"],
     p_actor: "redrive",
+    p_after: null,
+    p_limit: atOnce,
   };
 }
 
-function print(
-  items: RedrivenItem[],
+function print({ what, id, type, status, error, problem }: RedrivenItem): void {
+  const note = problem === null ? error ?? "" : `left alone: ${problem}`;
+  console.log(
+    `${what.padEnd(5)}  ${id.padEnd(30)}  ${(type ?? "").padEnd(38)}  ${status.padEnd(9)}  ${note}`,
+  );
+}
+
+function summaryOf(
+  queued: number,
+  leftAlone: number,
   { p_type: type, p_again: again, p_dry_run: dryRun }: RedriveSelection,
-): void {
-  for (const { what, id, type, status, error, problem } of items) {
-    const note = problem === null ? error ?? "" : `left alone: ${problem}`;
-    console.log(
-      `${what.padEnd(5)}  ${id.padEnd(30)}  ${(type ?? "").padEnd(38)}  ${status.padEnd(9)}  ${note}`,
-    );
-  }
-  const count = items.filter(({ problem }) => problem === null).length;
-  if (items.length === 0) {
-    const of = type === null ? "" : ` of type ${type}`;
-    console.log(again ? `No event and no dead job${of} is there.` : `Nothing${of} is failed or dead.`);
-  } else console.log(`${count} ${dryRun ? "would be queued" : "queued"} again.`);
+): string {
+  if (queued + leftAlone > 0) return `${queued} ${dryRun ? "would be queued" : "queued"} again.`;
+  const of = type === null ? "" : ` of type ${type}`;
+  return again ? `No event and no dead job${of} is there.` : `Nothing${of} is failed or dead.`;
 }

@@ -77,6 +77,28 @@ Deno.test("goods that were not there: what was refunded for it says so, and is n
   assert.deepEqual({ ...order }, { oversold: true, stock: "released", refunds: 0 });
 });
 
+Deno.test("events that were passed over are brought back so many at a time, each once", async () => {
+  await sql`
+    insert into public.webhook_events (id, type, status, ignored_reason, livemode, stripe_created_at, payload)
+    select 'evt_passed_' || n, 'charge.failed', 'ignored', 'foreign_object', false, now(), '{}'
+    from generate_series(1, 5) n`;
+  const listed: string[] = [];
+  await rescued(async () => {
+    for (let after = ""; listed.length < 10;) {
+      const [row] = await sql`select public.list_passed_events(${after}, 2) as ids`;
+      const ids: string[] = row?.["ids"];
+      if (ids.length === 0) break;
+      assert.ok(ids.length <= 2);
+      listed.push(...ids);
+      after = ids.at(-1) ?? "";
+      const [begun] = await sql`select count(*)::int as count from public.webhook_events
+        where id like 'evt_passed_%' and next_attempt_at is not null`;
+      assert.equal(begun?.["count"], listed.length);
+    }
+  });
+  assert.deepEqual(listed, [1, 2, 3, 4, 5].map((n) => `evt_passed_${n}`));
+});
+
 Deno.test("what waited in the backup counts as done where nobody can tell, and runs where it looks first", async () => {
   await sql`select private.enqueue_job(k.kind, 'waits:' || k.kind, '{}', now() + k.later)
     from (values ('send_alert', interval '0'), ('remind_dispute', '1 day'), ('expire_checkout_session', '0'))

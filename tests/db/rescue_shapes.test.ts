@@ -34,7 +34,7 @@ Deno.test("the shapes of a rescue", async () => {
   const unknown = crypto.randomUUID();
   assert.deepEqual(await rpc.listMissingOrders([order?.id ?? "", unknown]), [unknown]);
   assert.ok(Array.isArray(await rpc.listRescueObjects()));
-  assert.deepEqual(await rpc.listPassedEvents(), []);
+  assert.deepEqual(await rpc.listPassedEvents("", 10), []);
   assert.equal(await rpc.rescueFacts([], new Date(), new Date()), 0);
   const event = { id: "evt_rescued", type: "charge.failed", livemode: false, created: 1_793_000_000 };
   const outcome = await rpc.rescueStripeEvent(event, { ignoredReason: "not ours" });

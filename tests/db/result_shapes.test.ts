@@ -348,7 +348,14 @@ Deno.test("the shapes of the queue, the limits and the figures", async () => {
     assert.deepEqual(await end(), [{ id: job.id, finished: false, status: null }]);
   }
   checkRedriven(
-    await rpc.redrive({ ...nothing, p_event_ids: ["evt_unknown"], p_dry_run: true, p_actor: "test" }),
+    await rpc.redrive({
+      ...nothing,
+      p_event_ids: ["evt_unknown"],
+      p_dry_run: true,
+      p_actor: "test",
+      p_after: null,
+      p_limit: 1,
+    }),
   );
   const { purged, more } = await rpc.purgeOldData(100);
   assert.deepEqual([typeof purged["jobs"], more], ["number", false]);

@@ -65,6 +65,8 @@ const lanes = 4;
 /** A command may take as long as it needs. */
 const budgetMs = 60 * 60_000;
 const datedAtOnce = 25;
+/** A call locks what it lists until it is done, and has ten seconds. */
+const passedAtOnce = 100;
 const sessionExpand = ["data.line_items", "data.shipping_options.shipping_rate"];
 
 /** Works on many objects, so that one that cannot be handled keeps no other waiting. */
@@ -121,7 +123,7 @@ export async function rescue(context: RescueContext, options: RescueOptions): Pr
   });
 
   progress("Events …");
-  const again = await applyPassedEvents(context, each);
+  const again = await applyPassedEvents(context, each, progress);
   const events = await reconcileEvents({
     ...context,
     rpc: {
@@ -154,7 +156,7 @@ export async function rescue(context: RescueContext, options: RescueOptions): Pr
   progress("Times …");
   while (await rpc.dateRescued(datedAtOnce) > 0);
   // What has come meanwhile, before its order was known.
-  await applyPassedEvents(context, each);
+  await applyPassedEvents(context, each, progress);
   const end = await rpc.finishRescue();
   return {
     window,
@@ -186,15 +188,27 @@ async function sessionsSince({ since, shop_id }: RescueWindow, stripe: Stripe) {
 }
 
 /** Applies what the restored database has received and passed over; returns how many of those are ours. */
-async function applyPassedEvents({ rpc, env }: RescueContext, each: Each): Promise<number> {
+async function applyPassedEvents(
+  { rpc, env }: RescueContext,
+  each: Each,
+  progress: RescueOptions["progress"],
+): Promise<number> {
   let applied = 0;
-  await each((await rpc.listPassedEvents()).map((id) => ({ id })), async ({ id }) => {
-    const event = await rpc.getStripeEvent(id);
-    if (event === null) return;
-    const { outcome } = await rpc.retryStripeEvent(id, judge(event.payload, env));
-    if (outcome === "applied") applied++;
-  });
-  return applied;
+  let looked = 0;
+  for (let after = "";;) {
+    const ids = await rpc.listPassedEvents(after, passedAtOnce);
+    await each(ids.map((id) => ({ id })), async ({ id }) => {
+      const event = await rpc.getStripeEvent(id);
+      if (event === null) return;
+      const { outcome } = await rpc.retryStripeEvent(id, judge(event.payload, env));
+      if (outcome === "applied") applied++;
+    });
+    const last = ids.at(-1);
+    if (last === undefined) return applied;
+    after = last;
+    looked += ids.length;
+    progress(`  ${looked} that had been passed over, ${applied} of them ours …`);
+  }
 }
 
 async function rescueOrders(

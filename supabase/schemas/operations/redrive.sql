@@ -86,40 +86,46 @@ create function private.redrivable(
   p_job_ids bigint[],
   p_type text,
   p_all boolean,
-  p_again boolean
+  p_again boolean,
+  p_after text,
+  p_limit integer
 ) returns table (what text, id text, type text, status text, last_error text, problem text)
 language sql
 stable
 set search_path = ''
 as $$
-  select 'event' as what, i.id, e.type, coalesce(e.status, 'missing') as status, e.last_error,
-    case
-      when e.id is null then 'is not stored here; reconcile fetches it, if Stripe still has it'
-      when e.payload ?| array['erased', 'purged'] then 'has no payload any more'
-    end as problem
-  from unnest(p_event_ids) as i (id) left join public.webhook_events e on e.id = i.id
-  union all
-  select 'job', i.id::text, j.kind, coalesce(j.status, 'missing'), j.last_error,
-    case
-      when j.id is null then 'is not stored here'
-      when j.status not in ('queued', 'dead', 'discarded') then 'is ' || j.status
-    end
-  from unnest(p_job_ids) as i (id) left join private.jobs j on j.id = i.id
-  union all
-  select 'event', e.id, e.type, e.status, e.last_error, null
-  from public.webhook_events e
-  where (
-      (e.status in ('failed', 'dead') and (p_all or e.type = p_type))
-      or (p_again and e.type = p_type and not e.payload ?| array['erased', 'purged'])
-    ) and not e.id = any (coalesce(p_event_ids, '{}'))
-  union all
-  select 'job', j.id::text, j.kind, j.status, j.last_error, null
-  from private.jobs j
-  -- The job of an event comes back with its event.
-  where (j.status = 'dead' or (j.status = 'queued' and j.attempts > 0)) and j.kind <> 'retry_event'
-    and (p_all or j.kind = p_type) and not j.id = any (coalesce(p_job_ids, '{}'))
+  select x.* from (
+    select 'event' as what, i.id, e.type, coalesce(e.status, 'missing') as status, e.last_error,
+      case
+        when e.id is null then 'is not stored here; reconcile fetches it, if Stripe still has it'
+        when e.payload ?| array['erased', 'purged'] then 'has no payload any more'
+      end as problem
+    from unnest(p_event_ids) as i (id) left join public.webhook_events e on e.id = i.id
+    union all
+    select 'job', i.id::text, j.kind, coalesce(j.status, 'missing'), j.last_error,
+      case
+        when j.id is null then 'is not stored here'
+        when j.status not in ('queued', 'dead', 'discarded') then 'is ' || j.status
+      end
+    from unnest(p_job_ids) as i (id) left join private.jobs j on j.id = i.id
+    union all
+    select 'event', e.id, e.type, e.status, e.last_error, null
+    from public.webhook_events e
+    where (
+        (e.status in ('failed', 'dead') and (p_all or e.type = p_type))
+        or (p_again and e.type = p_type and not e.payload ?| array['erased', 'purged'])
+      ) and not e.id = any (coalesce(p_event_ids, '{}'))
+    union all
+    select 'job', j.id::text, j.kind, j.status, j.last_error, null
+    from private.jobs j
+    -- The job of an event comes back with its event.
+    where (j.status = 'dead' or (j.status = 'queued' and j.attempts > 0)) and j.kind <> 'retry_event'
+      and (p_all or j.kind = p_type) and not j.id = any (coalesce(p_job_ids, '{}'))
+  ) x
+  where p_after is null or x.what || ' ' || x.id collate "C" > p_after
+  order by x.what || ' ' || x.id collate "C" limit p_limit
 $$;
-comment on function private.redrivable(text[], bigint[], text, boolean, boolean) is
+comment on function private.redrivable(text[], bigint[], text, boolean, boolean, text, integer) is
   'The events and jobs that redrive() means by its arguments; problem: why a named one cannot run again.';
 
 create type public.redriven_item as (
@@ -142,7 +148,9 @@ create function public.redrive(
   p_all boolean,
   p_dry_run boolean,
   p_actor text,
-  p_again boolean default false
+  p_again boolean default false,
+  p_after text default null,
+  p_limit integer default null
 ) returns public.redriven_item[]
 language plpgsql
 security definer
@@ -158,10 +166,11 @@ begin
       coalesce(array_agg(x.id::bigint) filter (where x.what = 'job'), '{}'),
       coalesce(array_agg(x.id) filter (where x.what = 'event'), '{}')
     )
-    from private.redrivable(p_event_ids, p_job_ids, p_type, p_all, p_again) x where x.problem is null;
+    from private.redrivable(p_event_ids, p_job_ids, p_type, p_all, p_again, p_after, p_limit) x
+    where x.problem is null;
   end if;
   for r in
-    select x.* from private.redrivable(p_event_ids, p_job_ids, p_type, p_all, p_again) x order by x.what, x.id
+    select x.* from private.redrivable(p_event_ids, p_job_ids, p_type, p_all, p_again, p_after, p_limit) x
   loop
     v_problem := r.problem;
     if v_problem is null and not p_dry_run then
@@ -185,10 +194,15 @@ begin
   return v_items;
 end;
 $$;
-comment on function public.redrive(text[], bigint[], text, boolean, boolean, text, boolean) is
+comment on function public.redrive(
+  text[], bigint[], text, boolean, boolean, text, boolean, text, integer
+) is
   'Queues failed or dead events and jobs again (a failed job waits for its next try): the named ones, all '
   'of a type (event type or job kind), or all. Named events, and with p_again all events of the type, also '
   'when they were processed or ignored. p_dry_run: only lists them. Each is logged in staff_commands; '
-  'p_actor names the tool, beside who is really connected. Returns an array, which no limit on rows cuts.';
-grant execute on function public.redrive(text[], bigint[], text, boolean, boolean, text, boolean)
-  to service_role;
+  'p_actor names the tool, beside who is really connected. Tens of thousands take too long for one call: '
+  'p_limit takes so many, by name ("event evt_…", "job 123"), behind p_after, the name of the last one '
+  'before. Returns an array, which no limit on rows cuts.';
+grant execute on function public.redrive(
+  text[], bigint[], text, boolean, boolean, text, boolean, text, integer
+) to service_role;

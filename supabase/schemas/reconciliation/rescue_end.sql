@@ -170,7 +170,7 @@ comment on function private.give_back_top_up(timestamptz) is
   'Takes out what top_up_stock() has added since p_started_at and what is on the shelf after all: goods that '
   'came back before they were sold again. Returns what stays added, as "pieces SKU".';
 
-create function public.list_passed_events() returns text[]
+create function public.list_passed_events(p_after text, p_limit integer) returns text[]
 language plpgsql
 security definer
 set search_path = ''
@@ -179,8 +179,8 @@ declare
   v_ids constant text[] := array(
     select e.id from public.webhook_events e, private.rescues w
     where w.finished_at is null and e.ignored_reason = 'foreign_object' and e.stripe_created_at >= w.since
-      and not e.payload ?| array['erased', 'purged']
-    order by e.stripe_created_at, e.id
+      and not e.payload ?| array['erased', 'purged'] and e.id > p_after
+    order by e.id limit p_limit
   );
 begin
   perform private.lock_before_jobs('{}', v_ids);
@@ -188,10 +188,11 @@ begin
   return v_ids;
 end;
 $$;
-comment on function public.list_passed_events() is
+comment on function public.list_passed_events(text, integer) is
   'Events that came before their orders were known here, and were passed over: they are to be applied again, '
-  'and may be by retry_stripe_event(). Those that are somebody else''s end as they were.';
-grant execute on function public.list_passed_events() to service_role;
+  'and may be by retry_stripe_event(). Those that are somebody else''s end as they were. By id, the first '
+  'p_limit behind p_after (an empty text at first); call it until there are none.';
+grant execute on function public.list_passed_events(text, integer) to service_role;
 
 create type public.rescue_end as (stock_added text[], paid_orders text[]);
 comment on type public.rescue_end is

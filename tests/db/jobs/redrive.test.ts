@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { redrivenName } from "../../../supabase/functions/_shared/database/jobs.ts";
 import { createTestDatabase } from "../../../scripts/local/test_database.ts";
 import { claim, clearQueue, enqueue, finish, jobRow } from "./queue.ts";
 import { nonEmpty } from "../../support/non_empty.ts";
@@ -50,16 +51,19 @@ interface Selection {
   all?: boolean;
   again?: boolean;
   dryRun?: boolean;
+  after?: string | null;
+  limit?: number | null;
 }
 
 async function redrive(
-  { events = [], jobs = [], type, all = false, again = false, dryRun = false }: Selection,
+  { events = [], jobs = [], type, all = false, again = false, dryRun = false, after = null, limit = null }:
+    Selection,
 ) {
   const [row] = await sql`
     select to_jsonb(public.redrive(${events}, ${jobs}::bigint[], ${
     type ?? null
-  }, ${all}, ${dryRun}, 'test', ${again})) as items`;
-  return row?.items as { what: string; id: string; redriven: boolean; problem: string | null }[];
+  }, ${all}, ${dryRun}, 'test', ${again}, ${after}, ${limit})) as items`;
+  return row?.items as { what: "event" | "job"; id: string; redriven: boolean; problem: string | null }[];
 }
 
 test("redrive() brings a dead event back with its job, and leaves an audit row", async () => {
@@ -95,6 +99,28 @@ test("redrive() by type and for all takes what is dead and nothing else", async 
   assert.ok(nonEmpty(rest).every(({ redriven }) => redriven));
   assert.equal((await jobRow(sql, done)).status, "done");
 });
+
+for (const dryRun of [false, true]) {
+  test(`redrive() takes so many at a time, each once, ${dryRun ? "to look" : "and no others"}`, async () => {
+    const ids = ["a", "A", "b"].map((name) => `evt_${dryRun}_${name}`);
+    for (const id of ids) await deadEvent(id);
+    const jobs = [await deadJob("send_mail"), await deadJob("refund_payment")];
+    const taken: string[] = [];
+    for (let after: string | null = null; taken.length < 10;) {
+      const items = await redrive({ all: true, dryRun, after, limit: 2 });
+      taken.push(...items.map(redrivenName));
+      const [queued] = await sql`select count(*)::int as count from public.staff_commands
+        where coalesce(args ->> 'event_id', args ->> 'job_id') = any (${[...ids, ...jobs.map(String)]})`;
+      assert.equal(queued?.["count"], dryRun ? 0 : taken.length);
+      after = taken.at(-1) ?? null;
+      if (items.length < 2) break;
+    }
+    assert.deepEqual(
+      taken.toSorted(),
+      [...ids.map((id) => `event ${id}`), ...jobs.map((id) => `job ${id}`)].sort(),
+    );
+  });
+}
 
 test("redrive() hurries what has failed and waits for its next try, and asks its provider at once", async () => {
   const [failed = 0] = await enqueue(sql, "refund_payment");

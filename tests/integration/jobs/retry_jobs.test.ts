@@ -100,6 +100,12 @@ Deno.test("retry-jobs over HTTP, and the commands around it", async (test) => {
     assert.equal((await stack.sql`select status from private.jobs`)[0]?.status, "queued");
     const [audit] = await stack.sql`select actor from public.staff_commands where command = 'redrive_job'`;
     assert.equal(audit?.actor, "authenticator (redrive)");
+    await stack.sql`
+      insert into private.jobs (kind, dedupe_key, status, finished_at)
+      select 'send_alert', 'dead ' || n, 'dead', now() from generate_series(1, 450) n`;
+    assert.match((await command(stack, "redrive.ts", ["--all"])).out, /\n450 queued again/);
+    const [left] = await stack.sql`select count(*)::int as count from private.jobs where status = 'dead'`;
+    assert.equal(left?.count, 0);
     assert.equal((await command(stack, "redrive.ts", [])).code, 2);
     assert.match((await command(stack, "redrive.ts", ["nonsense"])).out, /neither an event/);
     assert.match((await command(stack, "redrive.ts", ["--all", "--again"])).out, /--again needs --type/);

@@ -227,7 +227,10 @@ Deno.test("rescue: yesterday's backup and Stripe make today", async (test) => {
         where ignored_reason = 'foreign_object'`;
       assert.ok(passed?.["count"] > orders);
       await stack.sql`update public.webhook_events set received_at = stripe_created_at`;
-      assert.deepEqual((await rescue(context, { ...options, since: moment?.["at"] })).problems, []);
+      const told: string[] = [];
+      const progress = (text: string) => told.push(text);
+      assert.deepEqual((await rescue(context, { ...options, since: moment?.["at"], progress })).problems, []);
+      assert.match(told.join("\n"), new RegExp(`^  ${passed?.["count"]} that had been passed over`, "m"));
       await compare(false);
     });
 

@@ -988,7 +988,7 @@ isOneToOne: false
 { Args: { "p_limit": number,"p_since": string }; Returns: (Database["public"]['CompositeTypes']["open_object"])[]
                            },
 "list_passed_events":
-{ Args: Record<PropertyKey, never>; Returns: (string)[]
+{ Args: { "p_after": string,"p_limit": number }; Returns: (string)[]
                            },
 "list_rescue_objects":
 { Args: Record<PropertyKey, never>; Returns: (Database["public"]['CompositeTypes']["open_object"])[]
@@ -1066,7 +1066,7 @@ isOneToOne: false
 { Args: { "p_count"?: number,"p_reason": string,"p_source_ip": string }; Returns: undefined
                            },
 "redrive":
-{ Args: { "p_actor": string,"p_again"?: boolean,"p_all": boolean,"p_dry_run": boolean,"p_event_ids": (string)[],"p_job_ids": (number)[],"p_type": string }; Returns: (Database["public"]['CompositeTypes']["redriven_item"])[]
+{ Args: { "p_actor": string,"p_after"?: string,"p_again"?: boolean,"p_all": boolean,"p_dry_run": boolean,"p_event_ids": (string)[],"p_job_ids": (number)[],"p_limit"?: number,"p_type": string }; Returns: (Database["public"]['CompositeTypes']["redriven_item"])[]
                            },
 "redrive_job":
 { Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_job_id": number }; Returns: Json

@@ -25,7 +25,10 @@ export interface JobResult {
 type FinishedJob = Known<Returned<"finish_jobs">[number], { status: string | null }>;
 type PurgeReport = Known<Returned<"purge_old_data">, { purged: { [kind: string]: number }; more: boolean }>;
 
-/** Which events and jobs to run again. `p_again`, with `p_type`: also events that were processed or ignored. */
+/**
+ * Which events and jobs to run again. `p_again`, with `p_type`: also events that were processed or ignored. `p_limit`
+ * of them behind `p_after`, see {@linkcode redrivenName}.
+ */
 export type RedriveSelection = Required<Arguments<"redrive">>;
 
 export type RedrivenItem = Known<Returned<"redrive">[number], {
@@ -34,6 +37,11 @@ export type RedrivenItem = Known<Returned<"redrive">[number], {
   status: string;
   redriven: boolean;
 }>;
+
+/** By what `redrive()` puts events and jobs in order. */
+export function redrivenName({ what, id }: Pick<RedrivenItem, "what" | "id">): string {
+  return `${what} ${id}`;
+}
 
 export const queueCalls = (call: Call) => ({
   /** Leases due jobs to this worker, at most `mails` of them mails to customers. */

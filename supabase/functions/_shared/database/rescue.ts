@@ -107,8 +107,12 @@ export const rescueCalls = (call: Call) => ({
       p_dated_at: datedAt.toISOString(),
     }),
 
-  /** Events that came before their orders were known; each is to be tried again with `retryStripeEvent()`. */
-  listPassedEvents: (): Promise<string[]> => call("list_passed_events", {}),
+  /**
+   * Events that came before their orders were known; each is to be tried again with `retryStripeEvent()`. So many
+   * behind the id `after` (empty at first); none are left once there are none.
+   */
+  listPassedEvents: (after: string, limit: number): Promise<string[]> =>
+    call("list_passed_events", { p_after: after, p_limit: limit }),
 
   listRescueObjects: () => call("list_rescue_objects", {}) as Promise<UnfinishedObject[]>,
 
