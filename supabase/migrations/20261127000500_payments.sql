@@ -348,6 +348,7 @@ comment on function private.accepted_terms(uuid) is
 -- refund itself is Stripe's and stands in public.refunds; its request_id names the row here.
 --
 --   queued -> done | not_needed | given_up, and from given_up back to queued (redrive)
+--   queued -> disputed while a bank has the money or decides about it, and back once it has not
 
 create table public.refund_requests (
   id text primary key,
@@ -365,7 +366,9 @@ create table public.refund_requests (
   constraint refund_requests_cause_known check (
     cause in ('requested', 'cancelled', 'oversold', 'duplicate', 'fraudulent')
   ),
-  constraint refund_requests_status_known check (status in ('queued', 'done', 'not_needed', 'given_up')),
+  constraint refund_requests_status_known check (
+    status in ('queued', 'done', 'not_needed', 'given_up', 'disputed')
+  ),
   constraint refund_requests_given_up_has_time check ((status = 'given_up') = (given_up_at is not null)),
   -- Goods go back with all of the money, or by receive_return().
   constraint refund_requests_restock_is_full check (not restock or amount is null)
@@ -379,6 +382,9 @@ comment on column public.refund_requests.id is
 comment on column public.refund_requests.amount is 'Minor units; null: all that is left when the job runs.';
 comment on column public.refund_requests.restock is
   'Whether the goods go back on the shelf with this refund.';
+comment on column public.refund_requests.status is
+  'queued: its job runs or waits; done; not_needed: the money was given back by other means, or the order may '
+  'ship; given_up: a person decides; disputed: waits for a bank, and is queued again should the shop win.';
 comment on column public.refund_requests.problem is
   'What Stripe said when it last refused, or why it was given up.';
 comment on column public.refund_requests.refusals is
@@ -697,6 +703,18 @@ comment on function private.dispute_holds(public.disputes, text) is
   'keeps (p_payment_id) was lost to it.';
 grant execute on function private.dispute_holds(public.disputes, text) to authenticated, service_role;
 
+create function private.dispute_undecided(d public.disputes) returns boolean
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return d.status not in ('won', 'prevented', 'lost') and d.status not like 'warning\_%';
+end;
+$$;
+comment on function private.dispute_undecided(public.disputes) is
+  'Whether a bank has taken the money of a dispute and may give it back.';
+
 create function private.is_charged_back(p_payment_id text) returns boolean
 language plpgsql
 stable
@@ -706,7 +724,7 @@ begin
   return exists (
     select 1 from public.disputes d
     where d.payment_id = p_payment_id
-      and d.status not in ('won', 'prevented') and d.status not like 'warning\_%'
+      and (d.status = 'lost' or private.dispute_undecided(d))
   );
 end;
 $$;

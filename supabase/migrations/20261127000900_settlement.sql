@@ -879,6 +879,25 @@ comment on function private.money_left(text) is
   'by lost disputes.';
 grant execute on function private.money_left(text) to authenticated, service_role;
 
+create function private.refund_awaits_dispute(q public.refund_requests) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  -- Staff who asked for one hear that Stripe refuses it, and decide.
+  return q.cause <> 'requested' and private.is_charged_back(q.payment_id) and (
+    private.money_left(q.payment_id) <= 0 or exists (
+      select 1 from public.disputes d where d.payment_id = q.payment_id and private.dispute_undecided(d)
+    )
+  );
+end;
+$$;
+comment on function private.refund_awaits_dispute(public.refund_requests) is
+  'Whether a refund that settling asked for is not to be made as things are: a bank decides about the '
+  'payment, or has given all of it back. What a bank has left of a payment is owed, and Stripe refunds '
+  'nothing of it: that is for a person.';
+
 create function private.refund_is_owed(q public.refund_requests) returns boolean
 language plpgsql
 stable
@@ -1051,8 +1070,8 @@ create type public.refund_judgement as (
   lines jsonb
 );
 comment on type public.refund_judgement is
-  'Whether a refund may be made now: go, made (it has been), or overtaken; by names the refund or request '
-  'that may stand in for it; refusals counts how often Stripe has refused it. What it is about travels in '
+  'Whether a refund may be made now: go, made (it has been), overtaken, or disputed (a bank has the money or '
+  'decides about it); by names the refund or request that may stand in for it; refusals counts how often Stripe has refused it. What it is about travels in '
   'its metadata: restock, and lines [{ sku, quantity, restock }].';
 
 create function public.judge_refund(p_request_id text) returns public.refund_judgement
@@ -1063,6 +1082,7 @@ as $$
 declare
   q public.refund_requests;
   v_by text;
+  v_outcome text;
 begin
   perform private.lock_order(x.order_id) from public.refund_requests x where x.id = p_request_id;
   select * into q from public.refund_requests where id = p_request_id;
@@ -1073,8 +1093,16 @@ begin
     return row('made', null, q.refusals, q.restock, null)::public.refund_judgement;
   end if;
   v_by := private.refund_overtaken_by(q);
+  v_outcome := case
+    when v_by is not null then 'overtaken'
+    when private.refund_awaits_dispute(q) then 'disputed'
+    else 'go'
+  end;
+  -- Noted at once: the dispute may end before the job does.
+  update public.refund_requests x set status = case v_outcome when 'disputed' then 'disputed' else 'queued' end
+  where x.id = q.id and x.status in ('queued', 'disputed');
   return row(
-    case when v_by is null then 'go' else 'overtaken' end, v_by, q.refusals, q.restock,
+    v_outcome, v_by, q.refusals, q.restock,
     private.lines_of_request(q.id)
   )::public.refund_judgement;
 end;
@@ -1179,12 +1207,15 @@ begin
   update public.refund_requests x set
     status = case
       when v_given_up then 'given_up'
+      when p_job.status = 'discarded' and x.status = 'disputed' then 'disputed'
       when p_job.status = 'discarded' then 'not_needed'
       when p_job.status = 'done' then 'done'
       else 'queued'
     end,
     problem = case p_job.status when 'done' then null else p_reason end,
-    refusals = x.refusals + case when p_alert is not null then 1 else 0 end,
+    refusals = x.refusals
+      + case when p_alert is not null or (p_job.status = 'discarded' and x.status = 'disputed') then 1
+        else 0 end,
     given_up_at = case when v_given_up then clock_timestamp() end
   where x.id = p_job.payload ->> 'refund_request_id'
   returning * into q;
@@ -1201,6 +1232,28 @@ $$;
 comment on function private.note_refund_outcome(private.jobs, text, text) is
   'Books how a refund job ended (or that it waits for another try) on its request, tells staff, and settles '
   'the order. False: the job has no request. The order is locked.';
+
+create function private.resume_disputed_refunds(p_order_id uuid) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  with resumed as (
+    update private.jobs j
+    set status = 'queued', run_at = now(), attempts = 0, lost_leases = 0, finished_at = null
+    from public.refund_requests q
+    where q.order_id = p_order_id and q.status = 'disputed' and not private.refund_awaits_dispute(q)
+      and j.dedupe_key = 'refund_payment:' || q.id and j.status = 'discarded'
+    returning q.id
+  )
+  update public.refund_requests q set status = 'queued', problem = null
+  from resumed r where q.id = r.id;
+end;
+$$;
+comment on function private.resume_disputed_refunds(uuid) is
+  'Refunds of an order that waited for a bank run again once it has decided: for the shop, whose customer '
+  'gets the money now; or against it, about less than all, and Stripe tells what becomes of the rest. A job '
+  'that is just ending comes by here when it has. Called by settle_order() only.';
 
 create function private.settle_refund_alerts(p_order_id uuid) returns void
 language plpgsql
@@ -1426,12 +1479,13 @@ begin
       end if;
     end if;
   end loop;
+  perform private.resume_disputed_refunds(o.id);
   perform private.settle_refund_alerts(o.id);
 end;
 $$;
 comment on function private.settle_refund_effects(public.orders, text) is
-  'What customer and staff hear of refunds that exist, and the alerts that they close. Called by '
-  'settle_order() only.';
+  'What customer and staff hear of refunds that exist, the alerts that they close, and what waited for a '
+  'bank. Called by settle_order() only.';
 
 create function private.mismatch_alert(p_order_id uuid) returns text
 language plpgsql

@@ -265,7 +265,7 @@ begin
     when 'close_return' then return private.run_close_return(p_args);
     when 'mark_fulfilled' then return private.run_mark_fulfilled(p_id, p_args);
     when 'correct_shipment' then return private.run_correct_shipment(p_id, p_args);
-    when 'cancel_order' then perform private.run_cancel_order(p_args);
+    when 'cancel_order' then return private.run_cancel_order(p_args);
     when 'release_review' then perform private.run_release_review(p_args);
     when 'resend_notification' then perform private.run_resend_notification(p_id, p_args);
     else return null;
@@ -459,7 +459,7 @@ $$;
 comment on function private.lock_order_by_number(text) is
   'The order of a number, locked. SHORD: no such order.';
 
-create function private.run_cancel_order(p_args jsonb) returns uuid
+create function private.run_cancel_order(p_args jsonb) returns jsonb
 language plpgsql
 set search_path = ''
 as $$
@@ -472,16 +472,25 @@ begin
     -- The money is back already, and the customer knows: what is left to do is the goods.
     update public.orders set restocked_at = coalesce(restocked_at, now()) where id = o.id;
     perform private.settle_order(o.id, 'staff');
-    return o.id;
+    return '{}';
   end if;
   update public.orders set cancelled_at = coalesce(cancelled_at, now()) where id = o.id;
   perform private.settle_order(o.id, 'staff');
-  return o.id;
+  return jsonb_strip_nulls(jsonb_build_object('notice', (
+    select case when private.money_left(q.payment_id) > 0 then
+        'The payment is disputed, and Stripe refunds nothing of it: the refund waits, and is made by itself '
+          || 'if the dispute is won. accept_dispute() lets the customer have the money now.'
+      else 'The customer has the money from the bank: nothing is refunded.' end
+    from public.refund_requests q
+    where q.id = private.refund_request_id('cancelled', o.payment_id) and q.status in ('queued', 'disputed')
+      and private.refund_awaits_dispute(q)
+  )));
 end;
 $$;
 comment on function private.run_cancel_order(jsonb) is
   'Carries out cancel_order: settling expires open sessions and refunds what was paid. Of an order that is '
-  'refunded already only the goods go back. SHINV: already shipped.';
+  'refunded already only the goods go back. Answers { notice } when the refund waits for a bank. SHINV: '
+  'already shipped.';
 
 create function private.run_release_review(p_args jsonb) returns uuid
 language plpgsql
@@ -518,7 +527,7 @@ begin
   where s.id = r.id and s.has_bounced and r.payment_id = o.payment_id and r.released_at is null;
   -- It may ship: all of its money is not to go back any more.
   update public.refund_requests q set status = 'not_needed', given_up_at = null, restock = false
-  where q.payment_id = o.payment_id and q.amount is null and q.status = 'given_up';
+  where q.payment_id = o.payment_id and q.amount is null and q.status in ('given_up', 'disputed');
   update public.alerts set status = 'resolved'
   where dedupe_key = private.mismatch_alert(o.id) and status <> 'resolved';
   update public.order_risk set review_released_at = now() where order_id = o.id;

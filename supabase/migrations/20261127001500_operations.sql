@@ -2790,6 +2790,15 @@ begin
       and j.status in ('queued', 'running')
   )
   union all
+  select 'a refund waits for a bank while it has the money, and no longer',
+    jsonb_build_object('request_id', q.id)
+  from public.refund_requests q
+  where (p_orders is null or q.order_id = any (p_orders))
+    and q.status = 'disputed' and not private.refund_awaits_dispute(q) and not exists (
+    select 1 from private.jobs j
+    where j.dedupe_key = 'refund_payment:' || q.id and j.status in ('queued', 'running')
+  )
+  union all
   select 'staff know of a refund that was given up and is still owed', jsonb_build_object('request_id', q.id)
   from public.refund_requests q
   -- Resolved by a person is known to a person; an old one may have been purged since.

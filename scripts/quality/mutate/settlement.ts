@@ -8,6 +8,7 @@ const refunds = files(
   "refund_commands",
   "refund_restock",
   "refunds_given_up",
+  "refunds_disputed",
   "attention",
   "disputes",
   "refund_requests",
@@ -23,6 +24,20 @@ export const settlementMutants: Mutant[] = [
     find: "s.currency is distinct from o.currency or p.currency <> o.currency",
     replace: "p.currency <> o.currency",
     tests: money,
+  },
+  {
+    name: "settlement: a refund is asked for while a bank has the money",
+    file: "supabase/schemas/settlement/refunds.sql",
+    find: "when private.refund_awaits_dispute(q) then 'disputed'",
+    replace: "when false then 'disputed'",
+    tests: files("refunds_disputed"),
+  },
+  {
+    name: "settlement: a refund that waited for a bank is forgotten",
+    file: "supabase/schemas/settlement/refunds.sql",
+    find: "when p_job.status = 'discarded' and x.status = 'disputed' then 'disputed'",
+    replace: "when false then 'disputed'",
+    tests: files("refunds_disputed"),
   },
   {
     name: "settlement: tax is not in the sum",

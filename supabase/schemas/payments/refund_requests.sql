@@ -2,6 +2,7 @@
 -- refund itself is Stripe's and stands in public.refunds; its request_id names the row here.
 --
 --   queued -> done | not_needed | given_up, and from given_up back to queued (redrive)
+--   queued -> disputed while a bank has the money or decides about it, and back once it has not
 
 create table public.refund_requests (
   id text primary key,
@@ -19,7 +20,9 @@ create table public.refund_requests (
   constraint refund_requests_cause_known check (
     cause in ('requested', 'cancelled', 'oversold', 'duplicate', 'fraudulent')
   ),
-  constraint refund_requests_status_known check (status in ('queued', 'done', 'not_needed', 'given_up')),
+  constraint refund_requests_status_known check (
+    status in ('queued', 'done', 'not_needed', 'given_up', 'disputed')
+  ),
   constraint refund_requests_given_up_has_time check ((status = 'given_up') = (given_up_at is not null)),
   -- Goods go back with all of the money, or by receive_return().
   constraint refund_requests_restock_is_full check (not restock or amount is null)
@@ -33,6 +36,9 @@ comment on column public.refund_requests.id is
 comment on column public.refund_requests.amount is 'Minor units; null: all that is left when the job runs.';
 comment on column public.refund_requests.restock is
   'Whether the goods go back on the shelf with this refund.';
+comment on column public.refund_requests.status is
+  'queued: its job runs or waits; done; not_needed: the money was given back by other means, or the order may '
+  'ship; given_up: a person decides; disputed: waits for a bank, and is queued again should the shop win.';
 comment on column public.refund_requests.problem is
   'What Stripe said when it last refused, or why it was given up.';
 comment on column public.refund_requests.refusals is

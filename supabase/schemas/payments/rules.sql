@@ -94,6 +94,18 @@ comment on function private.dispute_holds(public.disputes, text) is
   'keeps (p_payment_id) was lost to it.';
 grant execute on function private.dispute_holds(public.disputes, text) to authenticated, service_role;
 
+create function private.dispute_undecided(d public.disputes) returns boolean
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return d.status not in ('won', 'prevented', 'lost') and d.status not like 'warning\_%';
+end;
+$$;
+comment on function private.dispute_undecided(public.disputes) is
+  'Whether a bank has taken the money of a dispute and may give it back.';
+
 create function private.is_charged_back(p_payment_id text) returns boolean
 language plpgsql
 stable
@@ -103,7 +115,7 @@ begin
   return exists (
     select 1 from public.disputes d
     where d.payment_id = p_payment_id
-      and d.status not in ('won', 'prevented') and d.status not like 'warning\_%'
+      and (d.status = 'lost' or private.dispute_undecided(d))
   );
 end;
 $$;

@@ -91,6 +91,25 @@ comment on function private.money_left(text) is
   'by lost disputes.';
 grant execute on function private.money_left(text) to authenticated, service_role;
 
+create function private.refund_awaits_dispute(q public.refund_requests) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  -- Staff who asked for one hear that Stripe refuses it, and decide.
+  return q.cause <> 'requested' and private.is_charged_back(q.payment_id) and (
+    private.money_left(q.payment_id) <= 0 or exists (
+      select 1 from public.disputes d where d.payment_id = q.payment_id and private.dispute_undecided(d)
+    )
+  );
+end;
+$$;
+comment on function private.refund_awaits_dispute(public.refund_requests) is
+  'Whether a refund that settling asked for is not to be made as things are: a bank decides about the '
+  'payment, or has given all of it back. What a bank has left of a payment is owed, and Stripe refunds '
+  'nothing of it: that is for a person.';
+
 create function private.refund_is_owed(q public.refund_requests) returns boolean
 language plpgsql
 stable

@@ -119,8 +119,8 @@ create type public.refund_judgement as (
   lines jsonb
 );
 comment on type public.refund_judgement is
-  'Whether a refund may be made now: go, made (it has been), or overtaken; by names the refund or request '
-  'that may stand in for it; refusals counts how often Stripe has refused it. What it is about travels in '
+  'Whether a refund may be made now: go, made (it has been), overtaken, or disputed (a bank has the money or '
+  'decides about it); by names the refund or request that may stand in for it; refusals counts how often Stripe has refused it. What it is about travels in '
   'its metadata: restock, and lines [{ sku, quantity, restock }].';
 
 create function public.judge_refund(p_request_id text) returns public.refund_judgement
@@ -131,6 +131,7 @@ as $$
 declare
   q public.refund_requests;
   v_by text;
+  v_outcome text;
 begin
   perform private.lock_order(x.order_id) from public.refund_requests x where x.id = p_request_id;
   select * into q from public.refund_requests where id = p_request_id;
@@ -141,8 +142,16 @@ begin
     return row('made', null, q.refusals, q.restock, null)::public.refund_judgement;
   end if;
   v_by := private.refund_overtaken_by(q);
+  v_outcome := case
+    when v_by is not null then 'overtaken'
+    when private.refund_awaits_dispute(q) then 'disputed'
+    else 'go'
+  end;
+  -- Noted at once: the dispute may end before the job does.
+  update public.refund_requests x set status = case v_outcome when 'disputed' then 'disputed' else 'queued' end
+  where x.id = q.id and x.status in ('queued', 'disputed');
   return row(
-    case when v_by is null then 'go' else 'overtaken' end, v_by, q.refusals, q.restock,
+    v_outcome, v_by, q.refusals, q.restock,
     private.lines_of_request(q.id)
   )::public.refund_judgement;
 end;
@@ -247,12 +256,15 @@ begin
   update public.refund_requests x set
     status = case
       when v_given_up then 'given_up'
+      when p_job.status = 'discarded' and x.status = 'disputed' then 'disputed'
       when p_job.status = 'discarded' then 'not_needed'
       when p_job.status = 'done' then 'done'
       else 'queued'
     end,
     problem = case p_job.status when 'done' then null else p_reason end,
-    refusals = x.refusals + case when p_alert is not null then 1 else 0 end,
+    refusals = x.refusals
+      + case when p_alert is not null or (p_job.status = 'discarded' and x.status = 'disputed') then 1
+        else 0 end,
     given_up_at = case when v_given_up then clock_timestamp() end
   where x.id = p_job.payload ->> 'refund_request_id'
   returning * into q;
@@ -269,6 +281,28 @@ $$;
 comment on function private.note_refund_outcome(private.jobs, text, text) is
   'Books how a refund job ended (or that it waits for another try) on its request, tells staff, and settles '
   'the order. False: the job has no request. The order is locked.';
+
+create function private.resume_disputed_refunds(p_order_id uuid) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  with resumed as (
+    update private.jobs j
+    set status = 'queued', run_at = now(), attempts = 0, lost_leases = 0, finished_at = null
+    from public.refund_requests q
+    where q.order_id = p_order_id and q.status = 'disputed' and not private.refund_awaits_dispute(q)
+      and j.dedupe_key = 'refund_payment:' || q.id and j.status = 'discarded'
+    returning q.id
+  )
+  update public.refund_requests q set status = 'queued', problem = null
+  from resumed r where q.id = r.id;
+end;
+$$;
+comment on function private.resume_disputed_refunds(uuid) is
+  'Refunds of an order that waited for a bank run again once it has decided: for the shop, whose customer '
+  'gets the money now; or against it, about less than all, and Stripe tells what becomes of the rest. A job '
+  'that is just ending comes by here when it has. Called by settle_order() only.';
 
 create function private.settle_refund_alerts(p_order_id uuid) returns void
 language plpgsql

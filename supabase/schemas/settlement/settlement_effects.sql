@@ -107,12 +107,13 @@ begin
       end if;
     end if;
   end loop;
+  perform private.resume_disputed_refunds(o.id);
   perform private.settle_refund_alerts(o.id);
 end;
 $$;
 comment on function private.settle_refund_effects(public.orders, text) is
-  'What customer and staff hear of refunds that exist, and the alerts that they close. Called by '
-  'settle_order() only.';
+  'What customer and staff hear of refunds that exist, the alerts that they close, and what waited for a '
+  'bank. Called by settle_order() only.';
 
 create function private.mismatch_alert(p_order_id uuid) returns text
 language plpgsql

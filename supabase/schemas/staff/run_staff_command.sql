@@ -59,7 +59,7 @@ begin
     when 'close_return' then return private.run_close_return(p_args);
     when 'mark_fulfilled' then return private.run_mark_fulfilled(p_id, p_args);
     when 'correct_shipment' then return private.run_correct_shipment(p_id, p_args);
-    when 'cancel_order' then perform private.run_cancel_order(p_args);
+    when 'cancel_order' then return private.run_cancel_order(p_args);
     when 'release_review' then perform private.run_release_review(p_args);
     when 'resend_notification' then perform private.run_resend_notification(p_id, p_args);
     else return null;

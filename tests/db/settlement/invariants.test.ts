@@ -87,6 +87,9 @@ const damages: Record<string, Damage> = {
     tx`update public.orders set fulfilled_at = now() where id = ${paidId}`,
   "a refund that is asked for has a job that can run, and one that was given up has none": (tx) =>
     tx`delete from private.jobs where kind = 'refund_payment'`,
+  "a refund waits for a bank while it has the money, and no longer": (tx) =>
+    tx`with waiting as (update public.refund_requests set status = 'disputed' where order_id = ${cancelled.frame.orderId})
+      update private.jobs set status = 'discarded', finished_at = now() where kind = 'refund_payment'`,
   "staff know of a refund that was given up and is still owed": (tx) =>
     tx`insert into public.refund_requests (id, order_id, payment_id, amount, cause, status, given_up_at)
       values ('y', ${paidId}, ${payment.id}, 1, 'requested', 'given_up', clock_timestamp())`,

@@ -7,12 +7,14 @@ import {
   blockWebhooks,
   checkout,
   clearFaults,
+  control,
   drain,
   flush,
   jobContext,
   orderRow,
   pay,
   setFaults,
+  unblockWebhooks,
   violations,
 } from "./shop.ts";
 
@@ -31,6 +33,14 @@ async function runDue(stack: TestStack, context: JobContext): Promise<void> {
   await stack
     .sql`update private.jobs set run_at = now() where status = 'queued' and run_at < now() + interval '1 day'`;
   await work(100, context);
+}
+
+/** How often a refund was asked for at Stripe. */
+async function refundCalls(stack: TestStack): Promise<number> {
+  const { requests } = await (await fetch(`${stack.stripe_url}/_control/requests`)).json();
+  return requests.filter(({ method, path }: Record<string, string>) =>
+    method === "POST" && path === "/v1/refunds"
+  ).length;
 }
 
 async function refundsAtStripe(stack: TestStack, paymentId: string) {
@@ -241,21 +251,63 @@ Deno.test("jobs: every outward effect happens once, whatever the worker dies of"
     assert.deepEqual(left.map(({ kind }) => kind), []);
   });
 
-  await test.step("refund: a charge that the bank has taken back is given up at once, with an alert that names it", async () => {
+  /** A paid order in dispute; the news of the dispute is still on its way. */
+  async function disputedUnheard() {
+    await blockWebhooks(stack);
     const order = await checkout(stack);
     await pay(stack, order.session_id, "4000000000000259");
-    await flush(stack);
-    await drain(stack);
-    await stack.sql`select public.cancel_order(${order.order_number}, 'charged back')`;
+    const page = await fetch(`${stack.functions_url}/order-status?session_id=${order.session_id}`, {
+      headers: { apikey: stack.publishable_key },
+    });
+    assert.equal((await page.json()).status, "paid");
+    await unblockWebhooks(stack);
+    const requested = async () => {
+      const [found] = await stack
+        .sql`select q.status, (select count(*)::int from public.disputes d where d.order_id = q.order_id) as disputes
+        from public.refund_requests q where q.order_id = ${order.order_id}`;
+      const alerts = await stack.sql`select severity, data from public.alerts
+        where data ->> 'order_number' = ${order.order_number} and kind = 'refund_refused'`;
+      return { status: found?.["status"], disputes: found?.["disputes"], alerts: [...alerts] };
+    };
+    return { order, requested };
+  }
+
+  await test.step("refund: one that staff asked for, of a charge that the bank has taken back, is given up at once, with an alert that names it", async () => {
+    const { order, requested } = await disputedUnheard();
+    await stack.sql`select public.request_refund(${order.order_number})`;
     await runDue(stack, jobContext(stack));
-    const [request] = await stack
-      .sql`select status from public.refund_requests where order_id = ${order.order_id}`;
-    assert.equal(request?.status, "given_up");
-    const [alert] = await stack.sql`select severity, data from public.alerts
-      where data ->> 'order_number' = ${order.order_number} and kind = 'refund_refused'`;
+    const { status, alerts: [alert] } = await requested();
+    assert.equal(status, "given_up");
     const total = (await orderRow(stack, order.order_id)).amount_paid;
-    assert.deepEqual([alert?.severity, alert?.data.amount], ["critical", total]);
-    assert.match(alert?.data.cause, /charge_disputed/);
+    assert.deepEqual([alert?.["severity"], alert?.["data"].amount], ["critical", total]);
+    assert.match(alert?.["data"].cause, /charge_disputed/);
+  });
+
+  await test.step("refund: one of a cancelled order that the bank has taken back waits until the dispute is won", async () => {
+    for (const heard of [false, true]) {
+      const { order, requested } = await disputedUnheard();
+      const { stripe } = jobContext(stack);
+      const { payment_id } = await orderRow(stack, order.order_id);
+      const [dispute] = (await stripe.disputes.list({ payment_intent: payment_id })).data;
+      if (heard) {
+        await stripe.disputes.update(dispute?.id ?? "", { metadata: { a: "b" } });
+        await flush(stack);
+      }
+      const asked = await refundCalls(stack);
+      await stack.sql`select public.cancel_order(${order.order_number}, 'charged back')`;
+      await runDue(stack, jobContext(stack));
+      assert.deepEqual(await requested(), { status: "disputed", disputes: 1, alerts: [] });
+      assert.equal(await refundCalls(stack) - asked, heard ? 0 : 1);
+      const evidence = { uncategorized_text: "winning_evidence" };
+      await stripe.disputes.update(dispute?.id ?? "", { evidence, submit: true });
+      await control(stack, "advance", { seconds: 60 });
+      await flush(stack);
+      await drain(stack);
+      assert.equal((await requested()).status, "done");
+      const { amount_refunded, amount_paid } = await orderRow(stack, order.order_id);
+      assert.equal(amount_refunded, amount_paid);
+      assert.deepEqual(await violations(stack), []);
+    }
   });
 
   await test.step("refund: one that waits is not made when somebody has refunded by hand meanwhile", async () => {

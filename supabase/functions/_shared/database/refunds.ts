@@ -7,7 +7,7 @@ import type { Call, Known, Returned } from "./client.ts";
  * `lines`: what it is about; null: it has been made.
  */
 export type RefundJudgement = Known<Returned<"judge_refund">, {
-  outcome: "go" | "made" | "overtaken";
+  outcome: "go" | "made" | "overtaken" | "disputed";
   refusals: number;
   restock: boolean;
   lines: RefundedLine[] | null;

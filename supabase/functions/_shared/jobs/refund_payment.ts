@@ -1,12 +1,13 @@
 /**
  * Gives money back, once. What stands in the way of a second refund: Stripe's list of the payment's refunds is read
  * before every try, and the database judges the request against it; the idempotency key is the request's; and Stripe
- * gives back no more than there is.
+ * gives back no more than there is. What a bank decides about waits until it has.
  */
 import type Stripe from "stripe";
 import { observe } from "../database/readings.ts";
 import { callStripe, classifyStripeFailure, isReplayedFailure, stripeErrorOf } from "../stripe/client.ts";
 import { refundedLinesMetadata } from "../stripe/metadata_lines.ts";
+import { disputeFacts } from "../stripe_events/dispute.ts";
 import { refundFacts } from "../stripe_events/refund.ts";
 import { done, type JobContext, type JobHandler, type Outcome, outcomeOf, textField } from "./outcome.ts";
 
@@ -41,6 +42,7 @@ export const refundPayment: JobHandler = async (job, context) => {
   if (judgement.outcome === "overtaken") {
     return { kind: "discard", reason: `${judgement.by} was made or asked for meanwhile`, alert: "warning" };
   }
+  if (judgement.outcome === "disputed") return disputed;
   const params: Stripe.RefundCreateParams = {
     payment_intent: paymentId,
     ...(typeof amount === "number" ? { amount } : {}),
@@ -70,9 +72,17 @@ export const refundPayment: JobHandler = async (job, context) => {
       await applyExisting(paymentId, context);
       return { kind: "discard", reason: "the payment is refunded already", provider: "up" };
     }
+    if (stripeErrorOf(error)?.code === "charge_disputed") {
+      // News of the dispute is on its way, perhaps.
+      await applyDisputes(paymentId, context);
+      if ((await context.rpc.judgeRefund(requestId)).outcome === "disputed") return disputed;
+    }
     return refusalOutcome(error, cause, context.now());
   }
 };
+
+/** It comes back by itself when the bank has decided for the shop: `resume_disputed_refunds()`. */
+const disputed: Outcome = { kind: "discard", reason: "a bank has the money, or decides about it" };
 
 /**
  * What to make of a failure. What passes by nature is tried again for days; so is a refusal nobody knows, when the
@@ -124,6 +134,16 @@ async function applyExisting(
     });
   const refunds = await observe({ ...context, source: "job" }, list, (found) => found.flatMap(refundFacts));
   return refunds.some((refund) => refund.metadata?.["refund_request_id"] === requestId);
+}
+
+async function applyDisputes(paymentId: string, context: JobContext): Promise<void> {
+  const list = () =>
+    callStripe(() => context.stripe.disputes.list({ payment_intent: paymentId, limit: 100 }));
+  await observe(
+    { ...context, source: "job" },
+    list,
+    ({ data }) => data.flatMap((dispute) => disputeFacts(dispute)),
+  );
 }
 
 function isStripeReason(reason: unknown): reason is Stripe.RefundCreateParams.Reason {
