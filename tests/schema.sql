@@ -1554,12 +1554,13 @@ table public.refund_requests (
   constraint refund_requests_cause_known CHECK ((cause = ANY (ARRAY['requested'::text, 'cancelled'::text, 'oversold'::text, 'duplicate'::text, 'fraudulent'::text]))),
   constraint refund_requests_given_up_has_time CHECK (((status = 'given_up'::text) = (given_up_at IS NOT NULL))),
   constraint refund_requests_restock_is_full CHECK (((NOT restock) OR (amount IS NULL))),
-  constraint refund_requests_status_known CHECK ((status = ANY (ARRAY['queued'::text, 'done'::text, 'not_needed'::text, 'given_up'::text])))
+  constraint refund_requests_status_known CHECK ((status = ANY (ARRAY['queued'::text, 'done'::text, 'not_needed'::text, 'given_up'::text, 'disputed'::text])))
 );
 comment on table public.refund_requests is 'Refunds asked for, once each. While one is queued its money counts as given back. Carries no personal data.';
 comment on column public.refund_requests.id is 'The staff command that asked, or cause and payment, e.g. oversold:pi_…. Travels in the refund''s metadata.';
 comment on column public.refund_requests.amount is 'Minor units; null: all that is left when the job runs.';
 comment on column public.refund_requests.restock is 'Whether the goods go back on the shelf with this refund.';
+comment on column public.refund_requests.status is 'queued: its job runs or waits; done; not_needed: the money was given back by other means, or the order may ship; given_up: a person decides; disputed: waits for a bank, and is queued again should the shop win.';
 comment on column public.refund_requests.problem is 'What Stripe said when it last refused, or why it was given up.';
 comment on column public.refund_requests.refusals is 'How often Stripe has refused. Stripe repeats a refusal for a day under the same idempotency key, so each refusal makes another key; an answer that was lost does not.';
 CREATE INDEX refund_requests_order_id_idx ON public.refund_requests USING btree (order_id);
@@ -3045,6 +3046,14 @@ CREATE OR REPLACE FUNCTION private.dispute_to_answer(p_dispute_id text)
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.dispute_to_answer(p_dispute_id text) is 'A dispute that staff want to answer, locked after its order. SHINV: there is none, it does not wait for an answer, or is being answered by itself right now.';
+
+
+CREATE OR REPLACE FUNCTION private.dispute_undecided(d disputes)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.dispute_undecided(d disputes) is 'Whether a bank has taken the money of a dispute and may give it back.';
 
 
 CREATE OR REPLACE FUNCTION private.earlier_orders(p_order_id uuid)
@@ -4791,6 +4800,14 @@ CREATE OR REPLACE FUNCTION private.redrive_job(p_job_id bigint)
 comment on function private.redrive_job(p_job_id bigint) is 'Queues a waiting, dead or discarded job again. SHINV: it is done, running or unknown. SHREF: a refund that another one may stand in for, or that is more than is left.';
 
 
+CREATE OR REPLACE FUNCTION private.refund_awaits_dispute(q refund_requests)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.refund_awaits_dispute(q refund_requests) is 'Whether a refund that settling asked for is not to be made as things are: a bank decides about the payment, or has given all of it back. What a bank has left of a payment is owed, and Stripe refunds nothing of it: that is for a person.';
+
+
 CREATE OR REPLACE FUNCTION private.refund_has_come_true(p_request_id text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -5068,6 +5085,13 @@ CREATE OR REPLACE FUNCTION private.restock_due(o orders)
 comment on function private.restock_due(o orders) is 'Whether a refund that asked for it has put the goods of an order back on the shelf. Once true it stays so: a refund that bounces afterwards moves no goods.';
 
 
+CREATE OR REPLACE FUNCTION private.resume_disputed_refunds(p_order_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.resume_disputed_refunds(p_order_id uuid) is 'Refunds of an order that waited for a bank run again once it has decided: for the shop, whose customer gets the money now; or against it, about less than all, and Stripe tells what becomes of the rest. A job that is just ending comes by here when it has. Called by settle_order() only.';
+
+
 CREATE OR REPLACE FUNCTION private.resume_refund(p_job private.jobs)
  RETURNS void
  LANGUAGE plpgsql
@@ -5316,10 +5340,10 @@ comment on function private.run_assign_refund(p_args jsonb) is 'Carries out assi
 
 
 CREATE OR REPLACE FUNCTION private.run_cancel_order(p_args jsonb)
- RETURNS uuid
+ RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_cancel_order(p_args jsonb) is 'Carries out cancel_order: settling expires open sessions and refunds what was paid. Of an order that is refunded already only the goods go back. SHINV: already shipped.';
+comment on function private.run_cancel_order(p_args jsonb) is 'Carries out cancel_order: settling expires open sessions and refunds what was paid. Of an order that is refunded already only the goods go back. Answers { notice } when the refund waits for a bank. SHINV: already shipped.';
 
 
 CREATE OR REPLACE FUNCTION private.run_close_return(p_args jsonb)
@@ -5587,7 +5611,7 @@ CREATE OR REPLACE FUNCTION private.settle_refund_effects(o orders, p_source text
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.settle_refund_effects(o orders, p_source text) is 'What customer and staff hear of refunds that exist, and the alerts that they close. Called by settle_order() only.';
+comment on function private.settle_refund_effects(o orders, p_source text) is 'What customer and staff hear of refunds that exist, the alerts that they close, and what waited for a bank. Called by settle_order() only.';
 
 
 CREATE OR REPLACE FUNCTION private.settle_returns(o orders, p_source text)

@@ -68,9 +68,11 @@ async function planAlike(adminUrl: string): Promise<void> {
 /**
  * The server of a whole run: in memory where there is room, since each test file makes and drops a database of a
  * thousand small files. Other servers that tests start copy the same new data. Ctrl-C removes all before the process
- * ends.
+ * ends, quietly; `letGo` is told first, before what works on the server would fail.
  */
-export async function startRunServer(): Promise<{ adminUrl: string; stop(): Promise<void> }> {
+export async function startRunServer(
+  letGo: () => void = () => {},
+): Promise<{ adminUrl: string; stop(): Promise<void> }> {
   const room = await statfs(MEMORY_FOLDER).then(({ bavail, bsize }) => bavail * bsize, () => 0);
   const parent = room < MEMORY_BYTES ? {} : { dir: MEMORY_FOLDER };
   const newData = await Deno.makeTempDir({ prefix: "kct-test-new-", ...parent });
@@ -90,14 +92,21 @@ export async function startRunServer(): Promise<{ adminUrl: string; stop(): Prom
     await server.stop();
     await forget();
   };
-  const interrupted = () => void stop().finally(() => Deno.exit(130));
-  Deno.addSignalListener("SIGINT", interrupted);
-  Deno.addSignalListener("SIGTERM", interrupted);
+  let ending: Promise<never> | null = null;
+  const endWith = (code: number) => () => {
+    if (ending !== null) return;
+    // Whoever waits for its own end of the run meanwhile has nothing to say about it.
+    ending = new Promise(() => {});
+    letGo();
+    stop().finally(() => Deno.exit(code));
+  };
+  const listeners = [["SIGINT", endWith(130)], ["SIGTERM", endWith(143)]] as const;
+  for (const [signal, listener] of listeners) Deno.addSignalListener(signal, listener);
   return {
     adminUrl: server.adminUrl,
     async stop() {
-      Deno.removeSignalListener("SIGINT", interrupted);
-      Deno.removeSignalListener("SIGTERM", interrupted);
+      if (ending !== null) await ending;
+      for (const [signal, listener] of listeners) Deno.removeSignalListener(signal, listener);
       await stop();
     },
   };

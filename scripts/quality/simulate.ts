@@ -51,6 +51,9 @@ interface Wanted {
   mutant: SqlMutant | null;
 }
 
+/** They end before the server that they work on. */
+const threads = new Set<WorldThread>();
+
 if (import.meta.main) {
   Deno.exit(
     await runTask({
@@ -96,8 +99,16 @@ function mutantOf(name: string): SqlMutant {
   return { file, find, replace };
 }
 
+function newThread(): WorldThread {
+  const thread = startThread();
+  threads.add(thread);
+  return thread;
+}
+
 async function simulate(wanted: Wanted): Promise<number> {
-  const server = await startRunServer();
+  const server = await startRunServer(() => {
+    for (const thread of threads) thread[Symbol.dispose]();
+  });
   try {
     await prepareTemplate(server.adminUrl);
     const { adminUrl } = server;
@@ -114,7 +125,7 @@ async function liveDays(wanted: Wanted, options: WorldOptions): Promise<number> 
   const reports: WorldReport[] = [];
   let failed: { world: World; report: WorldReport } | null = null;
   await Promise.all(Array.from({ length: wanted.replay === null ? wanted.threads : 1 }, async () => {
-    using thread = startThread();
+    using thread = newThread();
     for (const world of worlds) {
       const { report, lines } = await thread.live(world, options, wanted.trace);
       reports.push(report);
@@ -174,7 +185,7 @@ async function explain(
   if (replay !== null) return;
   const rule = report.violations[0]?.rule ?? "";
   console.log(`\nLooking for the fewest steps that break the rule "${rule}"`);
-  using thread = startThread();
+  using thread = newThread();
   const steps = await shrink(
     world.steps,
     (fewer) => breaks(thread, { ...world, steps: fewer }, rule, options),

@@ -383,8 +383,9 @@ comment on column public.refund_requests.amount is 'Minor units; null: all that 
 comment on column public.refund_requests.restock is
   'Whether the goods go back on the shelf with this refund.';
 comment on column public.refund_requests.status is
-  'queued: its job runs or waits; done; not_needed: the money was given back by other means, or the order may '
-  'ship; given_up: a person decides; disputed: waits for a bank, and is queued again should the shop win.';
+  'queued: its job runs or waits; done; not_needed: the money was given back by other means, or the order '
+  'may ship; given_up: a person decides; disputed: waits for a bank, and is queued again should the shop '
+  'win.';
 comment on column public.refund_requests.problem is
   'What Stripe said when it last refused, or why it was given up.';
 comment on column public.refund_requests.refusals is

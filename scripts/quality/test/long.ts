@@ -37,6 +37,7 @@ export const LONG_FILES: readonly string[] = [
   "tests/quality/chaos.test.ts",
   "tests/quality/flash.test.ts",
   "tests/quality/gate.test.ts",
+  "tests/quality/simulate_interrupted.test.ts",
   "tests/quality/tasks.test.ts",
   "tests/stand-in/clients.test.ts",
   "tests/stripe_cli/replay.test.ts",

@@ -19,7 +19,8 @@ begin
   o := private.lock_order(x.order_id);
   update private.jobs j set status = 'done', finished_at = now(), lease_id = null, leased_until = null
   where j.dedupe_key = 'refund_payment:' || x.request_id and j.status in ('queued', 'running');
-  update public.refund_requests q set status = 'done' where q.id = x.request_id and q.status in ('queued', 'disputed');
+  update public.refund_requests q set status = 'done'
+  where q.id = x.request_id and q.status in ('queued', 'disputed');
   if found or exists (select 1 from public.refund_requests q where q.id = x.request_id) then
     return false;
   end if;

@@ -119,9 +119,10 @@ create type public.refund_judgement as (
   lines jsonb
 );
 comment on type public.refund_judgement is
-  'Whether a refund may be made now: go, made (it has been), overtaken, or disputed (a bank has the money or '
-  'decides about it); by names the refund or request that may stand in for it; refusals counts how often Stripe has refused it. What it is about travels in '
-  'its metadata: restock, and lines [{ sku, quantity, restock }].';
+  'Whether a refund may be made now: go, made (it has been), overtaken, or disputed (a bank has the money '
+  'or decides about it); by names the refund or request that may stand in for it; refusals counts how '
+  'often Stripe has refused it. What it is about travels in its metadata: restock, and lines [{ sku, '
+  'quantity, restock }].';
 
 create function public.judge_refund(p_request_id text) returns public.refund_judgement
 language plpgsql
@@ -148,7 +149,8 @@ begin
     else 'go'
   end;
   -- Noted at once: the dispute may end before the job does.
-  update public.refund_requests x set status = case v_outcome when 'disputed' then 'disputed' else 'queued' end
+  update public.refund_requests x
+  set status = case v_outcome when 'disputed' then 'disputed' else 'queued' end
   where x.id = q.id and x.status in ('queued', 'disputed');
   return row(
     v_outcome, v_by, q.refusals, q.restock,
