@@ -107,7 +107,7 @@ async function runOne(job: Job, run: Run, context: JobContext): Promise<Outcome>
     "job.attempt": job.attempts,
     "job.outcome": outcome.kind,
   });
-  span?.end(outcome.kind === "retry" || outcome.kind === "discard" ? outcome.kind : null);
+  span?.end(isFailure(outcome) ? outcome.kind : null);
   return outcome;
 }
 
@@ -119,13 +119,20 @@ function released(now: number): Outcome {
   return { kind: "snooze", until: new Date(now), reason: "the worker ran out of time before it started" };
 }
 
+/** What is discarded without an alert was not needed any more. */
+function isFailure(outcome: Outcome): boolean {
+  return outcome.kind === "retry" || (outcome.kind === "discard" && outcome.alert !== undefined);
+}
+
 function report(log: Logger, outcome: Outcome, durationMs: number): void {
   const fields = { outcome: outcome.kind, duration_ms: durationMs };
   switch (outcome.kind) {
     case "done":
       return log.info("job_run", fields);
     case "discard":
-      return log.warn("job_run", { ...fields, reason: outcome.reason });
+      return isFailure(outcome)
+        ? log.warn("job_run", { ...fields, reason: outcome.reason })
+        : log.info("job_run", { ...fields, reason: outcome.reason });
     case "retry":
       return log.warn("job_run", { ...fields, reason: outcome.error });
     case "snooze":

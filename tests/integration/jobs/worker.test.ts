@@ -72,6 +72,31 @@ Deno.test("work() runs up to its limit and says what became of each", async () =
   assert.equal(new Set(queue.results.map(({ id }) => id)).size, 40);
 });
 
+Deno.test("work() warns of what is retried and of what staff must see, not of what was not needed any more", async () => {
+  const queue = fakeQueue(5);
+  const outcomes: Outcome[] = [
+    { kind: "done" },
+    { kind: "discard", reason: "nothing to tell" },
+    { kind: "discard", reason: "refused", alert: "critical" },
+    { kind: "retry", error: "busy" },
+    { kind: "snooze", until: new Date(0), reason: "later" },
+  ];
+  const told: unknown[] = [];
+  const log = createLogger({}, (level, line) => told.push([level, JSON.parse(line).reason]));
+  await work(
+    5,
+    { ...queue.context, log },
+    (job) => Promise.resolve(outcomes[job.id - 1] ?? { kind: "done" }),
+  );
+  assert.deepEqual(told.slice(0, 5), [
+    ["info", undefined],
+    ["info", "nothing to tell"],
+    ["warn", "refused"],
+    ["warn", "busy"],
+    ["info", "later"],
+  ]);
+});
+
 Deno.test("work() runs at most eight jobs at a time, and as many when there are that many", async () => {
   const queue = fakeQueue(50);
   let running = 0;
