@@ -3047,6 +3047,14 @@ CREATE OR REPLACE FUNCTION private.dispute_to_answer(p_dispute_id text)
 comment on function private.dispute_to_answer(p_dispute_id text) is 'A dispute that staff want to answer, locked after its order. SHINV: there is none, it does not wait for an answer, or is being answered by itself right now.';
 
 
+CREATE OR REPLACE FUNCTION private.each_once(p_items anyarray)
+ RETURNS anyarray
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.each_once(p_items anyarray) is 'Each item once, in their order; null is left out.';
+
+
 CREATE OR REPLACE FUNCTION private.earlier_orders(p_order_id uuid)
  RETURNS jsonb
  LANGUAGE sql
@@ -3654,7 +3662,7 @@ comment on function private.largest_amount(p_currency text) is 'The most that St
 
 CREATE OR REPLACE FUNCTION private.last_delivery(p_livemode boolean)
  RETURNS timestamp with time zone
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.last_delivery(p_livemode boolean) is 'When Stripe last delivered an event of this mode; -infinity: never.';
@@ -4680,7 +4688,7 @@ comment on function private.recent_activity(p_subject text, p_key text, p_since 
 
 CREATE OR REPLACE FUNCTION private.recent_drift()
  RETURNS SETOF reconciliation_drift
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.recent_drift() is 'What reconciliation had to fetch or repair of our orders within the last hour, and Stripe has not delivered since: reading an event or object moments before its delivery is no drift.';
@@ -6086,7 +6094,7 @@ comment on function private.webhook_refusals() is 'Part of the health check webh
 
 CREATE OR REPLACE FUNCTION private.webhook_silence()
  RETURNS TABLE(livemode boolean, last_delivered_at timestamp with time zone)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.webhook_silence() is 'Modes in which money moved within the last day, ten minutes ago or more, and Stripe has delivered nothing since. Without money there is no silence, however long nothing comes.';
@@ -6150,7 +6158,7 @@ comment on function private.words_pattern(p_words text[]) is 'A regular expressi
 
 CREATE OR REPLACE FUNCTION private.worst_status(VARIADIC p_conditions boolean[])
  RETURNS text
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.worst_status(VARIADIC p_conditions boolean[]) is 'degraded when any condition holds, else ok.';

@@ -29,7 +29,7 @@ Deno.test("bench measures every path and prints its ratio", async () => {
       "event without news, to a duplicate",
       "events that pay, p99 to p50",
       "events of an order, p99 to p50",
-      "10 events of one order, to in turn",
+      "5 events of one order, to in turn",
       "the same, to one of each order",
       "a receipt rendered",
       "jobs drained",

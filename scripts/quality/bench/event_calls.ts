@@ -65,7 +65,7 @@ interface Order {
 /** Takes a shopper to the payment page. */
 type Begin = (sql: postgres.Sql) => Promise<Order>;
 
-/** Measures `count` orders, and ten times as many events at once, at most 200. */
+/** Measures `count` orders, and five times as many events at once, at most 200. */
 export async function benchEventCalls(count: number): Promise<EventCallsBench> {
   await using database = await createTestDatabase("seeded");
   await database.sql`
@@ -78,7 +78,7 @@ export async function benchEventCalls(count: number): Promise<EventCallsBench> {
   try {
     return {
       ...await measureAlone(one, begin, count),
-      ...await measureCrowd(one, pool, begin, Math.min(crowdMax, 10 * count)),
+      ...await measureCrowd(one, pool, begin, Math.min(crowdMax, 5 * count)),
     };
   } finally {
     await Promise.all([one.end(), pool.end()]);

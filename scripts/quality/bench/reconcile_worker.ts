@@ -1,6 +1,4 @@
 /** Reconciles in a thread of its own, as a function of its own would: whoever measures checkouts is not held up by it. */
-/// <reference no-default-lib="true" />
-/// <reference lib="deno.worker" />
 import { openBackend } from "../../live/backend.ts";
 import { reconcile } from "../../live/reconcile.ts";
 
@@ -10,8 +8,16 @@ export interface Reconciliation {
   sinceMs: number;
 }
 
-self.onmessage = async ({ data: { env, sinceMs } }: MessageEvent<Reconciliation>) => {
+/** What a worker has, and the library of other programs does not know. */
+interface WorkerScope {
+  onmessage: (message: { data: Reconciliation }) => Promise<void>;
+  postMessage(message: { repaired: number; problems: number }): void;
+}
+
+const scope = globalThis as unknown as WorkerScope;
+
+scope.onmessage = async ({ data: { env, sinceMs } }) => {
   const backend = await openBackend((name) => env[name]);
   const { drift, problems } = await reconcile(backend, { sinceMs, dryRun: false });
-  self.postMessage({ repaired: drift.length, problems: problems.length });
+  scope.postMessage({ repaired: drift.length, problems: problems.length });
 };
