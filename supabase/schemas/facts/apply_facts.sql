@@ -251,10 +251,11 @@ begin
     end if;
     -- Of what is unread nothing is merged: queue_refreshes() has it read.
     r.applied := r.applied + (v_kind <> 'unread' or private.is_to_be_read(v_fact))::integer;
-    -- Of customers who never bought here nothing is kept. Should they buy later, know_customer() looks again.
-    continue when v_kind = 'unread' or (v_kind = 'customer' and not exists (
-      select 1 from private.stripe_customers c where c.id = v_fact ->> 'id'
-    ));
+    continue when v_kind = 'unread';
+    if v_kind = 'customer' then
+      -- Of customers who never bought here nothing is kept. Should they buy later, know_customer() looks again.
+      continue when not exists (select 1 from private.stripe_customers c where c.id = v_fact ->> 'id');
+    end if;
     if private.merge_fact(
       case when v_erased then private.without_person(v_fact, v_order_id) else v_fact end, v_order_id, p_at
     ) or p_settle = 'always' then
