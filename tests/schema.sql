@@ -1360,7 +1360,8 @@ CREATE INDEX payment_attempts_created_at_idx ON public.payment_attempts USING bt
 CREATE INDEX payment_attempts_order_id_idx ON public.payment_attempts USING btree (order_id);
 CREATE INDEX payment_attempts_payment_id_idx ON public.payment_attempts USING btree (payment_id);
 CREATE INDEX payment_attempts_refused_idx ON public.payment_attempts USING btree (created_at) WHERE (outcome = ANY (ARRAY['failed'::text, 'blocked'::text]));
-CREATE TRIGGER count_payment_attempt AFTER INSERT OR UPDATE OF outcome, three_d_secure_result ON public.payment_attempts FOR EACH ROW EXECUTE FUNCTION private.count_payment_attempt();
+CREATE TRIGGER count_new_payment_attempt AFTER INSERT ON public.payment_attempts FOR EACH ROW EXECUTE FUNCTION private.count_payment_attempt();
+CREATE TRIGGER count_payment_attempt AFTER UPDATE OF outcome, three_d_secure_result ON public.payment_attempts FOR EACH ROW WHEN (((old.outcome <> new.outcome) OR (old.three_d_secure_result IS DISTINCT FROM new.three_d_secure_result))) EXECUTE FUNCTION private.count_payment_attempt();
 row level security on public.payment_attempts;
 policy payment_attempts_read on public.payment_attempts as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.payment_attempts to authenticated;

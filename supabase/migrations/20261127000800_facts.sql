@@ -879,7 +879,7 @@ begin
     r.applied := r.applied + (v_kind <> 'unread' or private.is_to_be_read(v_fact))::integer;
     continue when v_kind = 'unread';
     if v_kind = 'customer' then
-      -- Of customers who never bought here nothing is kept. Should they buy later, know_customer() looks again.
+      -- Of those who never bought here nothing is kept. Should they buy later, know_customer() looks again.
       continue when not exists (select 1 from private.stripe_customers c where c.id = v_fact ->> 'id');
     end if;
     if private.merge_fact(
