@@ -1071,6 +1071,7 @@ table public.notifications (
   recipient text,
   status text default 'queued'::text not null,
   sent_at timestamp with time zone,
+  delivered_at timestamp with time zone,
   provider_id text,
   last_error text,
   data jsonb default '{}'::jsonb not null,
@@ -1078,13 +1079,14 @@ table public.notifications (
   constraint notifications_once UNIQUE (order_id, template, dedupe_key),
   constraint notifications_pkey PRIMARY KEY (id),
   constraint notifications_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
-  constraint notifications_status_known CHECK ((status = ANY (ARRAY['queued'::text, 'sent'::text, 'delivered'::text, 'bounced'::text, 'complained'::text, 'suppressed'::text, 'failed'::text, 'skipped'::text])))
+  constraint notifications_delivered_was_sent CHECK (((delivered_at IS NULL) OR (sent_at IS NOT NULL))),
+  constraint notifications_status_known CHECK ((status = ANY (ARRAY['queued'::text, 'sent'::text, 'bounced'::text, 'complained'::text, 'suppressed'::text, 'failed'::text, 'skipped'::text])))
 );
-comment on table public.notifications is 'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail is sent, sent_at when the provider has taken it. skipped: what it says had stopped being true before it was sent; suppressed: its address takes no mail (ours to know, or the provider''s); last_error says why.';
+comment on table public.notifications is 'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail is sent, sent_at when the provider has taken it, delivered_at when the server of its reader had. skipped: what it says had stopped being true before it was sent; suppressed: its address takes no mail (ours to know, or the provider''s); last_error says why.';
 CREATE INDEX notifications_created_at_idx ON public.notifications USING btree (created_at);
 CREATE INDEX notifications_provider_id_idx ON public.notifications USING btree (provider_id) WHERE (provider_id IS NOT NULL);
 CREATE INDEX notifications_undelivered_idx ON public.notifications USING btree (status, created_at) WHERE (status = ANY (ARRAY['queued'::text, 'failed'::text, 'bounced'::text]));
-CREATE TRIGGER count_mail AFTER INSERT OR UPDATE OF status, sent_at ON public.notifications FOR EACH ROW EXECUTE FUNCTION private.count_mail();
+CREATE TRIGGER count_mail AFTER INSERT OR UPDATE OF status, sent_at, delivered_at ON public.notifications FOR EACH ROW EXECUTE FUNCTION private.count_mail();
 row level security on public.notifications;
 policy notifications_read on public.notifications as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.notifications to authenticated;
@@ -2869,7 +2871,7 @@ CREATE OR REPLACE FUNCTION private.count_mail()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.count_mail() is 'Trigger: counts a mail in each status that it takes, and how long it took to be sent.';
+comment on function private.count_mail() is 'Trigger: counts a mail in each status that it takes and when it is delivered, and how long it took to be sent.';
 
 
 CREATE OR REPLACE FUNCTION private.count_metric(p_metric text, p_labels text[] DEFAULT '{}'::text[], p_count integer DEFAULT 1)
@@ -3830,12 +3832,12 @@ CREATE OR REPLACE FUNCTION private.mail_owed_by_law(p_template text)
 comment on function private.mail_owed_by_law(p_template text) is 'Whether the law wants a mail sent even to an address that has bounced: the contract on a durable medium (directive 2011/83/EU, article 8(7)), and that the goods will not come (article 18).';
 
 
-CREATE OR REPLACE FUNCTION private.mail_rank(p_status text)
+CREATE OR REPLACE FUNCTION private.mail_rank(p_status text, p_delivered boolean)
  RETURNS integer
  LANGUAGE sql
  IMMUTABLE
  SET search_path TO '';
-comment on function private.mail_rank(p_status text) is 'Order of what can be known of a mail; the highest stays, whichever was reported first: a mail server may take a mail and return it later, and who complains has got it. 0: not sent yet, or not to be.';
+comment on function private.mail_rank(p_status text, p_delivered boolean) is 'Order of what can be known of a mail; the highest stays, whichever was reported first: a mail server may take a mail and return it later, and who complains has got it. 0: not sent yet, or not to be.';
 
 
 CREATE OR REPLACE FUNCTION private.mail_recipient(o orders)

@@ -246,7 +246,7 @@ async function startParts(
   await timed(
     "functions",
     Promise.all([
-      ensureWebhookEndpoint(urls.stripe, shown.stripe_secret_key, urls.api),
+      ensureWebhookEndpoint(urls.stripe, shown, urls.api),
       options.warmUp === false ? null : loadFunctions(urls.api, keys.secret_key),
     ]),
   );

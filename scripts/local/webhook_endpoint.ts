@@ -6,17 +6,23 @@ import { StackError } from "../lib/errors.ts";
 
 const WEBHOOK_PATH = "/functions/v1/stripe-webhook";
 
-/** Makes the stand-in deliver to this stack's webhook function, whether or not it did so before. */
+/**
+ * Makes the stand-in deliver to this stack's webhook function, signed with its secret, whether or not it did so before:
+ * the secret may be another one than at the last start.
+ */
 export async function ensureWebhookEndpoint(
   stripeUrl: string,
-  secretKey: string,
+  { stripe_secret_key: secretKey, stripe_webhook_secret: secret }: {
+    stripe_secret_key: string;
+    stripe_webhook_secret: string;
+  },
   apiUrl: string,
 ): Promise<void> {
-  const call = async (method: string, path: string, form?: URLSearchParams) => {
+  const call = async (method: string, path: string, body?: URLSearchParams | string) => {
     const response = await fetch(`${stripeUrl}${path}`, {
       method,
       headers: { authorization: `Bearer ${secretKey}` },
-      body: form ?? null,
+      body: body ?? null,
     });
     const answer = await response.json();
     if (!response.ok) throw new StackError(`Stripe stand-in: ${method} ${path}: ${answer?.error?.message}`);
@@ -29,6 +35,7 @@ export async function ensureWebhookEndpoint(
   if (own !== undefined) {
     form.append("disabled", "false");
     await call("POST", `/v1/webhook_endpoints/${own.id}`, form);
+    await call("POST", "/_control/roll_secret", JSON.stringify({ webhook_endpoint: own.id, secret }));
     return;
   }
   form.append("api_version", stripeApiVersion);

@@ -230,19 +230,22 @@ create table public.notifications (
   recipient text,
   status text not null default 'queued',
   sent_at timestamptz,
+  delivered_at timestamptz,
   provider_id text,
   last_error text,
   data jsonb not null default '{}',
   created_at timestamptz not null default now(),
   constraint notifications_once unique (order_id, template, dedupe_key),
   constraint notifications_status_known check (status in (
-    'queued', 'sent', 'delivered', 'bounced', 'complained', 'suppressed', 'failed', 'skipped'
-  ))
+    'queued', 'sent', 'bounced', 'complained', 'suppressed', 'failed', 'skipped'
+  )),
+  constraint notifications_delivered_was_sent check (delivered_at is null or sent_at is not null)
 );
 comment on table public.notifications is
   'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail '
-  'is sent, sent_at when the provider has taken it. skipped: what it says had stopped being true before it '
-  'was sent; suppressed: its address takes no mail (ours to know, or the provider''s); last_error says why.';
+  'is sent, sent_at when the provider has taken it, delivered_at when the server of its reader had. skipped: '
+  'what it says had stopped being true before it was sent; suppressed: its address takes no mail (ours to '
+  'know, or the provider''s); last_error says why.';
 
 create index notifications_created_at_idx on public.notifications (created_at);
 
@@ -796,16 +799,17 @@ comment on type private.alert_finding is
 create index notifications_provider_id_idx on public.notifications (provider_id)
   where provider_id is not null;
 
-create function private.mail_rank(p_status text) returns integer
+create function private.mail_rank(p_status text, p_delivered boolean) returns integer
 language sql
 immutable
 set search_path = ''
 as $$
-  select coalesce(
-    array_position(array['sent', 'failed', 'delivered', 'suppressed', 'bounced', 'complained'], p_status), 0
-  )
+  select coalesce(array_position(
+    array['sent', 'failed', 'delivered', 'suppressed', 'bounced', 'complained'],
+    case when p_status = 'sent' and p_delivered then 'delivered' else p_status end
+  ), 0)
 $$;
-comment on function private.mail_rank(text) is
+comment on function private.mail_rank(text, boolean) is
   'Order of what can be known of a mail; the highest stays, whichever was reported first: a mail server may '
   'take a mail and return it later, and who complains has got it. 0: not sent yet, or not to be.';
 
@@ -814,7 +818,7 @@ language sql
 immutable
 set search_path = ''
 as $$
-  select p_status in ('sent', 'delivered', 'complained')
+  select p_status in ('sent', 'complained')
 $$;
 comment on function private.mail_arrived(text) is
   'Whether a mail has reached its reader, as far as anybody knows.';
@@ -841,16 +845,27 @@ create function private.take_mail_event(
 language plpgsql
 set search_path = ''
 as $$
+declare
+  v_delivered constant boolean := p_status = 'delivered';
+  v_status constant text := case
+    -- That it was delivered is kept of a mail that came back, too.
+    when private.mail_rank(p_status, false) <= private.mail_rank(n.status, false) then n.status
+    when v_delivered then 'sent' else p_status
+  end;
 begin
   update public.notifications set
-    status = p_status, sent_at = coalesce(sent_at, p_at), provider_id = coalesce(provider_id, p_provider_id),
+    status = v_status, sent_at = coalesce(sent_at, p_at),
+    delivered_at = case when v_delivered then p_at else delivered_at end,
+    provider_id = coalesce(provider_id, p_provider_id),
     recipient = coalesce(recipient, private.recipient_to_keep(order_id, p_recipient)),
-    last_error = case when private.mail_arrived(p_status) then null else p_detail end
+    last_error = case
+      when private.mail_arrived(v_status) then null when v_delivered then last_error else p_detail
+    end
   where id = n.id;
-  if private.mail_arrived(p_status) then
+  if private.mail_arrived(v_status) then
     perform private.forget_mail_alerts(n);
   end if;
-  if p_status <> 'delivered' then
+  if not v_delivered then
     perform private.record_order_event(
       n.order_id, 'mail_' || p_status, 'mail',
       jsonb_build_object('notification_id', n.id, 'template', n.template)
@@ -888,7 +903,9 @@ begin
   for update;
   if not found then
     return row('unknown', null)::public.mail_event_outcome;
-  elsif private.mail_rank(p_status) <= private.mail_rank(n.status) then
+  elsif private.mail_rank(p_status, false) <= private.mail_rank(n.status, n.delivered_at is not null)
+    and (p_status <> 'delivered' or n.delivered_at is not null)
+  then
     return row('unchanged', n.order_id)::public.mail_event_outcome;
   end if;
   perform private.take_mail_event(n, p_provider_id, p_status, p_recipient, p_at, p_detail);

@@ -1657,7 +1657,8 @@ as $$
   where e.order_id = p_order_id and not (e.source = 'staff' and e.data ? 'command_id')
   union all
   select n.created_at, 'mail', n.template, jsonb_build_object(
-    'id', n.id, 'status', n.status, 'sent_at', n.sent_at, 'provider_id', n.provider_id, 'error', n.last_error
+    'id', n.id, 'status', n.status, 'sent_at', n.sent_at, 'delivered_at', n.delivered_at,
+    'provider_id', n.provider_id, 'error', n.last_error
   ) from public.notifications n where n.order_id = p_order_id
   union all
   select s.shipped_at, 'parcel', 'shipped', jsonb_build_object('parcel', s.parcel, 'carrier', s.carrier)
@@ -3650,7 +3651,7 @@ begin
       count(*) filter (where n.status in ('failed', 'bounced', 'complained')) as failing
     from public.notifications n
     where n.created_at > p_now - make_interval(secs => r.window_seconds) and n.created_at <= p_now
-      and n.status in ('sent', 'delivered', 'failed', 'bounced', 'complained')
+      and n.status in ('sent', 'failed', 'bounced', 'complained')
   ) x
   where x.failing >= r.minimum and x.failing >= r.threshold * x.mails;
 end;
@@ -4557,7 +4558,7 @@ insert into private.metrics (name, type, unit, labels, allowed, bounds, counted_
   (
     'mails', 'counter', null, '{template,outcome}', '{"outcome": [
       "queued", "sent", "delivered", "bounced", "complained", "suppressed", "failed", "skipped"
-    ]}', null, 'database', 'Mails to customers, each time their status changed.'
+    ]}', null, 'database', 'Mails to customers, each time their status changed or they were delivered.'
   ),
   (
     'mail_delay_seconds', 'histogram', 'seconds', '{}', '{}', '{5,15,60,300,900,3600}', 'database',
@@ -4787,6 +4788,9 @@ begin
   if tg_op = 'INSERT' or new.status <> old.status then
     perform private.count_metric('mails', array[new.template, new.status]);
   end if;
+  if new.delivered_at is not null and (tg_op = 'INSERT' or old.delivered_at is null) then
+    perform private.count_metric('mails', array[new.template, 'delivered']);
+  end if;
   if new.sent_at is not null and (tg_op = 'INSERT' or old.sent_at is null) then
     perform private.observe_metric(
       'mail_delay_seconds', '{}', extract(epoch from new.sent_at - new.created_at)
@@ -4796,8 +4800,9 @@ begin
 end;
 $$;
 comment on function private.count_mail() is
-  'Trigger: counts a mail in each status that it takes, and how long it took to be sent.';
-create trigger count_mail after insert or update of status, sent_at on public.notifications
+  'Trigger: counts a mail in each status that it takes and when it is delivered, and how long it took to be '
+  'sent.';
+create trigger count_mail after insert or update of status, sent_at, delivered_at on public.notifications
   for each row execute function private.count_mail();
 
 create function private.count_drift() returns trigger

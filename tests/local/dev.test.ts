@@ -97,7 +97,8 @@ Deno.test({
 });
 
 Deno.test({
-  name: "killed with -9, no part stays; started again, the order, its session and its payment are there",
+  name:
+    "killed with -9, no part stays; started again with another signing secret, the order, its session and its payment are there",
   ignore: Deno.build.os !== "linux",
   async fn() {
     await using dir = await temporaryFolder();
@@ -111,9 +112,11 @@ Deno.test({
       async () => (await processesOf(dir.path)).length === 0,
     );
 
-    await using again = new DevProcess(dir.path);
+    const secret = "whsec_of_the_second_start";
+    await using again = new DevProcess(dir.path, { STRIPE_WEBHOOK_SECRETS: secret });
     const stack = await again.ready();
     assert.equal(stack.secret_key, before.secret_key, "keys are kept");
+    assert.equal(stack.stripe_webhook_secret, secret);
     assert.equal(await orderStatus(stack, order.order_id), "pending");
     const paid = await fetch(`${stack.stripe_url}/_control/pay`, {
       method: "POST",
@@ -125,6 +128,10 @@ Deno.test({
       "the order to be paid",
       async () => (await orderStatus(stack, order.order_id)) === "paid",
     );
+    const sql = connect(stack.db_url);
+    const refused = await sql`select reason from public.webhook_rejections`;
+    await sql.end();
+    assert.deepEqual([...refused], []);
   },
 });
 

@@ -92,7 +92,7 @@ export async function startWorld(dir: string): Promise<World> {
     );
   };
   await Promise.all((["functions", "worker", "rest"] as const).map(startGateway));
-  await ensureWebhookEndpoint(stripe.url, keys.stripe_secret_key, url(ports.functions));
+  await ensureWebhookEndpoint(stripe.url, keys, url(ports.functions));
   let sql = openPool(dbUrl);
 
   const pending = new Map<Victim, Promise<void>>();

@@ -81,13 +81,20 @@ export const abuseFaults: Mutant[] = [
   {
     name: "abuse: the body of a caller that is shut out is read",
     file: "supabase/functions/stripe-webhook/handler.ts",
-    find: `      refuseBlocked(caller, deps.rejections);
+    find: `      refuseBlocked(caller, mayBeSigned(signature, deps.now()), deps);
       refuseUnlisted(caller, deps);
       const body = await readBody(request, bodyLimitBytes);`,
     replace: `      const body = await readBody(request, bodyLimitBytes);
-      refuseBlocked(caller, deps.rejections);
+      refuseBlocked(caller, mayBeSigned(signature, deps.now()), deps);
       refuseUnlisted(caller, deps);`,
     tests: ["tests/unit/stripe_webhook_door.test.ts"],
+  },
+  {
+    name: "abuse: ten bad requests of an address shut authentic events out",
+    file: "supabase/functions/stripe-webhook/handler.ts",
+    find: "(signed && !isRefused(caller, deps))",
+    replace: "(signed && false)",
+    tests: ["tests/integration/webhook/flood.test.ts"],
   },
   {
     name: "abuse: names of unknown fields are sent back at length",

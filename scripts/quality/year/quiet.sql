@@ -110,7 +110,7 @@ select 'issfr_' || s.n, s.id, s.payment_id, 'early_fraud_warning', 'critical', s
 from story s where s.paid and pg_temp.dice(s.n, 'dispute') < 0.0008;
 
 insert into public.notifications (order_id, template, dedupe_key, status, created_at)
-select s.id, m.template, '', case when pg_temp.dice(s.n, m.template) < 0.015 then 'bounced' else 'delivered' end,
+select s.id, m.template, '', case when pg_temp.dice(s.n, m.template) < 0.015 then 'bounced' else 'sent' end,
   s.paid_at + m.after
 from story s
 cross join (values ('order_confirmation', interval '0'), ('order_shipped', interval '2 days')) m (template, after)

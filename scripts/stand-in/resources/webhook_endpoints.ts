@@ -56,6 +56,7 @@ const apiVersion: Field<string> = {
 export function rollSecret(context: Context, id: string, secret: string): void {
   need(context, "webhook_endpoint", id);
   const current = context.store.internals("webhook_endpoint", id);
+  if (current?.secret === secret) return;
   context.store.setInternals("webhook_endpoint", id, {
     secret,
     previousSecret: current?.secret ?? null,

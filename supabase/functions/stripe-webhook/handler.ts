@@ -10,7 +10,7 @@ import type { Logger } from "../_shared/log.ts";
 import { type Alert, judged } from "../_shared/database/events.ts";
 import { stripeApiVersion } from "../_shared/stripe/api_version.ts";
 import { judge, type Judgement } from "../_shared/stripe_events/judge.ts";
-import { verifySignature } from "../_shared/stripe/signature.ts";
+import { mayBeSigned, verifySignature } from "../_shared/stripe/signature.ts";
 import type { Allowlist } from "./allowlist.ts";
 import { type Envelope, parseEnvelope } from "./envelope.ts";
 import type { Receiver } from "./receiver.ts";
@@ -45,18 +45,24 @@ const countedCodes: ReadonlySet<ErrorCode> = new Set([
 interface Caller {
   address: string | null;
   membership: "listed" | "unlisted" | "unknown";
+  /** Seconds for which it is shut out, having failed too often; null: it is not. */
+  blockedSeconds: number | null;
 }
 
 /** Answers one delivery; `POST` only. */
 export function handle(request: Request, deps: Deps): Promise<Response> {
   return respond(request, { methods: ["POST"], allowedOrigins: null, log: deps.log }, async (context) => {
-    const caller: Caller = { address: clientAddress(request.headers), membership: "unknown" };
+    const caller: Caller = {
+      address: clientAddress(request.headers),
+      membership: "unknown",
+      blockedSeconds: null,
+    };
     try {
       await identifyCaller(caller, deps);
-      refuseBlocked(caller, deps.rejections);
+      const signature = request.headers.get("stripe-signature");
+      refuseBlocked(caller, mayBeSigned(signature, deps.now()), deps);
       refuseUnlisted(caller, deps);
       const body = await readBody(request, bodyLimitBytes);
-      const signature = request.headers.get("stripe-signature");
       await verifySignature(body, signature, deps.env.stripeWebhookSecrets, deps.now());
       return await receive(parseEnvelope(body), caller, deps, context);
     } catch (error) {
@@ -65,32 +71,40 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
   });
 }
 
+/** Addresses of Stripe's are never shut out, and neither is the bucket of callers without an address. */
 async function identifyCaller(caller: Caller, deps: Deps): Promise<void> {
-  if (caller.address !== null) caller.membership = await deps.allowlist.check(caller.address);
+  if (caller.address === null) return;
+  caller.membership = await deps.allowlist.check(caller.address);
+  if (caller.membership !== "listed") caller.blockedSeconds = deps.rejections.blockedFor(caller.address);
 }
 
 /**
- * Turns away an address that has failed too often, before its body is read. Addresses of Stripe's are never
- * turned away, and neither is the bucket of callers without an address: their signature decides.
+ * Turns away an address that has failed too often, before its body is read. Where Stripe may be behind the same address
+ * (a proxy, a list that is out of date), what could be signed is still looked at: no authentic event is refused.
  */
-function refuseBlocked(caller: Caller, rejections: Rejections): void {
-  if (caller.membership === "listed" || caller.address === null) return;
-  const wait = rejections.blockedFor(caller.address);
-  if (wait === null) return;
-  rejections.countBlocked(caller.address);
-  throw new AppError("rate_limited", { retryAfterSeconds: wait });
+function refuseBlocked(caller: Caller, signed: boolean, deps: Deps): void {
+  if (caller.blockedSeconds === null || (signed && !isRefused(caller, deps))) return;
+  throw turnedAway(caller, caller.blockedSeconds, deps.rejections);
+}
+
+function turnedAway({ address }: Caller, seconds: number, rejections: Rejections): AppError {
+  rejections.countBlocked(address);
+  return new AppError("rate_limited", { retryAfterSeconds: seconds });
 }
 
 /** The second fence. Without an address or without a list it stays open: the signature is the authentication. */
 function refuseUnlisted(caller: Caller, deps: Deps): void {
-  if (caller.membership === "unlisted" && deps.env.stripeWebhookIpMode === "enforce") {
-    throw new AppError("ip_not_allowed");
-  }
+  if (isRefused(caller, deps)) throw new AppError("ip_not_allowed");
+}
+
+function isRefused({ membership }: Caller, { env }: Deps): boolean {
+  return membership === "unlisted" && env.stripeWebhookIpMode === "enforce";
 }
 
 /** Counts a refused request; one too many becomes 429. Failures on our own side are not the caller's. */
 async function countFailure(error: unknown, caller: Caller, rejections: Rejections): Promise<unknown> {
   if (!(error instanceof AppError) || !countedCodes.has(error.code)) return error;
+  if (caller.blockedSeconds !== null) return turnedAway(caller, caller.blockedSeconds, rejections);
   const wait = await rejections.count(error.code, caller.address, caller.membership === "listed");
   return wait === null ? error : new AppError("rate_limited", { retryAfterSeconds: wait });
 }

@@ -3,7 +3,7 @@
  *
  * The first failures of an address go to the shared limiter and the table at once. From the moment it is over
  * the limit this worker answers from memory alone and reports what it turned away in batches, so that a flood
- * costs neither cryptography nor database work.
+ * costs no database work.
  */
 import { runLater } from "../_shared/background.ts";
 import { addressBucket } from "../_shared/http/client_ip.ts";

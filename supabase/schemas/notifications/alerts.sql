@@ -32,19 +32,22 @@ create table public.notifications (
   recipient text,
   status text not null default 'queued',
   sent_at timestamptz,
+  delivered_at timestamptz,
   provider_id text,
   last_error text,
   data jsonb not null default '{}',
   created_at timestamptz not null default now(),
   constraint notifications_once unique (order_id, template, dedupe_key),
   constraint notifications_status_known check (status in (
-    'queued', 'sent', 'delivered', 'bounced', 'complained', 'suppressed', 'failed', 'skipped'
-  ))
+    'queued', 'sent', 'bounced', 'complained', 'suppressed', 'failed', 'skipped'
+  )),
+  constraint notifications_delivered_was_sent check (delivered_at is null or sent_at is not null)
 );
 comment on table public.notifications is
   'Mails to customers: at most one per order, template and dedupe_key. recipient is filled in when the mail '
-  'is sent, sent_at when the provider has taken it. skipped: what it says had stopped being true before it '
-  'was sent; suppressed: its address takes no mail (ours to know, or the provider''s); last_error says why.';
+  'is sent, sent_at when the provider has taken it, delivered_at when the server of its reader had. skipped: '
+  'what it says had stopped being true before it was sent; suppressed: its address takes no mail (ours to '
+  'know, or the provider''s); last_error says why.';
 
 create index notifications_created_at_idx on public.notifications (created_at);
 

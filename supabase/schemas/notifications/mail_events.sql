@@ -3,16 +3,17 @@
 create index notifications_provider_id_idx on public.notifications (provider_id)
   where provider_id is not null;
 
-create function private.mail_rank(p_status text) returns integer
+create function private.mail_rank(p_status text, p_delivered boolean) returns integer
 language sql
 immutable
 set search_path = ''
 as $$
-  select coalesce(
-    array_position(array['sent', 'failed', 'delivered', 'suppressed', 'bounced', 'complained'], p_status), 0
-  )
+  select coalesce(array_position(
+    array['sent', 'failed', 'delivered', 'suppressed', 'bounced', 'complained'],
+    case when p_status = 'sent' and p_delivered then 'delivered' else p_status end
+  ), 0)
 $$;
-comment on function private.mail_rank(text) is
+comment on function private.mail_rank(text, boolean) is
   'Order of what can be known of a mail; the highest stays, whichever was reported first: a mail server may '
   'take a mail and return it later, and who complains has got it. 0: not sent yet, or not to be.';
 
@@ -21,7 +22,7 @@ language sql
 immutable
 set search_path = ''
 as $$
-  select p_status in ('sent', 'delivered', 'complained')
+  select p_status in ('sent', 'complained')
 $$;
 comment on function private.mail_arrived(text) is
   'Whether a mail has reached its reader, as far as anybody knows.';
@@ -48,16 +49,27 @@ create function private.take_mail_event(
 language plpgsql
 set search_path = ''
 as $$
+declare
+  v_delivered constant boolean := p_status = 'delivered';
+  v_status constant text := case
+    -- That it was delivered is kept of a mail that came back, too.
+    when private.mail_rank(p_status, false) <= private.mail_rank(n.status, false) then n.status
+    when v_delivered then 'sent' else p_status
+  end;
 begin
   update public.notifications set
-    status = p_status, sent_at = coalesce(sent_at, p_at), provider_id = coalesce(provider_id, p_provider_id),
+    status = v_status, sent_at = coalesce(sent_at, p_at),
+    delivered_at = case when v_delivered then p_at else delivered_at end,
+    provider_id = coalesce(provider_id, p_provider_id),
     recipient = coalesce(recipient, private.recipient_to_keep(order_id, p_recipient)),
-    last_error = case when private.mail_arrived(p_status) then null else p_detail end
+    last_error = case
+      when private.mail_arrived(v_status) then null when v_delivered then last_error else p_detail
+    end
   where id = n.id;
-  if private.mail_arrived(p_status) then
+  if private.mail_arrived(v_status) then
     perform private.forget_mail_alerts(n);
   end if;
-  if p_status <> 'delivered' then
+  if not v_delivered then
     perform private.record_order_event(
       n.order_id, 'mail_' || p_status, 'mail',
       jsonb_build_object('notification_id', n.id, 'template', n.template)
@@ -95,7 +107,9 @@ begin
   for update;
   if not found then
     return row('unknown', null)::public.mail_event_outcome;
-  elsif private.mail_rank(p_status) <= private.mail_rank(n.status) then
+  elsif private.mail_rank(p_status, false) <= private.mail_rank(n.status, n.delivered_at is not null)
+    and (p_status <> 'delivered' or n.delivered_at is not null)
+  then
     return row('unchanged', n.order_id)::public.mail_event_outcome;
   end if;
   perform private.take_mail_event(n, p_provider_id, p_status, p_recipient, p_at, p_detail);

@@ -135,6 +135,9 @@ begin
   if tg_op = 'INSERT' or new.status <> old.status then
     perform private.count_metric('mails', array[new.template, new.status]);
   end if;
+  if new.delivered_at is not null and (tg_op = 'INSERT' or old.delivered_at is null) then
+    perform private.count_metric('mails', array[new.template, 'delivered']);
+  end if;
   if new.sent_at is not null and (tg_op = 'INSERT' or old.sent_at is null) then
     perform private.observe_metric(
       'mail_delay_seconds', '{}', extract(epoch from new.sent_at - new.created_at)
@@ -144,8 +147,9 @@ begin
 end;
 $$;
 comment on function private.count_mail() is
-  'Trigger: counts a mail in each status that it takes, and how long it took to be sent.';
-create trigger count_mail after insert or update of status, sent_at on public.notifications
+  'Trigger: counts a mail in each status that it takes and when it is delivered, and how long it took to be '
+  'sent.';
+create trigger count_mail after insert or update of status, sent_at, delivered_at on public.notifications
   for each row execute function private.count_mail();
 
 create function private.count_drift() returns trigger

@@ -82,7 +82,7 @@ insert into private.metrics (name, type, unit, labels, allowed, bounds, counted_
   (
     'mails', 'counter', null, '{template,outcome}', '{"outcome": [
       "queued", "sent", "delivered", "bounced", "complained", "suppressed", "failed", "skipped"
-    ]}', null, 'database', 'Mails to customers, each time their status changed.'
+    ]}', null, 'database', 'Mails to customers, each time their status changed or they were delivered.'
   ),
   (
     'mail_delay_seconds', 'histogram', 'seconds', '{}', '{}', '{5,15,60,300,900,3600}', 'database',

@@ -120,7 +120,8 @@ as $$
   where e.order_id = p_order_id and not (e.source = 'staff' and e.data ? 'command_id')
   union all
   select n.created_at, 'mail', n.template, jsonb_build_object(
-    'id', n.id, 'status', n.status, 'sent_at', n.sent_at, 'provider_id', n.provider_id, 'error', n.last_error
+    'id', n.id, 'status', n.status, 'sent_at', n.sent_at, 'delivered_at', n.delivered_at,
+    'provider_id', n.provider_id, 'error', n.last_error
   ) from public.notifications n where n.order_id = p_order_id
   union all
   select s.shipped_at, 'parcel', 'shipped', jsonb_build_object('parcel', s.parcel, 'carrier', s.carrier)

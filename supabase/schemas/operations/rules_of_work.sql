@@ -146,7 +146,7 @@ begin
       count(*) filter (where n.status in ('failed', 'bounced', 'complained')) as failing
     from public.notifications n
     where n.created_at > p_now - make_interval(secs => r.window_seconds) and n.created_at <= p_now
-      and n.status in ('sent', 'delivered', 'failed', 'bounced', 'complained')
+      and n.status in ('sent', 'failed', 'bounced', 'complained')
   ) x
   where x.failing >= r.minimum and x.failing >= r.threshold * x.mails;
 end;

@@ -261,7 +261,7 @@ export const ruleStories: Record<string, RuleStory> = {
   mail_bouncing: {
     // Nine of fifty, four of ten a day earlier.
     quiet: [async (shop) => {
-      await shop.times(41, () => shop.mail(60, "delivered"));
+      await shop.times(41, () => shop.mail(60, "sent"));
       await shop.times(9, () => shop.mail(60, "bounced"));
       await shop.times(40, () => shop.mail(60, "queued"));
       await shop.times(10, () => shop.mail(30 * 60, "bounced"));

@@ -38,7 +38,8 @@ async function tell(
 }
 
 async function noted(tx: Tx, id: string): Promise<Record<string, unknown>> {
-  const [row] = await tx`select status, recipient, provider_id, sent_at is not null as sent, last_error
+  const [row] = await tx`select status, recipient, provider_id, sent_at is not null as sent,
+      delivered_at is not null as delivered, last_error
     from public.notifications where id = ${id}`;
   return { ...row };
 }
@@ -61,7 +62,7 @@ Deno.test("two reports of a mail end the same in either order, twice or once", a
         await undone(sql, async (tx) => {
           const { id } = await mailOf(tx);
           for (const status of order) await tell(tx, id, status);
-          ends.push((await noted(tx, id))["status"]);
+          ends.push(await noted(tx, id));
         });
       }
       const [end] = ends;
@@ -75,12 +76,14 @@ Deno.test("a mail that comes back for good suppresses its address once, and its 
     const { id, orderId, orderNumber } = await mailOf(tx);
     assert.equal(await tell(tx, id, "bounced"), "recorded");
     assert.equal(await tell(tx, id, "bounced"), "unchanged");
+    assert.equal(await tell(tx, id, "delivered"), "recorded");
     assert.equal(await tell(tx, id, "delivered"), "unchanged");
     assert.deepEqual(await noted(tx, id), {
       status: "bounced",
       recipient: "old@example.com",
       provider_id: "mail_1",
       sent: true,
+      delivered: true,
       last_error: "Permanent General",
     });
     assert.deepEqual(await suppressions(tx), ["bounced old@example.com"]);
@@ -122,10 +125,11 @@ Deno.test("a report finds a mail whose worker died before it could note the prov
     const { id } = await mailOf(tx, false);
     assert.equal(await tell(tx, id, "delivered"), "recorded");
     assert.deepEqual(await noted(tx, id), {
-      status: "delivered",
+      status: "sent",
       recipient: "old@example.com",
       provider_id: "mail_1",
       sent: true,
+      delivered: true,
       last_error: null,
     });
     const [late] =
@@ -143,7 +147,8 @@ Deno.test("a report without our tag is known by the provider's id; of a stranger
     assert.equal(await tell(tx, crypto.randomUUID(), "complained"), "unknown");
     assert.deepEqual(await suppressions(tx), []);
     assert.equal(await tell(tx, null, "delivered"), "recorded");
-    assert.equal((await noted(tx, id))["status"], "delivered");
+    assert.equal((await noted(tx, id))["delivered"], true);
+    assert.equal(await tell(tx, null, "delivered"), "unchanged");
   });
 });
 
@@ -186,6 +191,7 @@ Deno.test("an erased person stays unsubscribed, and a late report brings no addr
       recipient: null,
       provider_id: "mail_1",
       sent: true,
+      delivered: false,
       last_error: null,
     });
     await tell(tx, id, "delivered");
@@ -213,10 +219,7 @@ Deno.test("staff lift a suppression; a bounce that is told again does not bring 
 Deno.test("a mail that arrived is evidence in a dispute, one that came back is not", async () => {
   await undone(sql, async (tx) => {
     for (
-      const [status, arrived] of [["sent", true], ["delivered", true], ["complained", true], [
-        "bounced",
-        false,
-      ]]
+      const [status, arrived] of [["sent", true], ["complained", true], ["bounced", false], ["failed", false]]
     ) {
       const [row] = await tx`select private.mail_arrived(${status as string}) as it`;
       assert.equal(row?.["it"], arrived, `${status}`);

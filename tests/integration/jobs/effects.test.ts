@@ -50,8 +50,8 @@ async function mailsOf(stack: TestStack, orderNumber: string): Promise<string[]>
 /** Waits for the provider's report: however often the worker died, it finds the mail. */
 async function delivered(stack: TestStack, orderId: string): Promise<void> {
   await eventually("the mail to be delivered", async () => {
-    const mails = await stack.sql`select status from public.notifications where order_id = ${orderId}`;
-    return mails.length === 1 && mails[0]?.["status"] === "delivered";
+    const mails = await stack.sql`select delivered_at from public.notifications where order_id = ${orderId}`;
+    return mails.length === 1 && mails[0]?.["delivered_at"] !== null;
   });
 }
 

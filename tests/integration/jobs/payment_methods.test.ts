@@ -34,7 +34,7 @@ async function mailsOf(stack: TestStack, { order_id }: Checkout): Promise<string
   await drain(stack);
   const rows = await stack.sql<{ template: string }[]>`
     select template from public.notifications
-    where order_id = ${order_id} and status in ('sent', 'delivered') order by created_at, template`;
+    where order_id = ${order_id} and status = 'sent' order by created_at, template`;
   return rows.map(({ template }) => template);
 }
 

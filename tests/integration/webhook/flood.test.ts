@@ -21,7 +21,7 @@ Deno.test("stripe-webhook under floods and bursts", async (test) => {
     local.deliver(foreignEvent(), { address, secret: "whsec_of_an_attacker" });
   const count = async () => Number((await sql`select count(*) from webhook_events`)[0]?.["count"]);
 
-  await test.step("an attacker's 11th bad request is 429, before cryptography and database", async () => {
+  await test.step("an attacker's 11th bad request is 429 without the database; what cannot be signed, without cryptography", async () => {
     const local = webhookFunction(stack, { STRIPE_WEBHOOK_IP_MODE: "report" });
     for (let index = 0; index < 10; index++) assert.equal((await forge(local, foreignAddress)).status, 400);
     const calls = local.calls.length;
@@ -33,6 +33,14 @@ Deno.test("stripe-webhook under floods and bursts", async (test) => {
     };
     try {
       for (let index = 0; index < 100; index++) {
+        const signature = { headers: { "stripe-signature": index % 2 === 0 ? "t=1,v1=00" : "" } };
+        const refused = await local.deliver(foreignEvent(), { address: foreignAddress, ...signature });
+        assert.equal(refused.status, 429);
+        const old = await local.deliver(foreignEvent(), { address: foreignAddress, offsetSeconds: -3_600 });
+        assert.equal(old.status, 429);
+      }
+      assert.equal(verified, 0);
+      for (let index = 0; index < 100; index++) {
         const refused = await forge(local, foreignAddress);
         assert.equal(refused.status, 429);
         assert((Number(refused.headers.get("retry-after")) || 0) >= 1);
@@ -41,7 +49,19 @@ Deno.test("stripe-webhook under floods and bursts", async (test) => {
       crypto.subtle.verify = verify;
     }
     assert.equal(local.calls.length, calls);
-    assert.equal(verified, 0);
+  });
+
+  await test.step("an authentic event is taken from an address that is shut out, where the list is not enforced", async () => {
+    for (const mode of ["report", "off"]) {
+      const local = webhookFunction(stack, { STRIPE_WEBHOOK_IP_MODE: mode });
+      const address = `203.0.113.${mode.length}`;
+      for (let index = 0; index < 11; index++) await forge(local, address);
+      assert.equal((await forge(local, address)).status, 429);
+      assert.equal((await local.deliver(foreignEvent(), { address })).status, 200);
+    }
+    const strict = webhookFunction(stack, { STRIPE_WEBHOOK_IP_MODE: "enforce" });
+    for (let index = 0; index < 11; index++) await forge(strict, "203.0.113.77");
+    assert.equal((await strict.deliver(foreignEvent(), { address: "203.0.113.77" })).status, 429);
   });
 
   await test.step("another worker knows the attacker from Postgres", async () => {

@@ -103,7 +103,7 @@ export async function startWorld({ dir, connections, postgrest }: WorldOptions):
       PUBLISHABLE_KEY: keys.publishable_key,
       SECRET_KEY: keys.secret_key,
     });
-    await ensureWebhookEndpoint(stripe.url, keys.stripe_secret_key, url(ports.functions));
+    await ensureWebhookEndpoint(stripe.url, keys, url(ports.functions));
     const warm = await fetch(`${url(ports.functions)}${WARM_UP_PATH}`, {
       method: "POST",
       headers: { apikey: keys.secret_key },

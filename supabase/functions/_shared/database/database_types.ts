@@ -207,14 +207,14 @@ isOneToOne: false
                   ]
                 },"notifications": {
                   Row: {
-                    "created_at": string,"data": NonNullable<Json>,"dedupe_key": string,"id": string,"last_error": string | null,"order_id": string,"provider_id": string | null,"recipient": string | null,"sent_at": string | null,"status": string,"template": string
+                    "created_at": string,"data": NonNullable<Json>,"dedupe_key": string,"delivered_at": string | null,"id": string,"last_error": string | null,"order_id": string,"provider_id": string | null,"recipient": string | null,"sent_at": string | null,"status": string,"template": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "created_at"?: string,"data"?: NonNullable<Json>,"dedupe_key"?: string,"id"?: string,"last_error"?: string | null,"order_id": string,"provider_id"?: string | null,"recipient"?: string | null,"sent_at"?: string | null,"status"?: string,"template": string
+                    "created_at"?: string,"data"?: NonNullable<Json>,"dedupe_key"?: string,"delivered_at"?: string | null,"id"?: string,"last_error"?: string | null,"order_id": string,"provider_id"?: string | null,"recipient"?: string | null,"sent_at"?: string | null,"status"?: string,"template": string
                   }
                   Update: {
-                    "created_at"?: string,"data"?: NonNullable<Json>,"dedupe_key"?: string,"id"?: string,"last_error"?: string | null,"order_id"?: string,"provider_id"?: string | null,"recipient"?: string | null,"sent_at"?: string | null,"status"?: string,"template"?: string
+                    "created_at"?: string,"data"?: NonNullable<Json>,"dedupe_key"?: string,"delivered_at"?: string | null,"id"?: string,"last_error"?: string | null,"order_id"?: string,"provider_id"?: string | null,"recipient"?: string | null,"sent_at"?: string | null,"status"?: string,"template"?: string
                   }
                   Relationships: [
                     {

@@ -20,7 +20,7 @@ export type Notification = {
   is_sent: boolean;
   /** It asks to buy: its readers can unsubscribe. */
   is_reminder: boolean;
-  status: "queued" | "sent" | "delivered" | "bounced" | "complained" | "suppressed" | "failed" | "skipped";
+  status: "queued" | "sent" | "bounced" | "complained" | "suppressed" | "failed" | "skipped";
   data: { [field: string]: Json | undefined };
   /** Why it must not be sent any more; null when what it says is true. */
   problem: string | null;

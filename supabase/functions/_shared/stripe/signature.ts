@@ -37,6 +37,12 @@ export async function verifySignature(
   if (!isWithinTolerance(parsed.timestamp, nowMs)) throw new AppError("timestamp_out_of_tolerance");
 }
 
+/** Whether a body could have been signed with this header, close to now: what can be told without the body. */
+export function mayBeSigned(header: string | null, nowMs: number): boolean {
+  const parsed = header === null ? null : parseSignatureHeader(header);
+  return parsed !== null && isWithinTolerance(parsed.timestamp, nowMs);
+}
+
 /** Reads `t=…,v1=…[,v1=…]`; null when there is no single valid time or no v1 signature. */
 export function parseSignatureHeader(header: string): SignatureHeader | null {
   if (header.length > headerLimit) return null;

@@ -26,6 +26,7 @@ interface MailRow {
   recipient: string | null;
   created_at: string;
   sent_at: string | null;
+  delivered_at: string | null;
   last_error: string | null;
   orders: { number: string } | null;
 }
@@ -33,7 +34,6 @@ interface MailRow {
 const STATUSES = [
   "queued",
   "sent",
-  "delivered",
   "bounced",
   "complained",
   "suppressed",
@@ -48,6 +48,7 @@ const columns: readonly Column<MailRow>[] = [
   { title: "To", cell: ({ recipient }) => recipient ?? null },
   { title: "Queued", cell: ({ created_at }) => when(created_at) },
   { title: "Sent", cell: ({ sent_at }) => when(sent_at) },
+  { title: "Delivered", cell: ({ delivered_at }) => when(delivered_at) },
   { title: "Why", cell: ({ last_error }) => longText(last_error) },
 ];
 
@@ -58,7 +59,7 @@ export function MailsPage({ route }: { route: Route }): ComponentChildren {
   const page = pageOf(route.filters);
   const live = useLive(JSON.stringify(route.filters), () => {
     const all = backend.from("notifications").select(
-      "id, template, status, recipient, created_at, sent_at, last_error, orders(number)",
+      "id, template, status, recipient, created_at, sent_at, delivered_at, last_error, orders(number)",
     );
     const some = status === "" ? all : all.eq("status", status);
     return rowsOf<MailRow>(
