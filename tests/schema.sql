@@ -1362,7 +1362,8 @@ CREATE INDEX payment_attempts_created_at_idx ON public.payment_attempts USING bt
 CREATE INDEX payment_attempts_order_id_idx ON public.payment_attempts USING btree (order_id);
 CREATE INDEX payment_attempts_payment_id_idx ON public.payment_attempts USING btree (payment_id);
 CREATE INDEX payment_attempts_refused_idx ON public.payment_attempts USING btree (created_at) WHERE (outcome = ANY (ARRAY['failed'::text, 'blocked'::text]));
-CREATE TRIGGER count_payment_attempt AFTER INSERT OR UPDATE OF outcome, three_d_secure_result ON public.payment_attempts FOR EACH ROW EXECUTE FUNCTION private.count_payment_attempt();
+CREATE TRIGGER count_new_payment_attempt AFTER INSERT ON public.payment_attempts FOR EACH ROW EXECUTE FUNCTION private.count_payment_attempt();
+CREATE TRIGGER count_payment_attempt AFTER UPDATE OF outcome, three_d_secure_result ON public.payment_attempts FOR EACH ROW WHEN (((old.outcome <> new.outcome) OR (old.three_d_secure_result IS DISTINCT FROM new.three_d_secure_result))) EXECUTE FUNCTION private.count_payment_attempt();
 row level security on public.payment_attempts;
 policy payment_attempts_read on public.payment_attempts as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.payment_attempts to authenticated;
@@ -3058,6 +3059,14 @@ CREATE OR REPLACE FUNCTION private.dispute_undecided(d disputes)
 comment on function private.dispute_undecided(d disputes) is 'Whether a bank has taken the money of a dispute and may give it back.';
 
 
+CREATE OR REPLACE FUNCTION private.each_once(p_items anyarray)
+ RETURNS anyarray
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.each_once(p_items anyarray) is 'Each item once, in their order; null is left out.';
+
+
 CREATE OR REPLACE FUNCTION private.earlier_orders(p_order_id uuid)
  RETURNS jsonb
  LANGUAGE sql
@@ -3665,7 +3674,7 @@ comment on function private.largest_amount(p_currency text) is 'The most that St
 
 CREATE OR REPLACE FUNCTION private.last_delivery(p_livemode boolean)
  RETURNS timestamp with time zone
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.last_delivery(p_livemode boolean) is 'When Stripe last delivered an event of this mode; -infinity: never.';
@@ -4691,7 +4700,7 @@ comment on function private.recent_activity(p_subject text, p_key text, p_since 
 
 CREATE OR REPLACE FUNCTION private.recent_drift()
  RETURNS SETOF reconciliation_drift
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.recent_drift() is 'What reconciliation had to fetch or repair of our orders within the last hour, and Stripe has not delivered since: reading an event or object moments before its delivery is no drift.';
@@ -6112,7 +6121,7 @@ comment on function private.webhook_refusals() is 'Part of the health check webh
 
 CREATE OR REPLACE FUNCTION private.webhook_silence()
  RETURNS TABLE(livemode boolean, last_delivered_at timestamp with time zone)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
 comment on function private.webhook_silence() is 'Modes in which money moved within the last day, ten minutes ago or more, and Stripe has delivered nothing since. Without money there is no silence, however long nothing comes.';
@@ -6176,7 +6185,7 @@ comment on function private.words_pattern(p_words text[]) is 'A regular expressi
 
 CREATE OR REPLACE FUNCTION private.worst_status(VARIADIC p_conditions boolean[])
  RETURNS text
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO '';
 comment on function private.worst_status(VARIADIC p_conditions boolean[]) is 'degraded when any condition holds, else ok.';

@@ -3,6 +3,7 @@
  * the limit itself), measured side by side in one run. Exit code 1 when a ratio is below its goal.
  */
 import { benchCheckouts } from "./bench/checkouts.ts";
+import { benchEventCalls } from "./bench/event_calls.ts";
 import { benchEvents } from "./bench/events.ts";
 import { benchJobs } from "./bench/jobs.ts";
 import { benchMails } from "./bench/mails.ts";
@@ -102,6 +103,8 @@ async function bench({ orders, jobs, finished }: Sizes, asJson: boolean): Promis
   const checkouts = await benchCheckouts(10 * orders);
   say(`Delivering the events of ${orders} orders in each way …`);
   const events = await benchEvents(orders, connections);
+  say(`Measuring the events of ${orders} orders in SQL alone …`);
+  const calls = await benchEventCalls(orders);
   say(`Measuring ${orders} refunds of pieces against as many of an amount …`);
   const refunds = await benchRefunds(orders);
   say(`Rendering ${10 * orders} receipts …`);
@@ -138,6 +141,35 @@ async function bench({ orders, jobs, finished }: Sizes, asJson: boolean): Promis
         ratio: Number(perSecond) / insertPerSecond,
       }))
     ),
+    // Lower than what is measured by as much as a busy machine makes of it: docs/capacity.md has the figures.
+    {
+      ...pathLine("first event, to insert and update", { oursMs: calls.firstMs, limitMs: calls.bareMs }),
+      goal: 0.25,
+    },
+    pathLine("event that pays, to the same", { oursMs: calls.payingMs, limitMs: calls.bareMs }),
+    {
+      ...pathLine("event without news, to a duplicate", {
+        oursMs: calls.noNewsMs,
+        limitMs: calls.duplicateMs,
+      }),
+      goal: 0.45,
+    },
+    pathLine("events that pay, p99 to p50", { oursMs: calls.payingP99Ms, limitMs: calls.payingMs }),
+    pathLine("events of an order, p99 to p50", { oursMs: calls.p99Ms, limitMs: calls.p50Ms }),
+    {
+      path: `${calls.crowd} events of one order, to in turn`,
+      ours: `${calls.oneOrderPerSecond} /s`,
+      limit: `${calls.inTurnPerSecond} /s`,
+      ratio: calls.oneOrderPerSecond / calls.inTurnPerSecond,
+      // What one lock allows: who waits for it must not slow who has it.
+      goal: 0.4,
+    },
+    {
+      path: "the same, to one of each order",
+      ours: `${calls.oneOrderPerSecond} /s`,
+      limit: `${calls.manyOrdersPerSecond} /s`,
+      ratio: calls.oneOrderPerSecond / calls.manyOrdersPerSecond,
+    },
     {
       path: "refund with lines, to one without",
       ours: `${refunds.linesMs.toFixed(1)} ms`,

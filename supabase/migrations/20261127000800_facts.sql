@@ -704,9 +704,10 @@ declare
   v_payment_id text;
   v_payment_ids text[] := '{}';
   v_names text[] := '{}';
+  v_name text;
   v_order_ids uuid[] := '{}';
   v_order_id uuid;
-  v_order public.orders;
+  v_order record;
   v_locked private.locked_orders;
 begin
   for i in 0 .. c_last loop
@@ -720,8 +721,9 @@ begin
   end loop;
   -- A refund and the event that tells whose payment it is may run side by side: whoever comes second sees the
   -- first. Customers, because one has several orders, and facts of several come together.
-  perform pg_advisory_xact_lock(hashtextextended(x.name, 0))
-  from (select distinct n as name from unnest(v_names) n where n is not null order by 1 offset 0) x;
+  foreach v_name in array private.each_once(v_names) loop
+    perform pg_advisory_xact_lock(hashtextextended(v_name, 0));
+  end loop;
   for i in 0 .. c_last loop
     v_order_ids := v_order_ids || private.order_of_fact(p_facts -> i);
   end loop;
@@ -731,10 +733,9 @@ begin
     v_order_ids := v_order_ids || private.orders_of_payment(v_payment_id);
   end loop;
   -- Each by its id: a list of unknown length is looked for in the whole table while that is small.
-  foreach v_order_id in array array(
-    select distinct x.id from unnest(v_order_ids) as x (id) where x.id is not null order by 1
-  ) loop
-    select o.* into v_order from public.orders o where o.id = v_order_id for no key update;
+  foreach v_order_id in array private.each_once(v_order_ids) loop
+    select o.id, o.erased_at, o.livemode into v_order
+    from public.orders o where o.id = v_order_id for no key update;
     if v_order.erased_at is not null then
       v_locked.erased_ids := v_locked.erased_ids || v_order.id;
     end if;
@@ -876,10 +877,11 @@ begin
     end if;
     -- Of what is unread nothing is merged: queue_refreshes() has it read.
     r.applied := r.applied + (v_kind <> 'unread' or private.is_to_be_read(v_fact))::integer;
-    -- Of customers who never bought here nothing is kept. Should they buy later, know_customer() looks again.
-    continue when v_kind = 'unread' or (v_kind = 'customer' and not exists (
-      select 1 from private.stripe_customers c where c.id = v_fact ->> 'id'
-    ));
+    continue when v_kind = 'unread';
+    if v_kind = 'customer' then
+      -- Of those who never bought here nothing is kept. Should they buy later, know_customer() looks again.
+      continue when not exists (select 1 from private.stripe_customers c where c.id = v_fact ->> 'id');
+    end if;
     if private.merge_fact(
       case when v_erased then private.without_person(v_fact, v_order_id) else v_fact end, v_order_id, p_at
     ) or p_settle = 'always' then
@@ -892,13 +894,11 @@ begin
 
   v_news := array_remove(v_news || private.link_payments(v_payment_ids), null);
   if p_settle <> 'never' and v_news <> '{}' then
-    for v_order_id in select distinct id from unnest(v_news) id order by 1 loop
+    foreach v_order_id in array private.each_once(v_news) loop
       perform private.settle_order(v_order_id, p_source);
     end loop;
   end if;
-  r.order_ids := array(
-    select distinct x.id from unnest(v_order_ids || v_news) as x (id) where x.id is not null order by 1
-  );
+  r.order_ids := private.each_once(v_order_ids || v_news);
   return r;
 end;
 $$;

@@ -14,6 +14,7 @@ const DOORS = [
   "public.attach_checkout_session",
   "public.claim_jobs",
   "public.finish_jobs",
+  "public.get_health",
 ];
 
 interface Routine {

@@ -12,6 +12,8 @@ Deno.test("a flash sale of a few shoppers is sold exactly, and whoever is sent a
   const out = text.decode(stdout);
   assert.equal(code, 0, `${out}${text.decode(stderr)}`);
   assert.match(out, /^sold exactly$/m);
+  assert.match(out, /^\d+\.\d s: \d+ of 40 gone, \d+ pages, \d+ paid, .* \d+ deliveries and \d+ jobs wait$/m);
+  assert.match(out, /^ {2}gave up +0$/m);
   for (const part of ["Postgres", "functions", "API gateway", "Stripe stand-in", "shoppers"]) {
     assert.match(out, new RegExp(`^${part} +\\d+\\.\\d `, "m"), part);
   }

@@ -1,12 +1,12 @@
 /**
  * `deno run -A scripts/quality/bench/flash.ts`: a flash sale. Shoppers come within a minute for far fewer pieces, some
- * leave, some cards are declined, Stripe tells of every payment, jobs run by the minute. Prints what each of them
- * waited for, what piled up, and which part was busy; exit code 1 when the sale was not exact.
+ * leave, some cards are declined, Stripe tells of every payment, jobs run by the minute. Prints how it goes, and in the
+ * end what each of them waited for, what piled up, and which part was busy; exit code 1 when the sale was not exact.
  */
 import { runTask, wholeNumber } from "../../lib/task.ts";
 import { articles as articlesOf, planShoppers, type Sale } from "./flash/plan.ts";
-import { printReport } from "./flash/report.ts";
-import { visit } from "./flash/shopping.ts";
+import { printProgress, printReport } from "./flash/report.ts";
+import { live, plannedVisit } from "./flash/shopping.ts";
 import { endSessions, judge, stockOf } from "./flash/verdict.ts";
 import { watch } from "./flash/watch.ts";
 import { startWorld, type World } from "./flash/world.ts";
@@ -18,7 +18,10 @@ const usage = `deno run -A scripts/quality/bench/flash.ts [--shoppers 10000] [--
   --seconds       the window in which they come, a third of them in its first tenth
   --seed          who comes when, and what becomes of it
   --connections   of the REST API to the database
-  --rest          postgrest: the real one, from npm (Linux on x86-64)`;
+  --rest          postgrest: the real one, from npm (Linux on x86-64)
+
+  Shoppers who are told to come back do so five times, then they give up; who has paid looks at the shop's page for
+  a minute. What has piled up has a quarter of an hour to go: after that the run ends as wrong.`;
 
 const flags = {
   shoppers: { type: "string", default: "10000" },
@@ -68,18 +71,26 @@ async function sell(world: World, sale: Sale): Promise<number> {
       where variant_id = (select id from public.product_variants where sku = ${sku})`;
   }
   const workedBefore = world.worked();
+  const visits = planShoppers(sale).map(plannedVisit);
   const [openedAt, openedOn] = [performance.now(), Date.now()];
-  const watching = watch(world, openedAt, sale.seconds);
-  const visits = await Promise.all(planShoppers(sale).map((shopper) => visit(world, shopper, openedAt)));
+  const watching = watch(world, openedAt, sale.seconds, (sample) => printProgress(visits, sample));
+  await Promise.all(visits.map((visit) => live(world, visit, openedAt)));
   const wentMs = performance.now() - openedAt;
-  await watching.drained(drainMs);
+  console.log(`${seconds(wentMs)}: the last has gone; what has piled up is worked off`);
+  let drained = await watching.drained(drainMs);
   const drainedMs = performance.now() - openedAt;
   const worked = world.worked();
   const stock = await stockOf(world, articles);
+  console.log(
+    `${seconds(drainedMs)}: ${
+      drained ? "nothing waits" : "something still waits"
+    }; pages that nobody paid end`,
+  );
   await endSessions(world);
-  await watching.drained(drainMs);
+  drained = await watching.drained(drainMs) && drained;
   await watching.stop();
   const wrong = await judge(world, articles, visits);
+  if (!drained) wrong.unshift(`something still waited after ${drainMs / 1_000} s`);
   const deliveries = await attempts(world, openedOn);
   printReport({
     sale,
@@ -99,8 +110,14 @@ async function sell(world: World, sale: Sale): Promise<number> {
 async function warmUp(world: World, early: number): Promise<void> {
   const shoppers = planShoppers({ shoppers: early, seconds: 1, seed: 0 });
   await Promise.all(
-    shoppers.map((shopper) => visit(world, { ...shopper, sku: "COAT-CML-M" }, performance.now())),
+    shoppers.map((shopper) =>
+      live(world, plannedVisit({ ...shopper, sku: "COAT-CML-M" }), performance.now())
+    ),
   );
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(0)} s`;
 }
 
 /** Milliseconds that the webhook took for each delivery from then on, so with its effect. */

@@ -148,8 +148,8 @@ export const abuseFaults: Mutant[] = [
   {
     name: "privacy: customers of the account who never bought here are kept",
     file: "supabase/schemas/facts/apply_facts.sql",
-    find: "continue when v_kind = 'unread' or (v_kind = 'customer' and not exists (",
-    replace: "continue when v_kind = 'unread' or (false and not exists (",
+    find: "continue when not exists (select 1 from private.stripe_customers c where c.id = v_fact ->> 'id');",
+    replace: "continue when false;",
     tests: settlement("erasure"),
   },
   {

@@ -52,24 +52,48 @@ const questions: Record<string, string> = {
   "get_health()": "select public.get_health()",
   "get_metrics()": "select public.get_metrics()",
   "enqueue_periodic_jobs()": "select public.enqueue_periodic_jobs()",
-  "check_settled_orders(100)": "select public.check_settled_orders(100)",
+  "invariants of a hundred orders": "select public.check_settled_orders(100)",
   "reporting.webhook_health": "select * from reporting.webhook_health",
   "list_open_objects()": "select public.list_open_objects(now() - interval '1 hour', 100)",
 };
 
+/** What the account's page of somebody with three orders asks, through the policies. */
+const customersQuestions: Record<string, string> = {
+  "a customer's orders": "select * from public.orders order by created_at desc limit 20",
+  "a customer's order lines": `select i.* from public.order_items i where i.order_id in (
+    select o.id from public.orders o order by o.created_at desc limit 20)`,
+};
+const customer = "00000000-0000-4000-8000-000000000001";
+const customersOrders = 3;
+
+/** What a question takes: pages do not depend on what else the machine does, and tell how the time will grow. */
+interface Cost {
+  ms: number;
+  pages: number;
+}
+
 async function compare(old: Size, plans: boolean): Promise<number> {
   const before = await measure(young, false);
   const after = await measure(old, plans);
-  console.log(`\n${"asked".padEnd(34)}${"young".padStart(12)}${"old".padStart(12)}${"ratio".padStart(9)}`);
-  for (const [name, ms] of before) {
-    const now = after.get(name) ?? NaN;
-    console.log(`${name.padEnd(34)}${shown(ms)}${shown(now)}${(now / ms).toFixed(2).padStart(9)}`);
+  const heads = ["young", "old", "ratio", "pages young", "old", "ratio"].map((head) => head.padStart(12));
+  console.log(`\n${"asked".padEnd(34)}${heads.join("")}`);
+  for (const [name, was] of before) {
+    const now = after.get(name) ?? { ms: NaN, pages: NaN };
+    const cells = [
+      `${was.ms.toFixed(2)} ms`,
+      `${now.ms.toFixed(2)} ms`,
+      (now.ms / was.ms).toFixed(2),
+      `${was.pages}`,
+      `${now.pages}`,
+      (now.pages / was.pages).toFixed(2),
+    ];
+    console.log(`${name.padEnd(34)}${cells.map((cell) => cell.padStart(12)).join("")}`);
   }
   return 0;
 }
 
-/** Median milliseconds of each question in a shop of this size. */
-async function measure(size: Size, plans: boolean): Promise<Map<string, number>> {
+/** The median cost of each question in a shop of this size. */
+async function measure(size: Size, plans: boolean): Promise<Map<string, Cost>> {
   await using database = await createTestDatabase();
   const startedAt = performance.now();
   await fill(database.sql, size);
@@ -81,12 +105,19 @@ async function measure(size: Size, plans: boolean): Promise<Map<string, number>>
   // The servers of tests plan once for all, projects do not.
   const sql = connect(database.url, { connection: { plan_cache_mode: "auto" } });
   try {
-    const medians = new Map<string, number>();
-    for (const [name, question] of Object.entries(questions)) {
-      const times: number[] = [];
-      for (let round = 0; round < rounds; round++) times.push(await ask(sql, question));
-      medians.set(name, times.sort((a, b) => a - b)[rounds >> 1] ?? NaN);
-      if (plans) { for (const { "QUERY PLAN": line } of await explain(sql, question)) console.log(line); }
+    const medians = new Map<string, Cost>();
+    const asked = [
+      ...Object.entries(questions).map(([name, question]) => ({ name, question, byCustomer: false })),
+      ...Object.entries(customersQuestions).map(([name, question]) => ({ name, question, byCustomer: true })),
+    ];
+    for (const { name, question, byCustomer } of asked) {
+      const costs: Cost[] = [];
+      for (let round = 0; round < rounds; round++) costs.push(await ask(sql, question, byCustomer));
+      const median = (of: keyof Cost) =>
+        costs.map((cost) => cost[of]).sort((a, b) => a - b)[rounds >> 1] ?? NaN;
+      medians.set(name, { ms: median("ms"), pages: median("pages") });
+      if (!plans) continue;
+      for (const { "QUERY PLAN": line } of await explain(sql, question, byCustomer)) console.log(line);
     }
     return medians;
   } finally {
@@ -115,27 +146,54 @@ async function fill(sql: postgres.Sql, { orders, events, jobs }: Size): Promise<
   await sql`insert into private.heartbeats (name) values ('all_orders_noted') on conflict (name) do update set last_at = now()`;
   await sql`insert into private.unchecked_orders (order_id) select id from public.orders order by created_at desc limit 100`;
   await sql`update public.inventory_levels set on_hand = on_hand + 1000`;
+  await openAccounts(sql, orders);
   await sql`vacuum analyze`;
 }
 
-/** By the clock of Postgres; whatever it changes is undone. */
-async function ask(sql: postgres.Sql, question: string): Promise<number> {
-  const lines = await explain(sql, question);
-  const time = lines.find((line) => line["QUERY PLAN"].startsWith("Execution Time"));
-  return Number(/[\d.]+/.exec(time?.["QUERY PLAN"] ?? "")?.[0]);
+/** Each account has three orders; one of them is the customer who asks. */
+async function openAccounts(sql: postgres.Sql, orders: number): Promise<void> {
+  const accounts = Math.ceil(orders / customersOrders);
+  await sql.begin(async (tx) => {
+    await tx`set local session_replication_role = replica`;
+    await tx`
+      insert into public.customers (id, user_id)
+      select md5('customer' || n)::uuid, case n when 1 then ${customer}::uuid else gen_random_uuid() end
+      from generate_series(0, ${accounts - 1}::integer) n`;
+    await tx`
+      update public.orders o set customer_id = md5('customer' || x.n % ${accounts}::integer)::uuid
+      from (select id, row_number() over (order by id) as n from public.orders) x
+      where x.id = o.id`;
+  });
 }
 
-async function explain(sql: postgres.Sql, question: string): Promise<{ "QUERY PLAN": string }[]> {
+/** By the clock of Postgres; whatever it changes is undone. */
+async function ask(sql: postgres.Sql, question: string, byCustomer: boolean): Promise<Cost> {
+  const lines = (await explain(sql, question, byCustomer)).map((line) => line["QUERY PLAN"]);
+  const time = lines.find((line) => line.startsWith("Execution Time"));
+  // Of the topmost step, which has those of all others in it.
+  const buffers = lines.find((line) => line.trimStart().startsWith("Buffers:")) ?? "";
+  const pages = [...buffers.matchAll(/(?:hit|read)=(\d+)/g)].reduce((sum, [, some]) => sum + Number(some), 0);
+  return { ms: Number(/[\d.]+/.exec(time ?? "")?.[0]), pages };
+}
+
+async function explain(
+  sql: postgres.Sql,
+  question: string,
+  byCustomer: boolean,
+): Promise<{ "QUERY PLAN": string }[]> {
   await sql`begin`.simple();
   try {
-    return await sql.unsafe<{ "QUERY PLAN": string }[]>(`explain (analyze, timing off, summary) ${question}`);
+    if (byCustomer) {
+      const claims = JSON.stringify({ sub: customer, role: "authenticated" });
+      await sql`
+        select set_config('request.jwt.claims', ${claims}, true), set_config('role', 'authenticated', true)`;
+    }
+    return await sql.unsafe<{ "QUERY PLAN": string }[]>(
+      `explain (analyze, timing off, summary, buffers) ${question}`,
+    );
   } finally {
     await sql`rollback`.simple();
   }
-}
-
-function shown(ms: number): string {
-  return `${ms.toFixed(2)} ms`.padStart(12);
 }
 
 if (import.meta.main) {

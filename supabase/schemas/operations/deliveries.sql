@@ -30,21 +30,27 @@ insert into private.periodic_jobs (kind, every) values ('check_webhook_endpoint'
 create index orders_paid_at_idx on public.orders (livemode, paid_at) where paid_at is not null;
 
 create function private.last_delivery(p_livemode boolean) returns timestamptz
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select coalesce(max(e.delivered_at), '-infinity') from public.webhook_events e
-  where e.livemode = p_livemode and e.delivered_at is not null
+begin
+  return (
+    select coalesce(max(e.delivered_at), '-infinity') from public.webhook_events e
+    where e.livemode = p_livemode and e.delivered_at is not null
+  );
+end;
 $$;
 comment on function private.last_delivery(boolean) is
   'When Stripe last delivered an event of this mode; -infinity: never.';
 
 create function private.recent_drift() returns setof public.reconciliation_drift
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select d.*
   from public.reconciliation_drift d
   -- What concerns no order of ours may be older than this shop.
@@ -55,17 +61,20 @@ as $$
     select 1 from public.webhook_events e
     where d.kind <> 'missed_event' and e.received_at > d.found_at - interval '1 minute'
       and e.delivered_at > d.found_at and e.payload #>> '{data,object,id}' = d.object_id
-  )
+  );
+end;
 $$;
 comment on function private.recent_drift() is
   'What reconciliation had to fetch or repair of our orders within the last hour, and Stripe has not '
   'delivered since: reading an event or object moments before its delivery is no drift.';
 
 create function private.webhook_silence() returns table (livemode boolean, last_delivered_at timestamptz)
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select m.livemode, l.at
   from (values (true), (false)) m (livemode), private.last_delivery(m.livemode) l (at)
   where exists (
@@ -80,7 +89,8 @@ as $$
       and e.livemode = m.livemode and e.delivery_count = 0
       and e.stripe_created_at > l.at + interval '1 minute'
       and e.stripe_created_at between now() - interval '1 day' and now() - interval '10 minutes'
-  )
+  );
+end;
 $$;
 comment on function private.webhook_silence() is
   'Modes in which money moved within the last day, ten minutes ago or more, and Stripe has delivered '

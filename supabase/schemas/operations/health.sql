@@ -9,11 +9,13 @@ create index notifications_undelivered_idx on public.notifications (status, crea
   where status in ('queued', 'failed', 'bounced');
 
 create function private.worst_status(variadic p_conditions boolean[]) returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select case when true = any (p_conditions) then 'degraded' else 'ok' end
+begin
+  return case when true = any (p_conditions) then 'degraded' else 'ok' end;
+end;
 $$;
 comment on function private.worst_status(boolean[]) is 'degraded when any condition holds, else ok.';
 

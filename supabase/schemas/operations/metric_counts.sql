@@ -86,9 +86,12 @@ end;
 $$;
 comment on function private.count_payment_attempt() is
   'Trigger: counts a try to pay for each outcome that it reaches, its decline, and its 3D Secure once.';
-create trigger count_payment_attempt after insert or update of outcome, three_d_secure_result
-  on public.payment_attempts
+create trigger count_new_payment_attempt after insert on public.payment_attempts
   for each row execute function private.count_payment_attempt();
+create trigger count_payment_attempt after update of outcome, three_d_secure_result on public.payment_attempts
+  for each row when (
+    old.outcome <> new.outcome or old.three_d_secure_result is distinct from new.three_d_secure_result
+  ) execute function private.count_payment_attempt();
 
 create function private.count_refund() returns trigger
 language plpgsql

@@ -208,8 +208,14 @@ Deno.test("a mail is counted in each status, and judged once its five minutes ar
     for (const key of ["late", "skipped", "failed"]) {
       await note(await idOf(key), key === "late" ? "sent" : key);
     }
+    for (let report = 0; report < 2; report++) {
+      await tx`select public.record_mail_event(${
+        first?.["id"]
+      }, 'x', 'delivered', null, 'a@example.com', now(), null)`;
+    }
     assert.deepEqual(await counts(tx, "mails", "mail_delay_seconds"), {
       "mail_delay_seconds": 2,
+      "mails order_confirmation delivered": 1,
       "mails order_confirmation sent": 1,
       "mails refund_issued failed": 1,
       "mails refund_issued sent": 1,

@@ -1,6 +1,6 @@
 /** What a run says. */
 import type { Sale } from "./plan.ts";
-import type { Answer, Visit } from "./shopping.ts";
+import { type Answer, endings, type Visit } from "./shopping.ts";
 import type { Stock } from "./verdict.ts";
 import type { Sample } from "./watch.ts";
 
@@ -23,6 +23,24 @@ export interface Report {
 const shares = [0.5, 0.95, 0.99];
 const linesOfBacklog = 12;
 
+/** One line, while the sale goes on. */
+export function printProgress(visits: Visit[], { atMs, deliveries, jobs }: Sample): void {
+  const answers = visits.flatMap((visit) => visit.answers);
+  const checkouts = answers.filter(({ what }) => what === "checkout");
+  const times = (of: (code: string) => boolean) => checkouts.filter(({ code }) => of(code)).length;
+  const ended = (ending: Visit["ending"]) => visits.filter((visit) => visit.ending === ending).length;
+  const parts = [
+    `${visits.length - ended(null)} of ${visits.length} gone`,
+    `${times((code) => code === "ok")} pages`,
+    `${visits.filter(({ paid }) => paid).length} paid`,
+    `${ended("sold out")} sold out`,
+    `${times((code) => code !== "ok" && code !== "insufficient_stock")} told to come back or not answered`,
+    `${ended("gave up")} gave up`,
+    `${deliveries} deliveries and ${jobs} jobs wait`,
+  ];
+  console.log(`${seconds(atMs)}: ${parts.join(", ")}`);
+}
+
 export function printReport(report: Report): void {
   const { sale, visits, stock, samples, deliveries, wentMs, drainedMs, spent, wrong } = report;
   const answers = visits.flatMap((visit) => visit.answers);
@@ -32,7 +50,12 @@ export function printReport(report: Report): void {
       seconds(wentMs)
     }`,
   );
-  for (const [ending, times] of counted(visits.map(({ ending }) => ending))) row(`  ${ending}`, `${times}`);
+  for (const ending of endings) {
+    row(
+      `  ${ending}`,
+      `${visits.filter((visit) => visit.ending === ending).length}`,
+    );
+  }
 
   heading("what was sold", ["stock", "paid", "held", "cut off", "free"]);
   for (const { sku, stock: pieces, paid, held, cut, free } of stock) {
@@ -79,7 +102,7 @@ export function printReport(report: Report): void {
     }`,
   );
   console.log(
-    `nothing waited any more ${seconds(drainedMs)} after the opening, ${
+    `the backlog was gone ${seconds(drainedMs)} after the opening, ${
       seconds(drainedMs - wentMs)
     } after the last`,
   );
@@ -113,12 +136,6 @@ function waited(name: string, ms: number[]): void {
   const sorted = ms.toSorted((a, b) => a - b);
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
   row(name, `${ms.length}`, ...[...shares, 1].map((share) => `${Math.round(at(share))} ms`));
-}
-
-function counted(items: string[]): [string, number][] {
-  const times = new Map<string, number>();
-  for (const item of items) times.set(item, (times.get(item) ?? 0) + 1);
-  return [...times].sort(([, a], [, b]) => b - a);
 }
 
 function seconds(ms: number): string {

@@ -14,12 +14,16 @@ export interface Answer {
   retryAfter: number | null;
 }
 
-export type Ending = "paid" | "left" | "sold out" | "card refused" | "gave up" | "not seen paid";
+export const endings = ["paid", "not seen paid", "sold out", "card refused", "left", "gave up"] as const;
+export type Ending = typeof endings[number];
 
 export interface Visit {
   shopper: Shopper;
   answers: Answer[];
-  ending: Ending;
+  /** Null: not yet. */
+  ending: Ending | null;
+  /** Whether Stripe has the money. */
+  paid: boolean;
   /** Milliseconds from the payment until the shop's page says so. */
   seenMs: number | null;
 }
@@ -30,36 +34,49 @@ const patienceMs = 10_000;
 const triesMax = 6;
 /** Without a time to wait. */
 const pauseMs = 2_000;
-/** The success page asks again so often, for so long. */
-const polling = { everyMs: 2_500, times: 24 };
+/** The success page asks again so often; who has paid looks at it for so long, however slow it is. */
+const polling = { everyMs: 2_500, forMs: 60_000 };
 
-/** Lives the visit from the arrival on; `openedAt` and the times of answers are `performance.now()`. */
-export async function visit(world: World, shopper: Shopper, openedAt: number): Promise<Visit> {
-  await pause(openedAt + shopper.arrivesMs - performance.now());
-  const made: Visit = { shopper, answers: [], ending: "gave up", seenMs: null };
-  const key = crypto.randomUUID();
-  const ask = asker(world, made, openedAt);
-  let session = await checkOut(made, ask, key);
-  if (session === null) return made;
-  made.ending = "left";
-  for (const card of shopper.cards) {
-    await pause(shopper.thinksMs);
-    let paid = await pay(world, session, card, shopper.email);
-    if (paid === "ended") {
-      // The page was closed under the shopper: the same key leads to another one.
-      session = await checkOut(made, ask, key);
-      if (session === null) return made;
-      paid = await pay(world, session, card, shopper.email);
-    }
-    if (paid !== "paid") made.ending = "card refused";
-    else return await success(made, ask, session);
-  }
-  return made;
+/** A visit of somebody who has not come yet. */
+export function plannedVisit(shopper: Shopper): Visit {
+  return { shopper, answers: [], ending: null, paid: false, seenMs: null };
 }
 
-type Ask = (what: Answer["what"], path: string, init: RequestInit) => Promise<Record<string, unknown> | null>;
+/** Lives the visit from the arrival to its ending; `openedAt` and the times of answers are `performance.now()`. */
+export async function live(world: World, visit: Visit, openedAt: number): Promise<void> {
+  const { shopper } = visit;
+  await pause(openedAt + shopper.arrivesMs - performance.now());
+  const key = crypto.randomUUID();
+  const ask = asker(world, visit, openedAt);
+  const checkOutAgain = () => checkOut(shopper, ask, key);
+  let page = await checkOutAgain();
+  let ending: Ending = "left";
+  for (const card of shopper.cards) {
+    if (page.session === null) break;
+    await pause(shopper.thinksMs);
+    let payment = await pay(world, page.session, card, shopper.email);
+    if (payment === "ended") {
+      // The page was closed under the shopper: the same key leads to another one.
+      page = await checkOutAgain();
+      if (page.session === null) break;
+      payment = await pay(world, page.session, card, shopper.email);
+    }
+    ending = "card refused";
+    if (payment !== "paid") continue;
+    visit.paid = true;
+    visit.seenMs = await successSeen(ask, page.session);
+    ending = visit.seenMs === null ? "not seen paid" : "paid";
+    break;
+  }
+  visit.ending = page.session === null ? page.why : ending;
+}
 
-function asker(world: World, made: Visit, openedAt: number): Ask {
+/** `body` is null when there was no answer that helps. */
+type Ask = (what: Answer["what"], path: string, init: RequestInit) => Promise<
+  { body: Record<string, unknown> | null; answer: Answer }
+>;
+
+function asker(world: World, visit: Visit, openedAt: number): Ask {
   return async (what, path, init) => {
     const sentAt = performance.now();
     let status = 0, code: string, retryAfter: number | null = null;
@@ -69,7 +86,7 @@ function asker(world: World, made: Visit, openedAt: number): Ask {
         ...init,
         headers: {
           apikey: world.keys.secret_key,
-          "x-shopper-ip": made.shopper.address,
+          "x-shopper-ip": visit.shopper.address,
           "content-type": "application/json",
           ...init.headers,
         },
@@ -83,37 +100,34 @@ function asker(world: World, made: Visit, openedAt: number): Ask {
     } catch (error) {
       code = error instanceof DOMException && error.name === "TimeoutError" ? "timeout" : "no answer";
     }
-    made.answers.push({
+    const answer: Answer = {
       what,
       sentMs: sentAt - openedAt,
       tookMs: performance.now() - sentAt,
       code,
       status,
       retryAfter,
-    });
-    return body;
+    };
+    visit.answers.push(answer);
+    return { body, answer };
   };
 }
 
-/** The session's id; null when the shopper goes home, with the reason in `made.ending`. */
-async function checkOut(made: Visit, ask: Ask, key: string): Promise<string | null> {
-  const { sku, email } = made.shopper;
-  for (let tried = 1; tried <= triesMax; tried++) {
-    const order = await ask("checkout", "create-checkout-session", {
+type Page = { session: string } | { session: null; why: "sold out" | "gave up" };
+
+/** Comes back as often as people do. */
+async function checkOut({ sku, email }: Shopper, ask: Ask, key: string): Promise<Page> {
+  for (let tried = 1;; tried++) {
+    const { body, answer } = await ask("checkout", "create-checkout-session", {
       method: "POST",
       headers: { "idempotency-key": key },
       body: JSON.stringify({ items: [{ sku, quantity: 1 }], customer_email: email }),
     });
-    if (order !== null) return String(order["session_id"]);
-    const { code, retryAfter } = made.answers.at(-1) ?? { code: "", retryAfter: null };
-    if (code === "insufficient_stock") {
-      made.ending = "sold out";
-      return null;
-    }
-    if (tried < triesMax) await pause(retryAfter === null ? pauseMs : retryAfter * 1_000);
+    if (body !== null) return { session: String(body["session_id"]) };
+    if (answer.code === "insufficient_stock") return { session: null, why: "sold out" };
+    if (tried === triesMax) return { session: null, why: "gave up" };
+    await pause(answer.retryAfter === null ? pauseMs : answer.retryAfter * 1_000);
   }
-  made.ending = "gave up";
-  return null;
 }
 
 /** On Stripe's page, which is not ours: what it does costs the shopper no patience. */
@@ -133,17 +147,16 @@ async function pay(
   return response.status === 402 ? "declined" : "ended";
 }
 
-/** The shop's page after paying, until it can say that the order is paid. */
-async function success(made: Visit, ask: Ask, session: string): Promise<Visit> {
+/** Milliseconds until the shop's page says that the order is paid; null: it did not while anybody looked. */
+async function successSeen(ask: Ask, session: string): Promise<number | null> {
   const paidAt = performance.now();
-  for (let look = 0; look < polling.times; look++) {
-    const order = await ask("order-status", `order-status?session_id=${session}`, { method: "GET" });
-    if (order?.["status"] === "paid") {
-      return { ...made, ending: "paid", seenMs: performance.now() - paidAt };
-    }
+  for (;;) {
+    const { body } = await ask("order-status", `order-status?session_id=${session}`, { method: "GET" });
+    const lookedMs = performance.now() - paidAt;
+    if (body?.["status"] === "paid") return lookedMs;
+    if (lookedMs > polling.forMs) return null;
     await pause(polling.everyMs);
   }
-  return { ...made, ending: "not seen paid" };
 }
 
 function pause(ms: number): Promise<void> {

@@ -17,33 +17,48 @@ export interface Sample {
 }
 
 const everyMs = 1_000;
+const tellEveryMs = 5_000;
 const heartbeatMs = { least: 5_000, most: 60_000 };
 
 export interface Watch {
   samples: Sample[];
-  /** Waits until nothing waits any more. */
-  drained(deadlineMs: number): Promise<void>;
+  /** Waits until nothing waits any more; false: something still did at the deadline. */
+  drained(deadlineMs: number): Promise<boolean>;
   stop(): Promise<void>;
 }
 
-/** Also beats the heart of the jobs: every minute, as pg_cron does, or as often as the window is long. */
-export function watch(world: World, openedAt: number, seconds: number): Watch {
+/**
+ * Also beats the heart of the jobs: every minute, as pg_cron does, or as often as the window is long. Tells of some of what
+ * it sees while it goes on.
+ */
+export function watch(
+  world: World,
+  openedAt: number,
+  seconds: number,
+  tell: (sample: Sample) => void,
+): Watch {
   const samples: Sample[] = [];
   const stopped = new AbortController();
   const pauseMs = Math.max(heartbeatMs.least, Math.min(heartbeatMs.most, seconds * 1_000));
+  let toldMs = -Infinity;
   const beating = beat(world, pauseMs, stopped.signal);
   const watching = repeat(everyMs, stopped.signal, async () => {
-    samples.push(await look(world, openedAt));
+    const sample = await look(world, openedAt);
+    samples.push(sample);
+    if (sample.atMs - toldMs < tellEveryMs) return;
+    toldMs = sample.atMs;
+    tell(sample);
   });
   return {
     samples,
     async drained(deadlineMs) {
       const end = performance.now() + deadlineMs;
       for (let last = await look(world, openedAt); last.deliveries + last.jobs > 0;) {
-        if (performance.now() > end) throw new Error(`still waiting: ${JSON.stringify(last)}`);
+        if (performance.now() > end) return false;
         await pause(everyMs, stopped.signal);
         last = await look(world, openedAt);
       }
+      return true;
     },
     async stop() {
       stopped.abort();
