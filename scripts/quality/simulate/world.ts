@@ -84,11 +84,11 @@ async function openingOf(shop: Shop): Promise<Map<string, number>> {
 }
 
 /**
- * The scheduler calls each minute; once nobody buys any more it waits a twelfth of the time since then, 20 minutes at
- * most, so that hours in which the shop only waits for a bank are cheap.
+ * The scheduler calls each minute; once nobody buys any more it waits a sixth of the time since then, two hours at most,
+ * so that hours in which the shop only waits for a bank are cheap.
  */
 function tickMs(sinceClosing: number): number {
-  return Math.min(Math.max(minute, sinceClosing / 12), 20 * minute);
+  return Math.min(Math.max(minute, sinceClosing / 6), 120 * minute);
 }
 
 /** As pg_cron does, whether or not the last call is over. */
