@@ -54,6 +54,8 @@ export interface Shop {
   mails: Mail[];
   /** Asks the database itself, at the world's time. */
   ask<T>(question: (sql: postgres.Sql) => Promise<T>): Promise<T>;
+  /** Lets the database tidy up. */
+  tidy(): Promise<void>;
   /** Lines that the functions wrote as errors, and whatever else was written. */
   errors: { cause: string; text: string }[];
   close(): Promise<void>;
@@ -139,6 +141,7 @@ export async function openShop(kernel: Kernel, database: WorldDatabase): Promise
         await tellTime(database.sql, kernel.timestamp);
         return await question(database.sql);
       }),
+    tidy: () => kernel.real(() => database.tidy()),
     close: async () => {
       restore();
       await stripe.stop();
