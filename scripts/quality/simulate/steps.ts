@@ -23,8 +23,8 @@ export type Step =
     | { do: "resume"; order: number }
     | { do: "debit"; order: number; account: string }
     | { do: "look"; order: number }
-    /** Two members of staff may ask for the same at once. */
-    | { do: "refund"; order: number; amount: number | null; restock: boolean; twice?: boolean }
+    /** Two members of staff may ask for the same at once; "most" is more than half of what was paid. */
+    | { do: "refund"; order: number; amount: number | "most" | null; restock: boolean; twice?: boolean }
     | { do: "return piece" | "announce return" | "receive return"; order: number; sku: string }
     | { do: "cancel"; order: number }
     | { do: "ship"; order: number; sku: string | null }
@@ -221,18 +221,31 @@ function planRareStory(random: Random, order: number, at: number, lines: Cart): 
     () => [buy(), { ...pay, unheard: true }],
     () => [buy(), pay, { at: after([6, 30]), do: "refund at Stripe", order, amount: null, unheard: true }],
     () => [buy(), { ...pay, unheard: true }, { at: after([30, 60]), ...all }],
-    () => [buy(), pay, { at: after([6, 20]), ...all, restock: false, twice: true }],
+    // A colleague has not heard of it, and asks again.
     () => [
       buy(),
       pay,
-      { at: after([6, 20]), do: "refund", order, amount: 700, restock: false, twice: true },
+      { at: after([6, 20]), ...all, restock: false, twice: true },
+      { at: after([25, 50]), ...all, restock: false, amount: random.pick([null, 300]) },
+    ],
+    () => [
+      buy(),
+      pay,
+      {
+        at: after([6, 20]),
+        do: "refund",
+        order,
+        amount: random.pick([700, "most"] as const),
+        restock: false,
+        twice: true,
+      },
       { at: after([6, 40]), ...all },
     ],
     () => [
       buy(),
       { ...pay, card: random.pick(disputed) },
       { at: after([5, 90]), do: "refund", order, amount: random.pick([null, 900]), restock: false },
-      { at: after([90, 120]), do: "leave dispute", order },
+      { at: after([90, 120]), do: random.pick(["accept dispute", "leave dispute"]), order },
     ],
     () => [
       buy(),

@@ -52,6 +52,7 @@ export async function judge(shop: Shop, actors: Actors, troubled: boolean): Prom
     payments: await listAll(shop, "payment_intents"),
     refunds: await listAll(shop, "refunds"),
     disputes: await listAll(shop, "disputes"),
+    events: await listAll(shop, "events"),
   };
   found.push(...await againstStripe(shop, stripe), ...await mailsOf(shop));
   found.push(...await holdAgainstAccount(shop, actors, stripe, troubled));
@@ -87,14 +88,14 @@ async function listAll<T extends { id: string }>({ keys }: Shop, path: string): 
   }
 }
 
-async function againstStripe(shop: Shop, { sessions, payments, refunds }: AtStripe): Promise<Violation[]> {
+async function againstStripe(shop: Shop, stripe: AtStripe): Promise<Violation[]> {
+  const { sessions, payments, refunds, events } = stripe;
   const stored = new Map(
     (await shop.ask((sql) =>
       sql<{ id: string; status: string }[]>`select id, status from public.webhook_events`
     ))
       .map(({ id, status }) => [id, status]),
   );
-  const events = await listAll<{ id: string; type: string }>(shop, "events");
   const lost = events.filter(({ type }) => enabledEvents.includes(type))
     .map(({ id, type }) => ({ id, type, status: stored.get(id) }))
     .filter(({ status }) => status !== "processed" && status !== "ignored");
