@@ -153,7 +153,7 @@ function wrongOnTheWay(order: Known, { events }: AtStripe): Finding[] {
     const given = succeeded.filter((one) => one.at <= at + 1).reduce((sum, { amount }) => sum + amount, 0);
     if (given < booked.paid) found.push("an order is refunded once its money has been given back");
   }
-  const moves = booked.trail.filter(({ kind }) => kind.startsWith("stock_"));
+  const moves = booked.trail.filter(({ kind }) => ["stock_released", "stock_committed"].includes(kind));
   if (sessions.length === 1 && received > 0 && !booked.cancelled && moves[0]?.kind === "stock_released") {
     found.push("goods of a page that is paid are held until the money comes");
   }

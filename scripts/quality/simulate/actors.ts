@@ -159,6 +159,7 @@ export class Actors {
         return await this.#command(name, { p_dispute_id: dispute.id, p_note: "looked at" });
       }
       case "refund at Stripe":
+      case "dispute":
       case "review":
       case "warning":
         return await this.#atStripe(step, order);
@@ -254,7 +255,7 @@ export class Actors {
   }
 
   async #atStripe(
-    step: Extract<Step, { do: "refund at Stripe" | "review" | "warning" }>,
+    step: Extract<Step, { do: "refund at Stripe" | "dispute" | "review" | "warning" }>,
     order: Order,
   ): Promise<void> {
     const headers = { authorization: `Bearer ${this.shop.keys.stripe_secret_key}` };
@@ -265,7 +266,7 @@ export class Actors {
     const payment = session?.payment_intent;
     if (typeof payment !== "string") return;
     if (step.do !== "refund at Stripe") {
-      const call = step.do === "review" ? "review" : "early_fraud_warning";
+      const call = step.do === "warning" ? "early_fraud_warning" : step.do;
       return await this.#control(call, { payment_intent: payment });
     }
     const amount = step.amount === null ? {} : { amount: `${step.amount}` };

@@ -31,7 +31,7 @@ export type Step =
     | { do: "release"; order: number }
     | { do: "accept dispute" | "leave dispute"; order: number }
     | { do: "refund at Stripe"; order: number; amount: number | null; unheard?: boolean }
-    | { do: "warning" | "review"; order: number }
+    | { do: "warning" | "review" | "dispute"; order: number }
     | { do: "stock"; sku: string; delta: number }
     | { do: "weather"; forMs: number; lost: number; doubled: number; slow: number }
     | { do: "cut off"; who: Party; forMs: number }
@@ -165,7 +165,8 @@ function planOrder(random: Random, order: number, at: number): Step[] {
     return [
       ...start(),
       { at: after, do: "refund", order, amount: 500, restock: false },
-      { at: after + random.whole(0, 90_000), do: "refund at Stripe", order, amount: 500 },
+      // Before the job has run, most often.
+      { at: after + random.whole(0, 30_000), do: "refund at Stripe", order, amount: 500 },
     ];
   }
   if (story < 78) {
@@ -241,6 +242,17 @@ function planRareStory(random: Random, order: number, at: number, lines: Cart): 
       },
       { at: after([6, 40]), ...all },
     ],
+    // The bank is faster than the shop, and Stripe gives nothing back any more.
+    () => {
+      const asked = after([6, 40]);
+      return [
+        buy(),
+        pay,
+        { at: asked, ...all, restock: false, amount: random.pick([null, 900]) },
+        { at: asked + random.whole(0, 20_000), do: "dispute", order },
+        { at: after([60, 120]), do: random.pick(["accept dispute", "leave dispute"]), order },
+      ];
+    },
     () => [
       buy(),
       { ...pay, card: random.pick(disputed) },
