@@ -153,8 +153,12 @@ function wrongOnTheWay(order: Known, { events }: AtStripe): Finding[] {
     const given = succeeded.filter((one) => one.at <= at + 1).reduce((sum, { amount }) => sum + amount, 0);
     if (given < booked.paid) found.push("an order is refunded once its money has been given back");
   }
-  const moves = booked.trail.filter(({ kind }) => ["stock_released", "stock_committed"].includes(kind));
-  if (sessions.length === 1 && received > 0 && !booked.cancelled && moves[0]?.kind === "stock_released") {
+  // An attempt that was given up may be made anew: then they are held again.
+  const moves = booked.trail.map(({ kind }) => kind).filter((kind) =>
+    /^stock_|^checkout_reopened/.test(kind)
+  );
+  const before = moves[moves.indexOf("stock_committed") - 1];
+  if (sessions.length === 1 && received > 0 && !booked.cancelled && before === "stock_released") {
     found.push("goods of a page that is paid are held until the money comes");
   }
   return found.map((rule) => ({ rule, detail: { ...booked, succeeded } }));

@@ -15,6 +15,7 @@ interface Asked {
   left: number;
   /** In seconds since 1970. */
   at: number;
+  given_up_at: number | null;
 }
 
 interface Books {
@@ -36,7 +37,8 @@ export async function refundsAskedFor(
   const asked = await shop.ask((sql) =>
     sql<Asked[]>`
       select q.id, q.payment_id, q.amount::integer as amount, q.status,
-        extract(epoch from q.created_at)::double precision as at, (
+        extract(epoch from q.created_at)::double precision as at,
+        extract(epoch from q.given_up_at)::double precision as given_up_at, (
           select count(*)::integer from public.alerts a where a.kind like 'refund%' and a.data ->> 'order_number' = (
             select o.number from public.orders o where o.id = q.order_id)
         ) as alerts, (
@@ -120,7 +122,8 @@ function promisedTooMuch(id: string, { asked, seen, stripe: { payments, refunds 
   const payment = payments.find((one) => one.id === request?.payment_id);
   if (request === undefined || payment === undefined) return false;
   const earlier = [...asked.values()].filter((one) =>
-    one.payment_id === payment.id && one.at < request.at && !["given_up", "not_needed"].includes(one.status)
+    one.payment_id === payment.id && one.at < request.at && one.status !== "not_needed" &&
+    (one.given_up_at ?? Infinity) > request.at
   ).map((one) => {
     const made = refunds.filter(({ metadata }) => metadata["refund_request_id"] === one.id);
     return made.every(alive) ? made[0]?.amount ?? one.amount ?? 0 : 0;

@@ -5,6 +5,7 @@ import { createStripe } from "../../../supabase/functions/_shared/stripe/client.
 import { enabledEvents } from "../../../supabase/functions/_shared/stripe_events/mod.ts";
 import { reconcile } from "../../live/reconcile.ts";
 import type { Actors } from "./actors.ts";
+import { beginning } from "./kernel.ts";
 import { type AtStripe, holdAgainstAccount } from "./account.ts";
 import { origins, type Shop } from "./shop.ts";
 
@@ -14,14 +15,19 @@ export interface Violation {
   detail: unknown;
 }
 
+/** A dispute has something to do each day until the bank decides: only what comes on the first one is waited for. */
+const disputesMs = 30 * 3_600_000;
+
 /** What is still to be done before tomorrow; null: nothing. */
 export async function unrest(shop: Shop): Promise<unknown> {
   const response = await fetch(`${origins.stripe}/_control/deliveries?limit=1`);
   const { pending } = await response.json();
+  const firstDay = new Date(beginning + disputesMs).toISOString();
   const [left] = await shop.ask((sql) =>
     sql`select
       (select jsonb_agg(distinct j.kind) from private.jobs j where j.status in ('queued', 'running')
         and j.run_at < now() + interval '20 hours'
+        and (j.kind not in ('answer_dispute', 'remind_dispute') or j.run_at < ${firstDay}::timestamptz)
         and j.kind not in (select p.kind from private.periodic_jobs p)) as jobs,
       (select nullif(count(*), 0)::integer from public.webhook_events where status = 'failed') as events,
       (select nullif(count(*), 0)::integer from private.lost_checkouts(1)) as lost,
