@@ -1,6 +1,6 @@
 /** Goods: what each order has taken from the shelf, and what is left there. */
 import type { Actors } from "./actors.ts";
-import type { Finding, Known } from "./account.ts";
+import type { Finding, Known } from "./account_books.ts";
 import type { Shop } from "./shop.ts";
 
 const rule = "the shelf holds what the world counts";

@@ -1,6 +1,6 @@
 /** Refunds: what staff were told yes to, what Stripe made of it, and what they are still asked to look after. */
 import type { Actors, Done } from "./actors.ts";
-import { alive, type AtStripe, type Finding } from "./account.ts";
+import { alive, type AtStripe, type Finding } from "./account_books.ts";
 import type { Shop } from "./shop.ts";
 
 /** A refund that was asked for, as it stands in the shop's books. */

@@ -6,7 +6,8 @@ import { enabledEvents } from "../../../supabase/functions/_shared/stripe_events
 import { reconcile } from "../../live/reconcile.ts";
 import type { Actors } from "./actors.ts";
 import { beginning } from "./kernel.ts";
-import { type AtStripe, holdAgainstAccount } from "./account.ts";
+import { holdAgainstAccount } from "./account.ts";
+import type { AtStripe } from "./account_books.ts";
 import { origins, type Shop } from "./shop.ts";
 
 /** Something that must not be. */
