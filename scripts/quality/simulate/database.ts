@@ -94,15 +94,13 @@ async function fill(url: string): Promise<void> {
   }
 }
 
-/**
- * Bytes of a table that is worth it. Each one that is tidied is news to the backends of all databases, and one that
- * cannot follow forgets all of its plans: at a moment that nobody can repeat.
- */
+/** Bytes of a table that is worth it. */
 const worthwhile = 2 * 8192;
 
 /**
- * Removes what is dead and counts what is there, with an outcome that nothing outside of the database decides: `freeze`
- * waits for pages that somebody looks at, where others are passed over, and of tables this small every row is counted.
+ * Removes what is dead and counts what is there, with an outcome that nothing outside of the database decides. `full`
+ * leaves no room between the rows: into which room the next one goes is something that a backend remembers until any
+ * database of the server is made or dropped. Of tables this small every row is counted.
  */
 async function tidyUp(sql: postgres.Sql): Promise<void> {
   const [tables] = await sql`select string_agg(c.oid::regclass::text, ', ' order by c.oid) as list
@@ -111,7 +109,7 @@ async function tidyUp(sql: postgres.Sql): Promise<void> {
       and pg_relation_size(c.oid) > ${worthwhile}`;
   if (tables?.["list"] === null) return;
   await sql.unsafe(
-    `vacuum (freeze, analyze, index_cleanup on, truncate off, parallel 0) ${tables?.["list"]}`,
+    `vacuum (full, analyze) ${tables?.["list"]}`,
   );
 }
 

@@ -40,7 +40,7 @@ export interface WorldReport {
 const minute = 60_000;
 const restDays = 5;
 /** Less often, and queries wade through what is dead; more often, and tidying costs more than it saves. */
-const tidyEvery = 4000;
+const tidyEvery = 6000;
 
 /** What Stripe never told is found by asking: within two rounds of reconcile_objects, hourly, at ticks that are rare by then. */
 const askedMs = 180 * minute;
