@@ -131,6 +131,11 @@ export async function createWorldDatabase(adminUrl: string, seed: number): Promi
     await admin.unsafe(`create database ${name} template ${template} strategy file_copy`);
     await admin.unsafe(`alter database ${name} set simulation.now = '2026-03-01T00:00:00Z'`);
     await admin.unsafe(`alter database ${name} set simulation.seed = '${Math.trunc(seed)}'`);
+    // By an index rows come in its order, otherwise in the order in which they lie.
+    for (const scan of ["seqscan", "bitmapscan"]) {
+      await admin.unsafe(`alter database ${name} set enable_${scan} = off`);
+    }
+    await admin.unsafe(`alter database ${name} set jit = off`);
   } finally {
     await admin.end();
   }
