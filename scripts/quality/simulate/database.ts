@@ -135,7 +135,6 @@ export async function createWorldDatabase(adminUrl: string, seed: number): Promi
     for (const scan of ["seqscan", "bitmapscan"]) {
       await admin.unsafe(`alter database ${name} set enable_${scan} = off`);
     }
-    await admin.unsafe(`alter database ${name} set jit = off`);
   } finally {
     await admin.end();
   }
