@@ -5,9 +5,9 @@
  */
 import { runTask, UsageError, wholeNumber } from "../lib/task.ts";
 import { startRunServer } from "../local/test_database.ts";
+import { placesOf } from "./mutate/mutant.ts";
 import { MUTANTS } from "./mutate/mutants.ts";
 import { prepareTemplate } from "./simulate/database.ts";
-
 import { keep, mistakeIn, parseKept, type SqlMutant } from "./simulate/kept.ts";
 import { shrink } from "./simulate/shrink.ts";
 import { planDay, shopDay } from "./simulate/steps.ts";
@@ -93,10 +93,11 @@ async function readWorld(path: string): Promise<World> {
 }
 
 function mutantOf(name: string): SqlMutant {
-  const found = MUTANTS.find((mutant) => mutant.name === name && mutant.file.endsWith(".sql"));
-  if (found === undefined) throw new UsageError(`--mutant ${name} is none of those in SQL`);
-  const { file, find, replace } = found;
-  return { file, find, replace };
+  const found = MUTANTS.find((mutant) => mutant.name === name);
+  const inSql = found !== undefined && placesOf(found).every(({ file }) => file.endsWith(".sql"));
+  if (!inSql) throw new UsageError(`--mutant ${name} is none of those in SQL`);
+  const { name: _name, tests: _tests, ...mistake } = found;
+  return mistake;
 }
 
 function newThread(): WorldThread {

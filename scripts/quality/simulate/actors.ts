@@ -32,6 +32,8 @@ interface SoldOut {
 /** Steps of a world, carried out. */
 export class Actors {
   readonly orders = new Map<number, Order>();
+  /** What was bought, by the order's id. */
+  readonly carts = new Map<string, Order["lines"]>();
   readonly done: Done[] = [];
   /** Pieces of each article as the world began. */
   opening: ReadonlyMap<string, number> = new Map();
@@ -110,17 +112,19 @@ export class Actors {
         await this.#ask("GET", `${origins.api}/functions/v1/${path}`, null, this.#shopper(step.order));
         return;
       }
-      case "refund":
+      case "refund": {
+        const p_amount = step.amount === "most" ? await this.#most(order) : step.amount;
         await Promise.all(
           Array.from({ length: step.twice === true ? 2 : 1 }, (_, who) =>
             this.#command("request_refund", {
               p_order_number,
-              p_amount: step.amount,
+              p_amount,
               p_reason: "requested_by_customer",
               p_restock: step.restock,
             }, who)),
         );
         return;
+      }
       case "announce return":
       case "receive return":
         return await this.#command(step.do === "announce return" ? "announce_return" : "receive_return", {
@@ -155,10 +159,20 @@ export class Actors {
         return await this.#command(name, { p_dispute_id: dispute.id, p_note: "looked at" });
       }
       case "refund at Stripe":
+      case "dispute":
       case "review":
       case "warning":
         return await this.#atStripe(step, order);
     }
+  }
+
+  async #most(order: Order): Promise<number> {
+    const [row] = await this.shop.ask((sql) =>
+      sql<
+        { most: number }[]
+      >`select (amount_total * 0.7)::integer as most from public.orders where id = ${order.order_id}`
+    );
+    return row?.most ?? 1;
   }
 
   /** Whoever finds an article gone takes the others: that is another cart, under another key. */
@@ -187,6 +201,7 @@ export class Actors {
   }
 
   #keep(order: number, opened: Omit<Order, "first_session_id" | "lines">, lines: Order["lines"]): void {
+    this.carts.set(opened.order_id, lines);
     const before = this.orders.get(order);
     const same = before?.order_id === opened.order_id ? before : null;
     const first_session_id = same?.first_session_id ?? opened.session_id;
@@ -240,7 +255,7 @@ export class Actors {
   }
 
   async #atStripe(
-    step: Extract<Step, { do: "refund at Stripe" | "review" | "warning" }>,
+    step: Extract<Step, { do: "refund at Stripe" | "dispute" | "review" | "warning" }>,
     order: Order,
   ): Promise<void> {
     const headers = { authorization: `Bearer ${this.shop.keys.stripe_secret_key}` };
@@ -251,7 +266,7 @@ export class Actors {
     const payment = session?.payment_intent;
     if (typeof payment !== "string") return;
     if (step.do !== "refund at Stripe") {
-      const call = step.do === "review" ? "review" : "early_fraud_warning";
+      const call = step.do === "warning" ? "early_fraud_warning" : step.do;
       return await this.#control(call, { payment_intent: payment });
     }
     const amount = step.amount === null ? {} : { amount: `${step.amount}` };

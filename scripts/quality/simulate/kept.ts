@@ -1,7 +1,7 @@
 /** Failures that were found once, each as the few steps that led to it. */
 import { join } from "node:path";
 import { ROOT } from "../../lib/paths.ts";
-import { type Mutant, mutatedFunction } from "../mutate/mutant.ts";
+import { type Mutant, mutatedFunction, placesOf } from "../mutate/mutant.ts";
 import type { Step } from "./steps.ts";
 import type { World } from "./world.ts";
 
@@ -17,13 +17,16 @@ export interface Kept extends World {
   mutant?: SqlMutant;
 }
 
-/** A mistake in a function of SQL. */
-export type SqlMutant = Pick<Mutant, "file" | "find" | "replace">;
+/** A mistake in functions of SQL. */
+export type SqlMutant = Omit<Mutant, "name" | "tests">;
 
-/** What puts the mistake into a database. */
+/** What puts the mistake into a database, in all of its places. */
 export async function mistakeIn(mutant: SqlMutant): Promise<string> {
-  const text = await Deno.readTextFile(join(ROOT, mutant.file));
-  return mutatedFunction({ ...mutant, name: mutant.find, tests: [] }, text).broken;
+  const places = placesOf({ ...mutant, name: mutant.find, tests: [] });
+  const broken = places.map(async (place) =>
+    mutatedFunction(place, await Deno.readTextFile(join(ROOT, place.file))).broken
+  );
+  return (await Promise.all(broken)).join("\n");
 }
 
 /** Writes a failure down for the tests to repeat; returns the file. */

@@ -54,6 +54,8 @@ export interface Shop {
   mails: Mail[];
   /** Asks the database itself, at the world's time. */
   ask<T>(question: (sql: postgres.Sql) => Promise<T>): Promise<T>;
+  /** Lets the database tidy up. */
+  tidy(): Promise<void>;
   /** Lines that the functions wrote as errors, and whatever else was written. */
   errors: { cause: string; text: string }[];
   close(): Promise<void>;
@@ -91,7 +93,11 @@ export async function openShop(kernel: Kernel, database: WorldDatabase): Promise
   const memberToken = await tokenOf(member, { email: "shopper@example.com" });
   const pool = await apiPool(database.url);
   // How long a statement takes is a matter of real time: it must not decide what happens.
-  const rest = createRest(pool, { ...config, timeouts: false });
+  const rest = createRest(pool, {
+    ...config,
+    timeouts: false,
+    settings: () => [["simulation.now", kernel.timestamp]],
+  });
   const warm = new Request(`${origins.api}/rest/v1/rpc/check_invariants`, { method: "POST" });
   await rest(warm, "rpc/check_invariants", { role: "service_role", claims: { role: "service_role" } });
   setEnvironment({ ...keys, jwt_private_key: signing });
@@ -119,11 +125,7 @@ export async function openShop(kernel: Kernel, database: WorldDatabase): Promise
     const [, service, , ...path] = pathname.split("/");
     if (service === "functions") return await functions.call(path.join("/"), request, address);
     const caller = await identify(request, local);
-    return await kernel.real(async () => {
-      const told = tellTime(pool, kernel.timestamp);
-      const [answer] = await Promise.all([rest(request, path.join("/"), caller), told]);
-      return answer;
-    });
+    return await kernel.real(() => rest(request, path.join("/"), caller));
   });
   return {
     kernel,
@@ -139,6 +141,7 @@ export async function openShop(kernel: Kernel, database: WorldDatabase): Promise
         await tellTime(database.sql, kernel.timestamp);
         return await question(database.sql);
       }),
+    tidy: () => kernel.real(() => database.tidy()),
     close: async () => {
       restore();
       await stripe.stop();

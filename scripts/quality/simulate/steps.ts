@@ -23,15 +23,15 @@ export type Step =
     | { do: "resume"; order: number }
     | { do: "debit"; order: number; account: string }
     | { do: "look"; order: number }
-    /** Two members of staff may ask for the same at once. */
-    | { do: "refund"; order: number; amount: number | null; restock: boolean; twice?: boolean }
+    /** Two members of staff may ask for the same at once; "most" is more than half of what was paid. */
+    | { do: "refund"; order: number; amount: number | "most" | null; restock: boolean; twice?: boolean }
     | { do: "return piece" | "announce return" | "receive return"; order: number; sku: string }
     | { do: "cancel"; order: number }
     | { do: "ship"; order: number; sku: string | null }
     | { do: "release"; order: number }
     | { do: "accept dispute" | "leave dispute"; order: number }
     | { do: "refund at Stripe"; order: number; amount: number | null; unheard?: boolean }
-    | { do: "warning" | "review"; order: number }
+    | { do: "warning" | "review" | "dispute"; order: number }
     | { do: "stock"; sku: string; delta: number }
     | { do: "weather"; forMs: number; lost: number; doubled: number; slow: number }
     | { do: "cut off"; who: Party; forMs: number }
@@ -165,7 +165,8 @@ function planOrder(random: Random, order: number, at: number): Step[] {
     return [
       ...start(),
       { at: after, do: "refund", order, amount: 500, restock: false },
-      { at: after + random.whole(0, 90_000), do: "refund at Stripe", order, amount: 500 },
+      // Before the job has run, most often.
+      { at: after + random.whole(0, 30_000), do: "refund at Stripe", order, amount: 500 },
     ];
   }
   if (story < 78) {
@@ -221,18 +222,42 @@ function planRareStory(random: Random, order: number, at: number, lines: Cart): 
     () => [buy(), { ...pay, unheard: true }],
     () => [buy(), pay, { at: after([6, 30]), do: "refund at Stripe", order, amount: null, unheard: true }],
     () => [buy(), { ...pay, unheard: true }, { at: after([30, 60]), ...all }],
-    () => [buy(), pay, { at: after([6, 20]), ...all, restock: false, twice: true }],
+    // A colleague has not heard of it, and asks again.
     () => [
       buy(),
       pay,
-      { at: after([6, 20]), do: "refund", order, amount: 700, restock: false, twice: true },
+      { at: after([6, 20]), ...all, restock: false, twice: true },
+      { at: after([25, 50]), ...all, restock: false, amount: random.pick([null, 300]) },
+    ],
+    () => [
+      buy(),
+      pay,
+      {
+        at: after([6, 20]),
+        do: "refund",
+        order,
+        amount: random.pick([700, "most"] as const),
+        restock: false,
+        twice: true,
+      },
       { at: after([6, 40]), ...all },
     ],
+    // The bank is faster than the shop, and Stripe gives nothing back any more.
+    () => {
+      const asked = after([6, 40]);
+      return [
+        buy(),
+        pay,
+        { at: asked, ...all, restock: false, amount: random.pick([null, 900]) },
+        { at: asked + random.whole(0, 20_000), do: "dispute", order },
+        { at: after([60, 120]), do: random.pick(["accept dispute", "leave dispute"]), order },
+      ];
+    },
     () => [
       buy(),
       { ...pay, card: random.pick(disputed) },
       { at: after([5, 90]), do: "refund", order, amount: random.pick([null, 900]), restock: false },
-      { at: after([90, 120]), do: "leave dispute", order },
+      { at: after([90, 120]), do: random.pick(["accept dispute", "leave dispute"]), order },
     ],
     () => [
       buy(),

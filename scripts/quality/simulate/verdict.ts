@@ -5,7 +5,9 @@ import { createStripe } from "../../../supabase/functions/_shared/stripe/client.
 import { enabledEvents } from "../../../supabase/functions/_shared/stripe_events/mod.ts";
 import { reconcile } from "../../live/reconcile.ts";
 import type { Actors } from "./actors.ts";
-import { type AtStripe, holdAgainstAccount } from "./account.ts";
+import { beginning } from "./kernel.ts";
+import { holdAgainstAccount } from "./account.ts";
+import type { AtStripe } from "./account_books.ts";
 import { origins, type Shop } from "./shop.ts";
 
 /** Something that must not be. */
@@ -14,14 +16,19 @@ export interface Violation {
   detail: unknown;
 }
 
+/** A dispute has something to do each day until the bank decides: only what comes on the first one is waited for. */
+const disputesMs = 30 * 3_600_000;
+
 /** What is still to be done before tomorrow; null: nothing. */
 export async function unrest(shop: Shop): Promise<unknown> {
   const response = await fetch(`${origins.stripe}/_control/deliveries?limit=1`);
   const { pending } = await response.json();
+  const firstDay = new Date(beginning + disputesMs).toISOString();
   const [left] = await shop.ask((sql) =>
     sql`select
       (select jsonb_agg(distinct j.kind) from private.jobs j where j.status in ('queued', 'running')
         and j.run_at < now() + interval '20 hours'
+        and (j.kind not in ('answer_dispute', 'remind_dispute') or j.run_at < ${firstDay}::timestamptz)
         and j.kind not in (select p.kind from private.periodic_jobs p)) as jobs,
       (select nullif(count(*), 0)::integer from public.webhook_events where status = 'failed') as events,
       (select nullif(count(*), 0)::integer from private.lost_checkouts(1)) as lost,
@@ -52,6 +59,7 @@ export async function judge(shop: Shop, actors: Actors, troubled: boolean): Prom
     payments: await listAll(shop, "payment_intents"),
     refunds: await listAll(shop, "refunds"),
     disputes: await listAll(shop, "disputes"),
+    events: await listAll(shop, "events"),
   };
   found.push(...await againstStripe(shop, stripe), ...await mailsOf(shop));
   found.push(...await holdAgainstAccount(shop, actors, stripe, troubled));
@@ -87,14 +95,14 @@ async function listAll<T extends { id: string }>({ keys }: Shop, path: string): 
   }
 }
 
-async function againstStripe(shop: Shop, { sessions, payments, refunds }: AtStripe): Promise<Violation[]> {
+async function againstStripe(shop: Shop, stripe: AtStripe): Promise<Violation[]> {
+  const { sessions, payments, refunds, events } = stripe;
   const stored = new Map(
     (await shop.ask((sql) =>
       sql<{ id: string; status: string }[]>`select id, status from public.webhook_events`
     ))
       .map(({ id, status }) => [id, status]),
   );
-  const events = await listAll<{ id: string; type: string }>(shop, "events");
   const lost = events.filter(({ type }) => enabledEvents.includes(type))
     .map(({ id, type }) => ({ id, type, status: stored.get(id) }))
     .filter(({ status }) => status !== "processed" && status !== "ignored");

@@ -21,6 +21,8 @@ export interface WorldOptions {
   sabotage?: string;
   /** Turns of the event loop between two events; the outcome must not depend on it. */
   turns?: number;
+  /** Events after which the database tidies up. */
+  tidyEvery?: number;
 }
 
 export interface WorldReport {
@@ -37,6 +39,9 @@ export interface WorldReport {
 
 const minute = 60_000;
 const restDays = 5;
+/** Less often, and queries wade through what is dead; more often, and tidying costs more than it saves. */
+const tidyEvery = 6000;
+
 /** What Stripe never told is found by asking: within two rounds of reconcile_objects, hourly, at ticks that are rare by then. */
 const askedMs = 180 * minute;
 
@@ -54,6 +59,7 @@ export async function liveWorld({ seed, steps }: World, options: WorldOptions): 
     kernel.plan(0, kernel.cause("opening"), () => {
       orderEvents(shop).then(() => steps.forEach((step, number) => actors.plan(step, number)))
         .then(() => void tick(shop, steps))
+        .then(() => void tidy(shop, options.tidyEvery ?? tidyEvery))
         .then(() => end(shop, actors, steps))
         .then((found) => violations = found, (error) => failure = error ?? new Error("failed"));
     });
@@ -84,11 +90,11 @@ async function openingOf(shop: Shop): Promise<Map<string, number>> {
 }
 
 /**
- * The scheduler calls each minute; once nobody buys any more it waits a twelfth of the time since then, 20 minutes at
- * most, so that hours in which the shop only waits for a bank are cheap.
+ * The scheduler calls each minute; once nobody buys any more it waits a sixth of the time since then, two hours at most,
+ * so that hours in which the shop only waits for a bank are cheap.
  */
 function tickMs(sinceClosing: number): number {
-  return Math.min(Math.max(minute, sinceClosing / 12), 20 * minute);
+  return Math.min(Math.max(minute, sinceClosing / 6), 120 * minute);
 }
 
 /** As pg_cron does, whether or not the last call is over. */
@@ -105,6 +111,16 @@ async function tick({ kernel, keys }: Shop, steps: readonly Step[]): Promise<voi
         signal: AbortSignal.timeout(150_000),
       }).then((response) => response.body?.cancel()).catch(() => {});
     });
+  }
+}
+
+/** As autovacuum does, but by the world's count: it decides where rows lie and how they are looked for. */
+async function tidy({ kernel, tidy }: Shop, everyEvents: number): Promise<void> {
+  for (let before = kernel.events;;) {
+    await kernel.sleep(5 * minute);
+    if (kernel.events - before < everyEvents) continue;
+    await tidy();
+    before = kernel.events;
   }
 }
 

@@ -60,7 +60,7 @@ begin
   ) and not exists (
     select 1 from public.webhook_events e
     where d.kind <> 'missed_event' and e.received_at > d.found_at - interval '1 minute'
-      and e.delivered_at > d.found_at and e.payload #>> '{data,object,id}' = d.object_id
+      and e.delivered_at > d.found_at and e.object_id = d.object_id
   );
 end;
 $$;

@@ -12,6 +12,8 @@ const server = await adminUrl();
 await prepareTemplate(server);
 
 const small = { orders: 2, hours: 0.05 };
+/** So small a world would never tidy up. */
+const options = { adminUrl: server, tidyEvery: 200 };
 const thread = startThread();
 globalThis.addEventListener("unload", () => thread[Symbol.dispose]());
 
@@ -31,17 +33,17 @@ Deno.test("simulation: nothing is lost, doubled or left undone in a world that n
   const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
   const again = `deno task simulate --seed ${seed} --orders 2 --hours 0.05`;
   const world = { seed, steps: planDay(seed, small) };
-  const { report } = await thread.live(world, { adminUrl: server });
+  const { report } = await thread.live(world, options);
   assert.deepEqual(report.violations, [], again);
   // However long each event is waited for, and whatever the server's other databases keep open.
-  const patient = await besideLongTransaction(() => thread.live(world, { adminUrl: server, turns: 12 }));
+  const patient = await besideLongTransaction(() => thread.live(world, { ...options, turns: 12 }));
   assert.equal(patient.report.hash, report.hash, again);
 });
 
 Deno.test("simulation: where the rows lie, and so what is found first, is not for other databases to say", async () => {
   const world = { seed: 1, steps: planDay(1, small) };
-  const { report } = await thread.live(world, { adminUrl: server });
-  const beside = await besideLongTransaction(() => thread.live(world, { adminUrl: server }));
+  const { report } = await thread.live(world, options);
+  const beside = await besideLongTransaction(() => thread.live(world, options));
   assert.equal(beside.report.hash, report.hash);
 });
 

@@ -21,12 +21,18 @@ import { refuseViewMerge, writeSql } from "./write_sql.ts";
 /** Answers one request; `path` is what follows `/rest/v1/`. */
 export type RestHandler = (request: Request, path: string, caller: Caller) => Promise<Response>;
 
+export interface RestOptions extends Pick<ProjectConfig, "maxRows" | "schemas"> {
+  timeouts?: boolean;
+  settings?: () => [string, string][];
+}
+
 interface Layer {
   sql: postgres.Sql;
   cache: SchemaCache;
   maxRows: number;
   schemas: readonly string[];
   timeouts: boolean;
+  settings: () => [string, string][];
 }
 
 /** One SQL statement that answers a whole request. */
@@ -49,12 +55,13 @@ type Answered = Omit<Found, "rows" | "total"> & { rows: string; total: string | 
 /**
  * Creates the layer over a pool that logs in as `authenticator`; no read answers more than `maxRows` rows, and nothing
  * outside `schemas` is shown. Without `timeouts` no statement is ended for its time, whatever roles and functions say.
+ * Each transaction begins with `settings`.
  */
 export function createRest(
   sql: postgres.Sql,
-  { maxRows, schemas, timeouts = true }: Pick<ProjectConfig, "maxRows" | "schemas"> & { timeouts?: boolean },
+  { maxRows, schemas, timeouts = true, settings = () => [] }: RestOptions,
 ): RestHandler {
-  const layer: Layer = { sql, cache: new SchemaCache(sql), maxRows, schemas, timeouts };
+  const layer: Layer = { sql, cache: new SchemaCache(sql), maxRows, schemas, timeouts, settings };
   return async (request, path, caller) => {
     try {
       const asked = await readRequest(request, path, {
@@ -101,7 +108,7 @@ async function read(
     readOnly: true,
     settings: [],
     planned: plannedCount(request, count),
-  }, (rows) => requireSingle(rows, shown));
+  }, single(shown));
   return answerRead(request, found, shown, profile);
 }
 
@@ -177,7 +184,7 @@ async function call(
     readOnly: request.method !== "POST" || !routine.volatile,
     settings: routine.timeout === null ? [] : [["statement_timeout", routine.timeout]],
     planned: null,
-  }, (rows) => requireSingle(rows, shown));
+  }, single(shown));
   return answerCall(request, found, shown, profile, routine.result === "void");
 }
 
@@ -221,6 +228,11 @@ function plannedCount({ prefer }: RestRequest, count: string): string | null {
   return prefer.count === "planned" || prefer.count === "estimated" ? `explain (format json) ${count}` : null;
 }
 
+/** What has to be looked at before the transaction may end. */
+function single(shown: Representation): ((rows: number) => void) | null {
+  return shown.format === "single" ? (rows) => requireSingle(rows, shown) : null;
+}
+
 function requireSingle(rows: number, { format }: Representation): void {
   if (format !== "single" || rows === 1) return;
   throw new RestError(
@@ -246,18 +258,57 @@ function requireWritten({ action, range }: RestRequest, rows: number, shown: Rep
   throw new RestError(400, "PGRST110", "The maximum number of rows allowed to change was surpassed", details);
 }
 
-/** One transaction: the role and what it may know of the request first, the statement right behind it. */
+/**
+ * One transaction: the role and what it may know of the request first, the statement right behind it, and where nothing
+ * is left to look at, its end as well: all of it goes to the database at once.
+ */
 async function run(
   request: RestRequest,
   caller: Caller,
-  { sql, maxRows, timeouts }: Layer,
+  layer: Layer,
+  snapshot: Snapshot,
+  statement: Statement,
+  check: ((rows: number) => void) | null,
+): Promise<Found> {
+  const connection = await layer.sql.reserve();
+  try {
+    const began = connection.unsafe(`begin ${statement.readOnly ? "read only" : "read write"}`).execute();
+    const configured = configure(connection, request, caller, layer, snapshot, statement).execute();
+    const answered = connection.unsafe<Answered[]>(
+      statement.sql,
+      statement.body === null ? [] : [statement.body],
+      { prepare: statement.reusable },
+    ).execute();
+    const looked = check !== null || statement.planned !== null;
+    const ended = looked ? null : connection.unsafe("commit").execute();
+    const [, , [row]] = await Promise.all([began, configured, answered, ended]);
+    if (row === undefined) throw new Error("the statement answered without a row");
+    const found = { ...row, rows: Number(row.rows), total: row.total === null ? null : Number(row.total) };
+    if (!looked) return found;
+    check?.(found.rows);
+    const total = await estimated(connection, request, layer.maxRows, statement, found.total);
+    await connection.unsafe("commit");
+    return { ...found, total };
+  } catch (error) {
+    // Without a transaction that is open, or without a connection, there is nothing to take back.
+    await connection.unsafe("rollback").catch(() => {});
+    throw error;
+  } finally {
+    connection.release();
+  }
+}
+
+function configure(
+  connection: postgres.Sql,
+  request: RestRequest,
+  caller: Caller,
+  { timeouts, settings }: Layer,
   { roleSettings }: Snapshot,
   statement: Statement,
-  check: (rows: number) => void,
-): Promise<Found> {
-  const { prefer } = request;
+) {
   // A snapshot keeps no other settings of roles and functions.
   const limits = timeouts ? [...roleSettings.get(caller.role) ?? [], ...statement.settings] : [];
+  const { timezone } = request.prefer;
   const pairs = [
     ["search_path", `"${request.schema}", public, extensions`],
     ["role", caller.role],
@@ -265,27 +316,25 @@ async function run(
     ["request.method", request.method],
     ["request.path", request.path],
     ["request.headers", JSON.stringify(Object.fromEntries(visibleHeaders(request.headers)))],
-    ...(prefer.timezone === null ? [] : [["timezone", prefer.timezone]]),
+    ...(timezone === null ? [] : [["timezone", timezone]]),
     ...limits,
+    ...settings(),
   ];
-  const configure = pairs.map((_, at) => `set_config($${at * 2 + 1}, $${at * 2 + 2}, true)`).join(", ");
-  return await sql.begin(statement.readOnly ? "read only" : "read write", async (tx) => {
-    const configured = tx.unsafe(`select ${configure}`, pairs.flat(), { prepare: true });
-    const answered = tx.unsafe<Answered[]>(statement.sql, statement.body === null ? [] : [statement.body], {
-      prepare: statement.reusable,
-    });
-    const [, [row]] = await Promise.all([configured, answered]);
-    if (row === undefined) throw new Error("the statement answered without a row");
-    const rows = Number(row.rows);
-    check(rows);
-    let total = row.total === null ? null : Number(row.total);
-    if (statement.planned !== null && (prefer.count === "planned" || (total ?? 0) > maxRows)) {
-      const [plan] = await tx.unsafe(statement.planned);
-      const estimate = Number(plan?.["QUERY PLAN"][0].Plan["Plan Rows"]);
-      total = Math.max(estimate, total ?? 0);
-    }
-    return { ...row, rows, total };
-  });
+  const text = pairs.map((_, at) => `set_config($${at * 2 + 1}, $${at * 2 + 2}, true)`).join(", ");
+  return connection.unsafe(`select ${text}`, pairs.flat(), { prepare: true });
+}
+
+/** The total as it is, or as the planner sees it, where that is asked for. */
+async function estimated(
+  connection: postgres.Sql,
+  { prefer }: RestRequest,
+  maxRows: number,
+  { planned }: Statement,
+  total: number | null,
+): Promise<number | null> {
+  if (planned === null || (prefer.count !== "planned" && (total ?? 0) <= maxRows)) return total;
+  const [plan] = await connection.unsafe(planned);
+  return Math.max(Number(plan?.["QUERY PLAN"][0].Plan["Plan Rows"]), total ?? 0);
 }
 
 /** Keys stay out of the database: a function or a log could repeat them. */
