@@ -108,7 +108,7 @@ async function read(
     readOnly: true,
     settings: [],
     planned: plannedCount(request, count),
-  }, single(shown));
+  }, (rows) => requireSingle(rows, shown));
   return answerRead(request, found, shown, profile);
 }
 
@@ -184,7 +184,7 @@ async function call(
     readOnly: request.method !== "POST" || !routine.volatile,
     settings: routine.timeout === null ? [] : [["statement_timeout", routine.timeout]],
     planned: null,
-  }, single(shown));
+  }, (rows) => requireSingle(rows, shown));
   return answerCall(request, found, shown, profile, routine.result === "void");
 }
 
@@ -228,11 +228,6 @@ function plannedCount({ prefer }: RestRequest, count: string): string | null {
   return prefer.count === "planned" || prefer.count === "estimated" ? `explain (format json) ${count}` : null;
 }
 
-/** What has to be looked at before the transaction may end. */
-function single(shown: Representation): ((rows: number) => void) | null {
-  return shown.format === "single" ? (rows) => requireSingle(rows, shown) : null;
-}
-
 function requireSingle(rows: number, { format }: Representation): void {
   if (format !== "single" || rows === 1) return;
   throw new RestError(
@@ -258,48 +253,31 @@ function requireWritten({ action, range }: RestRequest, rows: number, shown: Rep
   throw new RestError(400, "PGRST110", "The maximum number of rows allowed to change was surpassed", details);
 }
 
-/**
- * One transaction: the role and what it may know of the request first, the statement right behind it, and where nothing
- * is left to look at, its end as well: all of it goes to the database at once.
- */
+/** One transaction: the role and what it may know of the request first, the statement right behind it. */
 async function run(
   request: RestRequest,
   caller: Caller,
   layer: Layer,
   snapshot: Snapshot,
   statement: Statement,
-  check: ((rows: number) => void) | null,
+  check: (rows: number) => void,
 ): Promise<Found> {
-  const connection = await layer.sql.reserve();
-  try {
-    const began = connection.unsafe(`begin ${statement.readOnly ? "read only" : "read write"}`).execute();
-    const configured = configure(connection, request, caller, layer, snapshot, statement).execute();
-    const answered = connection.unsafe<Answered[]>(
-      statement.sql,
-      statement.body === null ? [] : [statement.body],
-      { prepare: statement.reusable },
-    ).execute();
-    const looked = check !== null || statement.planned !== null;
-    const ended = looked ? null : connection.unsafe("commit").execute();
-    const [, , [row]] = await Promise.all([began, configured, answered, ended]);
+  return await layer.sql.begin(statement.readOnly ? "read only" : "read write", async (tx) => {
+    const configured = configure(tx, request, caller, layer, snapshot, statement);
+    const answered = tx.unsafe<Answered[]>(statement.sql, statement.body === null ? [] : [statement.body], {
+      prepare: statement.reusable,
+    });
+    const [, [row]] = await Promise.all([configured, answered]);
     if (row === undefined) throw new Error("the statement answered without a row");
-    const found = { ...row, rows: Number(row.rows), total: row.total === null ? null : Number(row.total) };
-    if (!looked) return found;
-    check?.(found.rows);
-    const total = await estimated(connection, request, layer.maxRows, statement, found.total);
-    await connection.unsafe("commit");
-    return { ...found, total };
-  } catch (error) {
-    // Without a transaction that is open, or without a connection, there is nothing to take back.
-    await connection.unsafe("rollback").catch(() => {});
-    throw error;
-  } finally {
-    connection.release();
-  }
+    const rows = Number(row.rows);
+    check(rows);
+    const total = row.total === null ? null : Number(row.total);
+    return { ...row, rows, total: await estimated(tx, request, layer.maxRows, statement, total) };
+  });
 }
 
 function configure(
-  connection: postgres.Sql,
+  tx: postgres.TransactionSql,
   request: RestRequest,
   caller: Caller,
   { timeouts, settings }: Layer,
@@ -321,19 +299,19 @@ function configure(
     ...settings(),
   ];
   const text = pairs.map((_, at) => `set_config($${at * 2 + 1}, $${at * 2 + 2}, true)`).join(", ");
-  return connection.unsafe(`select ${text}`, pairs.flat(), { prepare: true });
+  return tx.unsafe(`select ${text}`, pairs.flat(), { prepare: true });
 }
 
 /** The total as it is, or as the planner sees it, where that is asked for. */
 async function estimated(
-  connection: postgres.Sql,
+  tx: postgres.TransactionSql,
   { prefer }: RestRequest,
   maxRows: number,
   { planned }: Statement,
   total: number | null,
 ): Promise<number | null> {
   if (planned === null || (prefer.count !== "planned" && (total ?? 0) <= maxRows)) return total;
-  const [plan] = await connection.unsafe(planned);
+  const [plan] = await tx.unsafe(planned);
   return Math.max(Number(plan?.["QUERY PLAN"][0].Plan["Plan Rows"]), total ?? 0);
 }
 
