@@ -324,7 +324,9 @@ begin
     )))
   );
   -- Tried again, whatever becomes of it: should it fail too, it has an alert of its own.
-  update public.alerts a set status = 'resolved'
+  update public.alerts a set
+    status = 'resolved',
+    data = a.data || case when private.refund_tried_again(r) then '{}' else '{"not_owed": true}' end::jsonb
   from public.refunds r join private.refund_states s on s.id = r.id and s.has_bounced
   where r.order_id = p_order_id and a.dedupe_key = 'refund_failed:' || r.id
     and a.status <> 'resolved' and (private.refund_tried_again(r) or private.money_left(r.payment_id) <= 0);
@@ -336,6 +338,12 @@ begin
     and a.data ? 'not_owed'
   left join private.jobs j on j.dedupe_key = 'refund_payment:' || q.id
   where q.order_id = p_order_id and private.refund_is_owed(q);
+  perform private.raise_alert(a.kind, a.severity, a.dedupe_key, a.data - 'not_owed')
+  from public.refunds r
+  join public.alerts a on a.dedupe_key = 'refund_failed:' || r.id and a.status = 'resolved'
+    and a.data ? 'not_owed'
+  where r.order_id = p_order_id and r.released_at is null and not private.refund_tried_again(r)
+    and private.money_left(r.payment_id) > 0;
 end;
 $$;
 comment on function private.settle_refund_alerts(uuid) is

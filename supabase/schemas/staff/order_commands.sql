@@ -83,9 +83,16 @@ begin
   update public.refunds r set released_at = now()
   from private.refund_states s
   where s.id = r.id and s.has_bounced and r.payment_id = o.payment_id and r.released_at is null;
-  -- It may ship: all of its money is not to go back any more.
-  update public.refund_requests q set status = 'not_needed', given_up_at = null, restock = false
-  where q.payment_id = o.payment_id and q.amount is null and q.status in ('given_up', 'disputed');
+  -- It may ship: all of its money is not to go back any more. One that is cancelled ships nothing.
+  with kept as (
+    update public.refund_requests q set status = 'not_needed', given_up_at = null, restock = false
+    where q.payment_id = o.payment_id and q.amount is null and q.status in ('given_up', 'disputed')
+      and o.cancelled_at is null
+    returning q.id
+  )
+  update private.jobs j set status = 'discarded', finished_at = now(), lease_id = null, leased_until = null
+  from kept k
+  where j.dedupe_key = 'refund_payment:' || k.id and j.status in ('queued', 'running');
   update public.alerts set status = 'resolved'
   where dedupe_key = private.mismatch_alert(o.id) and status <> 'resolved';
   update public.order_risk set review_released_at = now() where order_id = o.id;
