@@ -104,3 +104,20 @@ Deno.test("isWithinTolerance() counts both directions", () => {
   assert.equal(isWithinTolerance(now - 301, nowMs), false);
   assert.equal(isWithinTolerance(now + 301, nowMs), false);
 });
+
+Deno.test("a body is hashed once for each secret, however many signatures the header has", async () => {
+  const body = new Uint8Array(1024);
+  const signatures = Array.from({ length: 10 }, () => new ArrayBuffer(32));
+  const { sign } = crypto.subtle;
+  let hashed = 0;
+  crypto.subtle.sign = (...args) => {
+    hashed += 1;
+    return sign.apply(crypto.subtle, args);
+  };
+  try {
+    assert.equal(await matchesAnySecret(body, { timestamp: 1, signatures }, ["whsec_a", "whsec_b"]), false);
+  } finally {
+    crypto.subtle.sign = sign;
+  }
+  assert.equal(hashed, 2);
+});
