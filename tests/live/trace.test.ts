@@ -27,7 +27,7 @@ async function traceOf(stack: TestStack, name: string): Promise<Trace> {
 
 const email = "ada.lovelace@example.com";
 
-/** Bought with a declined card first, disputed, and a refund of it refused for that; a mail of it has failed. */
+/** Bought with a declined card first, disputed, and cancelled: its refund waits for the bank; a mail of it has failed. */
 async function eventfulOrder(stack: TestStack) {
   const order = await checkout(stack, plentySku, 1, email);
   await pay(stack, order.session_id, "4000000000000002");
@@ -65,7 +65,7 @@ Deno.test("deno task trace tells an order's whole story, in order of time, by wh
     assert.equal(kinds("session").length, 1);
     assert.deepEqual(namesOf("attempt"), ["failed", "succeeded"]);
     assert.deepEqual(namesOf("payment"), ["succeeded"]);
-    assert.deepEqual(namesOf("refund"), ["refund_request_given_up"]);
+    assert.deepEqual(namesOf("refund"), ["refund_request_disputed"]);
     assert.deepEqual(namesOf("staff"), ["cancel_order"]);
     assert.equal(kinds("dispute").length, 1);
     assert(namesOf("alert").includes("dispute_opened"), String(namesOf("alert")));

@@ -8,7 +8,7 @@ Deno.test("simulate that is interrupted ends quietly, with the signal's exit cod
     const child = new Deno.Command(Deno.execPath(), {
       args: [
         ...["run", "-A", "--quiet", "--no-check", "scripts/quality/simulate.ts"],
-        ...["--days", "100", "--orders", "3", "--hours", "0.1", "--threads", "1"],
+        ...["--days", "100", "--orders", "1", "--hours", "0.01", "--threads", "1"],
       ],
       env: { NO_COLOR: "1" },
       stdin: "null",
