@@ -49,6 +49,8 @@ declare
   c_timeout_milliseconds constant integer := 140000;
   v_url text;
   v_key text;
+  -- More than it may run: a burst is worked off as fast as one call can.
+  c_body constant jsonb := '{"limit": 1000}';
   v_request_id bigint;
 begin
   execute $sql$ select decrypted_secret
@@ -61,11 +63,11 @@ begin
   end if;
   execute $sql$
     select net.http_post(
-      url := $1, body := '{}'::jsonb,
+      url := $1, body := $4,
       headers := jsonb_build_object('content-type', 'application/json', 'apikey', $2),
       timeout_milliseconds := $3
     )
-  $sql$ into v_request_id using v_url, v_key, c_timeout_milliseconds;
+  $sql$ into v_request_id using v_url, v_key, c_timeout_milliseconds, c_body;
   return v_request_id;
 end;
 $$;

@@ -107,7 +107,7 @@ async function tick({ kernel, keys }: Shop, steps: readonly Step[]): Promise<voi
       fetch(`${origins.api}/functions/v1/retry-jobs`, {
         method: "POST",
         headers: { apikey: keys.secret_key, "content-type": "application/json" },
-        body: "{}",
+        body: JSON.stringify({ limit: 1_000 }),
         signal: AbortSignal.timeout(150_000),
       }).then((response) => response.body?.cancel()).catch(() => {});
     });

@@ -48,6 +48,7 @@ Deno.test({
     const [request] = await sql`select url, headers, body, timeout_milliseconds from net.http_request_queue`;
     assert.equal(request?.url, url);
     assert.deepEqual(request?.headers, { "content-type": "application/json", apikey: key });
+    assert.deepEqual(request?.body, { limit: 1000 }, "as many jobs as one call may run");
     assert.ok(request?.timeout_milliseconds > 60_000, "a run may take a minute");
     const { count } = (await sql`select count(*)::integer as count from vault.secrets`)[0] ?? {};
     assert.equal(count, 2, "setting the target again replaces it");

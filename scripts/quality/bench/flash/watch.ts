@@ -96,7 +96,7 @@ async function beat({ functionsUrl, keys }: World, everyMs: number, stopped: Abo
     const response = await fetch(`${functionsUrl}/retry-jobs`, {
       method: "POST",
       headers: { apikey: keys.secret_key, "content-type": "application/json" },
-      body: "{}",
+      body: JSON.stringify({ limit: 1_000 }),
     });
     await response.body?.cancel();
   });
