@@ -4827,6 +4827,14 @@ CREATE OR REPLACE FUNCTION private.refund_has_come_true(p_request_id text)
 comment on function private.refund_has_come_true(p_request_id text) is 'Whether the money of a refund request has left. Once true it stays so: a refund that bounces afterwards moves no goods.';
 
 
+CREATE OR REPLACE FUNCTION private.refund_is_missed(q refund_requests)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.refund_is_missed(q refund_requests) is 'Whether a refund is said not to be needed although the shop has the money, and no refund came back.';
+
+
 CREATE OR REPLACE FUNCTION private.refund_is_owed(q refund_requests)
  RETURNS boolean
  LANGUAGE plpgsql

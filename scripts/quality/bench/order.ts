@@ -6,7 +6,9 @@
  */
 import postgres from "postgres";
 import { type Stack, startStack } from "../../local/stack.ts";
+import { post } from "./post.ts";
 import { processorSeconds } from "./processor.ts";
+import { control } from "./stand_in.ts";
 
 const orders = Number(Deno.args[0] ?? 1_000);
 const sku = "SHIRT-OXF-WHT-M";
@@ -66,7 +68,7 @@ try {
 /** From the cart to the parcel. */
 async function liveThrough(count: number): Promise<void> {
   for (let n = 0; n < count; n++) {
-    await post(`${stack.stripe_url}/_control/pay`, { session: await checkOut(stack) });
+    await control(stack, "pay", { session: await checkOut(stack) });
   }
   await drained();
   const numbers =
@@ -150,19 +152,4 @@ async function checkOut(stack: Stack): Promise<string> {
     "idempotency-key": crypto.randomUUID(),
   });
   return String(answer["session_id"]);
-}
-
-async function post(
-  url: string,
-  body: object,
-  headers: Record<string, string> = {},
-): Promise<Record<string, unknown>> {
-  const response = await fetch(url, {
-    method: "POST",
-    headers: { "content-type": "application/json", ...headers },
-    body: JSON.stringify(body),
-  });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${url}: ${response.status} ${text}`);
-  return text === "" ? {} : JSON.parse(text);
 }

@@ -1,5 +1,6 @@
 /** How much longer a shopper waits for a payment page while a day is reconciled with Stripe. By turns, in one shop. */
 import { startWorld, type World } from "./flash/world.ts";
+import { post } from "./post.ts";
 import type { Reconciliation } from "./reconcile_worker.ts";
 
 export interface DayBench {
@@ -106,7 +107,7 @@ async function checkOuts(world: World, until: Promise<unknown>): Promise<number[
 }
 
 async function control({ stripeUrl }: World, call: string, body: object): Promise<void> {
-  await post(`${stripeUrl}/_control/${call}`, body, {});
+  await post(`${stripeUrl}/_control/${call}`, body);
 }
 
 async function checkOut({ functionsUrl, keys }: World): Promise<string> {
@@ -119,19 +120,4 @@ async function checkOut({ functionsUrl, keys }: World): Promise<string> {
     "idempotency-key": crypto.randomUUID(),
   });
   return String(answer["session_id"]);
-}
-
-async function post(
-  url: string,
-  body: object,
-  headers: Record<string, string>,
-): Promise<Record<string, unknown>> {
-  const response = await fetch(url, {
-    method: "POST",
-    headers: { "content-type": "application/json", ...headers },
-    body: JSON.stringify(body),
-  });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${url}: ${response.status} ${text}`);
-  return text === "" ? {} : JSON.parse(text);
 }

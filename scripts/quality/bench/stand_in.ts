@@ -1,6 +1,7 @@
 /** What the benches ask of the stand-in. */
 import Stripe from "stripe";
 import type { Stack } from "../../local/stack.ts";
+import { post } from "./post.ts";
 
 /** Stripe's SDK, talking to a stack's stand-in. */
 export function stripeOf(stack: Stack): Stripe {
@@ -10,13 +11,7 @@ export function stripeOf(stack: Stack): Stripe {
 
 /** A call of the stand-in's control API. Throws what it answers when it refuses. */
 export async function control(stack: Stack, call: string, body: object): Promise<void> {
-  const response = await fetch(`${stack.stripe_url}/_control/${call}`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-  });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${call}: ${response.status} ${text}`);
+  await post(`${stack.stripe_url}/_control/${call}`, body);
 }
 
 /** The header that Stripe signs a delivery with. */

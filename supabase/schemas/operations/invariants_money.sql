@@ -113,6 +113,7 @@ begin
     and not exists (
       select 1
       from public.refund_requests q where q.id in ('cancelled:' || o.payment_id, 'oversold:' || o.payment_id)
+        and not private.refund_is_missed(q)
     )
   union all
   select 'attempts, refunds, disputes and signals belong to the order of their payment',

@@ -129,6 +129,22 @@ comment on function private.refund_is_owed(public.refund_requests) is
   'customer has not got all of the payment back.';
 grant execute on function private.refund_is_owed(public.refund_requests) to authenticated, service_role;
 
+create function private.refund_is_missed(q public.refund_requests) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  -- Of what came back staff have an alert.
+  return q.status = 'not_needed' and private.money_left(q.payment_id) > 0 and not exists (
+    select 1 from public.refunds r join private.refund_states s on s.id = r.id and s.has_bounced
+    where r.payment_id = q.payment_id
+  );
+end;
+$$;
+comment on function private.refund_is_missed(public.refund_requests) is
+  'Whether a refund is said not to be needed although the shop has the money, and no refund came back.';
+
 create function private.refund_tried_again(r public.refunds) returns boolean
 language plpgsql
 stable

@@ -91,7 +91,7 @@ Deno.test("a dispute that was lost about a part leaves the rest to a person, onc
 
 Deno.test("a dispute that is won while the worker has the job is not missed", async () => {
   await undone(sql, async (tx) => {
-    const { dispute, request, tell, judge, state } = await cancelledInDispute(tx);
+    const { story, payment, dispute, request, tell, judge, state } = await cancelledInDispute(tx);
     await tx`update private.jobs set status = 'running', lease_id = gen_random_uuid(),
         leased_until = now() + interval '1 minute' where payload ->> 'refund_request_id' = ${request}`;
     assert.equal(await judge(), "disputed");
@@ -101,6 +101,8 @@ Deno.test("a dispute that is won while the worker has the job is not missed", as
     assert.deepEqual(await state(), ["queued", "queued"]);
     assert.equal(await judge(), "go");
     // Somebody has refunded by hand meanwhile.
+    story.refunded(payment, "1", total, "succeeded");
+    await tell();
     await endRefundJob(tx, request, "discard");
     assert.deepEqual(await state(), ["not_needed", "discarded"]);
   });

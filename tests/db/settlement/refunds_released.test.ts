@@ -45,6 +45,18 @@ for (const held of ["a review of Radar's", "a fraud warning"]) {
   });
 }
 
+Deno.test("check_invariants() names a cancelled order whose refund is not needed though the shop has the money", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidOrder(tx);
+    await tx`select public.cancel_order(${story.frame.orderNumber})`;
+    await endRefundJob(tx, `cancelled:${payment.id}`, "discard");
+    const broken = await tx`select invariant from public.check_invariants()`;
+    assert.deepEqual(broken.map(({ invariant }) => invariant), [
+      "money of an order that is not to ship is on its way back",
+    ]);
+  });
+});
+
 Deno.test("release_review() leaves the alert about a refused refund of a cancelled order", async () => {
   await undone(sql, async (tx) => {
     const { story, payment } = await paidOrder(tx);
