@@ -202,26 +202,18 @@ table private.audit_leaves (
   row_number bigint not null,
   row_digest bytea not null,
   text_digest bytea not null,
+  salt bytea,
   constraint audit_leaves_pkey PRIMARY KEY (seal_id, "position"),
   constraint audit_leaves_seal_id_fkey FOREIGN KEY (seal_id) REFERENCES private.audit_seals(id) DEFERRABLE INITIALLY DEFERRED,
   constraint audit_leaves_table_name_fkey FOREIGN KEY (table_name) REFERENCES private.audited_tables(name)
 );
 comment on table private.audit_leaves is 'What was sealed of each row, by seal. text_digest: of salt and texts. A row that an erasure has changed has a leaf for each time.';
+comment on column private.audit_leaves.salt is 'It goes with the text: an erasure empties it.';
 CREATE INDEX audit_leaves_row_idx ON private.audit_leaves USING btree (table_name, row_number, seal_id);
-CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON private.audit_leaves FOR EACH ROW EXECUTE FUNCTION private.refuse_any_change();
+CREATE TRIGGER refuse_change BEFORE UPDATE ON private.audit_leaves FOR EACH ROW WHEN (((new.salt IS NOT NULL) OR ((to_jsonb(new.*) - 'salt'::text) <> (to_jsonb(old.*) - 'salt'::text)))) EXECUTE FUNCTION private.refuse_any_change();
+CREATE TRIGGER refuse_delete BEFORE DELETE ON private.audit_leaves FOR EACH ROW EXECUTE FUNCTION private.refuse_any_change();
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON private.audit_leaves FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_any_change();
 row level security on private.audit_leaves;
-
-
-table private.audit_salts (
-  table_name text not null,
-  row_number bigint not null,
-  salt bytea not null,
-  constraint audit_salts_pkey PRIMARY KEY (table_name, row_number),
-  constraint audit_salts_table_name_fkey FOREIGN KEY (table_name) REFERENCES private.audited_tables(name)
-);
-comment on table private.audit_salts is 'Salt of the newest text_digest of each row. It goes with the text: an erasure deletes it.';
-row level security on private.audit_salts;
 
 
 table private.audit_seals (

@@ -776,8 +776,9 @@ begin
   perform private.write_order(o, v_before, k, k_before, p_source);
   perform private.settle_effects(o, v_before, h, v_mismatches, p_source);
   perform private.tell_order_page(o.id);
+  -- One that waits already is locked and left as it is: whoever checks passes it by until this has committed.
   insert into private.unchecked_orders (order_id) values (o.id)
-  on conflict (order_id) do update set noted_at = excluded.noted_at;
+  on conflict (order_id) do update set noted_at = excluded.noted_at where false;
   return o.status;
 end;
 $$;

@@ -947,7 +947,6 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('private.audited_tables', '{name,numbered_by,texts}', 'nothing', 'for good', ''),
   ('private.audit_unsealed', '{table_name}', 'nothing', 'until it is sealed', 'seal_audit_trail()'),
   ('private.audit_leaves', '{table_name}', 'nothing', 'for good', ''),
-  ('private.audit_salts', '{table_name}', 'nothing', 'with the text', 'note_unsealed()'),
   ('private.carriers', '{name,tracking_url}', 'nothing', 'for good', ''),
   ('private.circuit_breakers', '{provider}', 'nothing', 'for good', ''),
   ('private.disposable_email_domains', '{domain}', 'nothing', 'for good', ''),
@@ -2005,9 +2004,9 @@ grant execute on function public.record_webhook_endpoint(boolean, text, text, te
 -- unsealed in the same transaction, and the heartbeat seals what has been committed. A transaction that
 -- commits late is sealed later; none is skipped.
 --
--- What a person may ask to have removed stays out of the chain: the text is in its row, the salt beside it
--- in audit_salts. An erasure changes the one and deletes the other, and the row is sealed once more as it is
--- now. The digest that stays says nothing without its salt.
+-- What a person may ask to have removed stays out of the chain: the text is in its row, the salt of its
+-- digest beside the leaf, in no digest. An erasure changes the one and empties the other, and the row is
+-- sealed once more as it is now. The digest that stays says nothing without its salt.
 
 create table private.audited_tables (
   name text primary key,
@@ -2048,27 +2047,19 @@ create table private.audit_leaves (
   row_number bigint not null,
   row_digest bytea not null,
   text_digest bytea not null,
+  salt bytea,
   constraint audit_leaves_pkey primary key (seal_id, position)
 );
 comment on table private.audit_leaves is
   'What was sealed of each row, by seal. text_digest: of salt and texts. A row that an erasure has changed '
   'has a leaf for each time.';
+comment on column private.audit_leaves.salt is 'It goes with the text: an erasure empties it.';
 create index audit_leaves_row_idx on private.audit_leaves (table_name, row_number, seal_id);
-
-create table private.audit_salts (
-  table_name text not null references private.audited_tables (name),
-  row_number bigint not null,
-  salt bytea not null,
-  constraint audit_salts_pkey primary key (table_name, row_number)
-);
-comment on table private.audit_salts is
-  'Salt of the newest text_digest of each row. It goes with the text: an erasure deletes it.';
 
 alter table private.audited_tables enable row level security;
 alter table private.audit_unsealed enable row level security;
 alter table private.audit_seals enable row level security;
 alter table private.audit_leaves enable row level security;
-alter table private.audit_salts enable row level security;
 
 create function private.refuse_any_change() returns trigger
 language plpgsql
@@ -2085,8 +2076,11 @@ create trigger refuse_change before update or delete on private.audit_seals
   for each row execute function private.refuse_any_change();
 create trigger refuse_truncate before truncate on private.audit_seals
   for each statement execute function private.refuse_any_change();
-create trigger refuse_change before update or delete on private.audit_leaves
+create trigger refuse_delete before delete on private.audit_leaves
   for each row execute function private.refuse_any_change();
+create trigger refuse_change before update on private.audit_leaves
+  for each row when (new.salt is not null or to_jsonb(new) - 'salt' <> to_jsonb(old) - 'salt')
+  execute function private.refuse_any_change();
 create trigger refuse_truncate before truncate on private.audit_leaves
   for each statement execute function private.refuse_any_change();
 
@@ -2131,12 +2125,13 @@ declare
   v_table constant text := format('%s.%s', tg_table_schema, tg_table_name);
   v_number constant bigint := (to_jsonb(new) ->> tg_argv[0])::bigint;
 begin
-  -- Taken whether it is there or not, and before the salt goes: who seals it at this moment is waited for,
+  -- Locked whether it is there or not, and before the salt goes: who seals it at this moment is waited for,
   -- and who comes later passes it by.
   insert into private.audit_unsealed (table_name, row_number) values (v_table, v_number)
-  on conflict on constraint audit_unsealed_pkey do update set noted_at = excluded.noted_at;
+  on conflict on constraint audit_unsealed_pkey do update set noted_at = excluded.noted_at where false;
   if tg_op = 'UPDATE' then
-    delete from private.audit_salts s where s.table_name = v_table and s.row_number = v_number;
+    update private.audit_leaves l set salt = null
+    where l.table_name = v_table and l.row_number = v_number and l.salt is not null;
   end if;
   return null;
 end;
@@ -2217,16 +2212,15 @@ begin
     select t.table_name, r.row_number, r.row_digest, r.texts, uuid_send(gen_random_uuid()) as salt
     from (select d.table_name, array_agg(d.row_number) as numbers from due d group by d.table_name) t
     cross join lateral private.audited_rows(t.table_name, t.numbers) r
-  ), salted as (
-    insert into private.audit_salts (table_name, row_number, salt)
-    select f.table_name, f.row_number, f.salt from found f
   ), done as (
     delete from private.audit_unsealed u using found f
     where u.table_name = f.table_name and u.row_number = f.row_number
   )
-  insert into private.audit_leaves (seal_id, position, table_name, row_number, row_digest, text_digest)
+  insert into private.audit_leaves (
+    seal_id, position, table_name, row_number, row_digest, text_digest, salt
+  )
   select v_id, row_number() over (order by f.table_name, f.row_number), f.table_name, f.row_number,
-    f.row_digest, sha256(f.salt || f.texts)
+    f.row_digest, sha256(f.salt || f.texts), f.salt
   from found f;
   get diagnostics v_count = row_count;
   if v_count > 0 then
@@ -2265,17 +2259,16 @@ begin
   ) t
   join private.audit_leaves l on l.table_name = t.table_name and l.seal_id between p_from and p_to
   left join private.audited_rows(t.table_name, t.numbers) r on r.row_number = l.row_number
-  left join private.audit_salts s on s.table_name = l.table_name and s.row_number = l.row_number
   where r.row_digest is distinct from l.row_digest or (
     -- Of a row that was sealed again, or waits for it, only the newest text counts.
-    l.text_digest is distinct from sha256(s.salt || r.texts)
+    l.text_digest is distinct from sha256(l.salt || r.texts)
     and not exists (
       select 1 from private.audit_leaves x
       where x.table_name = l.table_name and x.row_number = l.row_number and x.seal_id > l.seal_id
     )
     and not exists (
       select 1 from private.audit_unsealed u
-      where s.salt is null and u.table_name = l.table_name and u.row_number = l.row_number
+      where l.salt is null and u.table_name = l.table_name and u.row_number = l.row_number
     )
   );
 end;

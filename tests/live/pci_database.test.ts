@@ -27,7 +27,7 @@ Deno.test("pci: old rows, waiting alerts, a payment page of the shop's own and a
   await fillTables(sql);
   await sql.begin(async (tx) => {
     await tx`set local session_replication_role = replica`;
-    await tx`truncate private.audit_leaves, private.audit_seals, private.audit_unsealed, private.audit_salts`;
+    await tx`truncate private.audit_leaves, private.audit_seals, private.audit_unsealed`;
     await tx`update public.webhook_rejections set last_at = now() - interval '94 days'`;
     await tx`update public.webhook_events set status = 'processed', payload = '{}', received_at = now() - interval '92 days'`;
     await tx`update public.alerts set kind = 'made_up', severity = 'critical', status = 'open',

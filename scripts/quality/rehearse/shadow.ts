@@ -69,7 +69,6 @@ const LEFT_OUT = new Set([
   "private.audit_unsealed",
   "private.audit_seals",
   "private.audit_leaves",
-  "private.audit_salts",
   "private.metrics",
   "private.metric_series",
   "private.metric_samples",

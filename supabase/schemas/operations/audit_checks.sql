@@ -24,17 +24,16 @@ begin
   ) t
   join private.audit_leaves l on l.table_name = t.table_name and l.seal_id between p_from and p_to
   left join private.audited_rows(t.table_name, t.numbers) r on r.row_number = l.row_number
-  left join private.audit_salts s on s.table_name = l.table_name and s.row_number = l.row_number
   where r.row_digest is distinct from l.row_digest or (
     -- Of a row that was sealed again, or waits for it, only the newest text counts.
-    l.text_digest is distinct from sha256(s.salt || r.texts)
+    l.text_digest is distinct from sha256(l.salt || r.texts)
     and not exists (
       select 1 from private.audit_leaves x
       where x.table_name = l.table_name and x.row_number = l.row_number and x.seal_id > l.seal_id
     )
     and not exists (
       select 1 from private.audit_unsealed u
-      where s.salt is null and u.table_name = l.table_name and u.row_number = l.row_number
+      where l.salt is null and u.table_name = l.table_name and u.row_number = l.row_number
     )
   );
 end;

@@ -151,7 +151,6 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
   ('private.audited_tables', '{name,numbered_by,texts}', 'nothing', 'for good', ''),
   ('private.audit_unsealed', '{table_name}', 'nothing', 'until it is sealed', 'seal_audit_trail()'),
   ('private.audit_leaves', '{table_name}', 'nothing', 'for good', ''),
-  ('private.audit_salts', '{table_name}', 'nothing', 'with the text', 'note_unsealed()'),
   ('private.carriers', '{name,tracking_url}', 'nothing', 'for good', ''),
   ('private.circuit_breakers', '{provider}', 'nothing', 'for good', ''),
   ('private.disposable_email_domains', '{domain}', 'nothing', 'for good', ''),

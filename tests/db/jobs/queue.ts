@@ -115,7 +115,7 @@ export async function alertsOf(sql: postgres.Sql, kind: string) {
 export async function emptyTables(sql: postgres.Sql, list: string): Promise<void> {
   await sql.begin(async (tx) => {
     await tx`set local session_replication_role = replica`;
-    await tx.unsafe(`truncate ${list}, private.audit_unsealed, private.audit_leaves, private.audit_seals,
-      private.audit_salts cascade`);
+    await tx.unsafe(`truncate ${list}, private.audit_unsealed, private.audit_leaves, private.audit_seals
+      cascade`);
   });
 }

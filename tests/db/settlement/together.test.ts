@@ -202,9 +202,9 @@ Deno.test("a payment that is heard of before its page settles nothing, and a ref
 /** Counts from now on how often orders are settled. */
 async function countSettled(tx: Tx): Promise<() => Promise<number>> {
   await tx`create function search.count_settling() returns trigger language plpgsql as
-    $$ begin perform nextval('search.settled'); return null; end $$`;
+    $$ begin perform nextval('search.settled'); return new; end $$`;
   await tx`create sequence search.settled`;
-  await tx`create trigger count_settling after insert or update on private.unchecked_orders
+  await tx`create trigger count_settling before insert on private.unchecked_orders
     for each row execute function search.count_settling()`;
   return async () => {
     const [row] = await tx`select case when is_called then last_value else 0 end as n from search.settled`;
