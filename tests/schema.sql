@@ -4529,6 +4529,13 @@ CREATE OR REPLACE FUNCTION private.purge_payloads(p_limit integer)
 comment on function private.purge_payloads(p_limit integer) is 'Empties up to p_limit payloads of finished events: after retention_payload_days, and after retention_foreign_days where they are about strangers.';
 
 
+CREATE OR REPLACE FUNCTION private.purge_rate_limits(p_limit integer)
+ RETURNS integer
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function private.purge_rate_limits(p_limit integer) is 'Deletes up to p_limit counters of the rate limits that count no more: they name network addresses, and in a quiet shop take_rate_limits() seldom comes to it.';
+
+
 CREATE OR REPLACE FUNCTION private.purge_schedule(p_limit integer)
  RETURNS integer
  LANGUAGE plpgsql
