@@ -5020,12 +5020,11 @@ CREATE OR REPLACE FUNCTION private.refuse_shipping(o orders)
 comment on function private.refuse_shipping(o orders) is 'SHINV: an order that must not ship, with what keeps it.';
 
 
-CREATE OR REPLACE FUNCTION private.refuse_shortage(p_wanted jsonb)
+CREATE OR REPLACE FUNCTION private.refuse_shortage(p_wanted jsonb, p_closing jsonb DEFAULT '[]'::jsonb)
  RETURNS void
  LANGUAGE plpgsql
- STABLE
  SET search_path TO '';
-comment on function private.refuse_shortage(p_wanted jsonb) is 'Raises SHSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, sku, quantity }]. Call with the rows locked.';
+comment on function private.refuse_shortage(p_wanted jsonb, p_closing jsonb) is 'Raises SHSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, sku, quantity }]. Call with the rows locked; or before pages are closed (p_closing, ids of sessions, whose pieces will be free then), to look ahead: a shopper must not lose them for a cart that cannot be had.';
 
 
 CREATE OR REPLACE FUNCTION private.reminders_unsubscribed(p_email text)

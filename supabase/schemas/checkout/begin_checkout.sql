@@ -249,6 +249,7 @@ begin
     );
   end if;
   if v_superseded is not null then
+    perform private.refuse_shortage(v_cart -> 'lines', v_superseded);
     return jsonb_build_object('outcome', 'superseded', 'session_ids', v_superseded);
   end if;
 

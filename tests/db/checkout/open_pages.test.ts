@@ -160,3 +160,28 @@ for (const key of ["kept", null]) {
     }
   });
 }
+
+Deno.test("begin_checkout() leaves the open page alone when the changed cart cannot be had anyway", async () => {
+  await using database = await world();
+  const { sql } = database;
+  const userId = await addUser(sql);
+  const expired = await beginCheckout(sql, { items: [{ sku: "TIE", quantity: 9 }], userId, key: "zero" });
+  await expire(sql, expired, await attachSession(sql, expired));
+  const session = await attachSession(sql, await beginCheckout(sql, { items, userId, key: "one" }));
+
+  const tooMany = { items: [...items, { sku: "TIE", quantity: 10 }], userId, key: "two" };
+  assert.deepEqual(await tryCheckout(sql, tooMany), {
+    sqlstate: "SHSTK",
+    detail: [{ sku: "TIE", requested: 10, available: 9 }],
+  });
+  const twoSuits = await tryCheckout(sql, { ...tooMany, items: [{ sku: "SUIT", quantity: 2 }] });
+  assert.deepEqual(twoSuits, { sqlstate: "SHSTK", detail: [{ sku: "SUIT", requested: 2, available: 1 }] });
+  // What the page holds counts: it is free for the new cart once the page is closed.
+  const possible = await beginCheckout(sql, { ...tooMany, items: [...items, { sku: "TIE", quantity: 9 }] });
+  assert.deepEqual(possible, { outcome: "superseded", session_ids: [session.id] });
+
+  // An expired order that is gone on with is such a cart as well.
+  await beginCheckout(sql, { items: [{ sku: "TIE", quantity: 1 }], key: "stranger" });
+  const again = await tryCheckout(sql, { items: [{ sku: "TIE", quantity: 9 }], userId, key: "zero" });
+  assert.deepEqual(again, { sqlstate: "SHSTK", detail: [{ sku: "TIE", requested: 9, available: 8 }] });
+});
