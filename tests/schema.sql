@@ -1255,7 +1255,7 @@ comment on column public.orders.shipping_name is 'Whom the parcel goes to.';
 comment on column public.orders.shipping_address is 'Where the parcel goes, as Stripe has it: line1, line2, postal_code, city, state, country.';
 comment on column public.orders.billing_address is 'The address of the payment, in the same form.';
 comment on column public.orders.locale is 'The shoppers language; mails are written in it.';
-comment on column public.orders.accepts_marketing is 'Whether the shopper agreed to reminders when the checkout began. Null: not asked.';
+comment on column public.orders.accepts_marketing is 'Whether the shopper agreed to reminders, as the checkout or its last repeat said. Null: not asked.';
 comment on column public.orders.status is 'How the money stands: see docs/contract.md. Derived.';
 comment on column public.orders.fulfillment_status is 'How the goods stand: unfulfilled, on_hold, fulfilled, cancelled. Derived.';
 comment on column public.orders.currency is 'ISO code in lower case. All amounts are in its minor units: 12900 is 129.00 USD, or 12900 JPY.';
@@ -4131,6 +4131,13 @@ CREATE OR REPLACE FUNCTION private.note_heartbeat()
 comment on function private.note_heartbeat() is 'Notes that somebody called retry-jobs, and since when nobody had, if that was five minutes or more.';
 
 
+CREATE OR REPLACE FUNCTION private.note_marketing_choice(p_order_id uuid, p_accepts_marketing boolean)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.note_marketing_choice(p_order_id uuid, p_accepts_marketing boolean) is 'Whether reminders may follow, as a repeat of a checkout says; null: it says nothing. The last word counts: a box that is unticked meanwhile must not bring mails.';
+
+
 CREATE OR REPLACE FUNCTION private.note_provider(p_provider text, p_answers integer, p_outages integer, p_unauthorized boolean, p_reason text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -4512,6 +4519,13 @@ CREATE OR REPLACE FUNCTION private.purge_payloads(p_limit integer)
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.purge_payloads(p_limit integer) is 'Empties up to p_limit payloads of finished events: after retention_payload_days, and after retention_foreign_days where they are about strangers.';
+
+
+CREATE OR REPLACE FUNCTION private.purge_rate_limits(p_limit integer)
+ RETURNS integer
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function private.purge_rate_limits(p_limit integer) is 'Deletes up to p_limit counters of the rate limits that count no more: they name network addresses, and in a quiet shop take_rate_limits() seldom comes to it.';
 
 
 CREATE OR REPLACE FUNCTION private.purge_schedule(p_limit integer)
@@ -4998,12 +5012,11 @@ CREATE OR REPLACE FUNCTION private.refuse_shipping(o orders)
 comment on function private.refuse_shipping(o orders) is 'SHINV: an order that must not ship, with what keeps it.';
 
 
-CREATE OR REPLACE FUNCTION private.refuse_shortage(p_wanted jsonb)
+CREATE OR REPLACE FUNCTION private.refuse_shortage(p_wanted jsonb, p_closing jsonb DEFAULT '[]'::jsonb)
  RETURNS void
  LANGUAGE plpgsql
- STABLE
  SET search_path TO '';
-comment on function private.refuse_shortage(p_wanted jsonb) is 'Raises SHSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, sku, quantity }]. Call with the rows locked.';
+comment on function private.refuse_shortage(p_wanted jsonb, p_closing jsonb) is 'Raises SHSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, sku, quantity }]. Call with the rows locked; or before pages are closed (p_closing, ids of sessions, whose pieces will be free then), to look ahead: a shopper must not lose them for a cart that cannot be had.';
 
 
 CREATE OR REPLACE FUNCTION private.reminders_unsubscribed(p_email text)
@@ -5491,12 +5504,12 @@ CREATE OR REPLACE FUNCTION private.run_submit_dispute_evidence(p_command_id uuid
 comment on function private.run_submit_dispute_evidence(p_command_id uuid, p_args jsonb) is 'Carries out submit_dispute_evidence: queues the submission. SHINV: no such dispute, it does not wait for a response, or an answer is on its way.';
 
 
-CREATE OR REPLACE FUNCTION private.same_checkout_again(p_user_id uuid, p_session_id text, p_livemode boolean, p_cart jsonb, p_ui_mode text)
+CREATE OR REPLACE FUNCTION private.same_checkout_again(p_user_id uuid, p_email text, p_session_id text, p_livemode boolean, p_cart jsonb, p_ui_mode text)
  RETURNS uuid
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.same_checkout_again(p_user_id uuid, p_session_id text, p_livemode boolean, p_cart jsonb, p_ui_mode text) is 'The open order that a request without an Idempotency-Key repeats, or null: same shopper, same cart, same kind of page, seconds ago.';
+comment on function private.same_checkout_again(p_user_id uuid, p_email text, p_session_id text, p_livemode boolean, p_cart jsonb, p_ui_mode text) is 'The open order that a request without an Idempotency-Key repeats, or null: same shopper and address, same cart, same kind of page, seconds ago.';
 
 
 CREATE OR REPLACE FUNCTION private.schedule_health()

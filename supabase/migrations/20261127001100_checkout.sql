@@ -237,29 +237,38 @@ end;
 $$;
 comment on function private.order_lines(uuid) is 'The lines of an order in the form of asked_lines().';
 
-create function private.refuse_shortage(p_wanted jsonb) returns void
+create function private.refuse_shortage(p_wanted jsonb, p_closing jsonb default '[]') returns void
 language plpgsql
-stable
 set search_path = ''
 as $$
 declare
   v_short jsonb;
 begin
   select jsonb_agg(jsonb_build_object(
-    'sku', w.sku, 'requested', w.quantity, 'available', private.shown_stock(l.on_hand - l.reserved)
+    'sku', w.sku, 'requested', w.quantity, 'available', private.shown_stock(a.pieces)
   ) order by w.sku collate "C")
   into v_short
   from jsonb_to_recordset(p_wanted) as w (variant_id uuid, sku text, quantity integer)
   left join public.inventory_levels l on l.variant_id = w.variant_id
-  where coalesce(l.on_hand - l.reserved, 0) < w.quantity;
+  cross join lateral (
+    select coalesce(l.on_hand - l.reserved, 0) + coalesce((
+      select sum(r.quantity) from public.inventory_reservations r
+      where r.variant_id = w.variant_id and r.status = 'active' and r.order_id in (
+        select s.order_id from public.checkout_sessions s
+        where s.id in (select x from jsonb_array_elements_text(p_closing) x)
+      )
+    ), 0)::integer as pieces
+  ) a
+  where a.pieces < w.quantity;
   if v_short is not null then
     raise exception 'not enough stock' using errcode = 'SHSTK', detail = v_short::text;
   end if;
 end;
 $$;
-comment on function private.refuse_shortage(jsonb) is
+comment on function private.refuse_shortage(jsonb, jsonb) is
   'Raises SHSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, sku, '
-  'quantity }]. Call with the rows locked.';
+  'quantity }]. Call with the rows locked; or before pages are closed (p_closing, ids of sessions, whose '
+  'pieces will be free then), to look ahead: a shopper must not lose them for a cart that cannot be had.';
 
 create function private.reserve_stock(p_order_id uuid, p_expires_at timestamptz) returns void
 language plpgsql
@@ -579,6 +588,10 @@ begin
     raise exception 'this order has been cancelled' using errcode = 'SHSTA';
   elsif o.status in ('expired', 'payment_failed') then
     if p_superseded is not null then
+      perform private.refuse_shortage((
+        select jsonb_agg(jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity))
+        from public.order_items i where i.order_id = o.id and i.quantity > 0
+      ), p_superseded);
       return jsonb_build_object('outcome', 'superseded', 'session_ids', p_superseded);
     end if;
     return jsonb_build_object('outcome', 'ended', 'order_id', o.id);
@@ -855,6 +868,7 @@ comment on function private.wait_for_repeats(text, uuid) is
 
 create function private.same_checkout_again(
   p_user_id uuid,
+  p_email text,
   p_session_id text,
   p_livemode boolean,
   p_cart jsonb,
@@ -873,13 +887,29 @@ begin
     from private.open_checkouts(p_user_id, p_session_id, p_livemode) o
     where o.created_at > now() - c_repeat_window and o.cart_hash = p_cart ->> 'hash'
       and o.asked_country is not distinct from p_cart ->> 'asked_country' and o.ui_mode = p_ui_mode
+      -- Who has signed in since wants it in the account; who names another address mistyped the first.
+      and o.account_id is not distinct from p_user_id and lower(o.email) is not distinct from lower(p_email)
     order by o.created_at desc limit 1
   );
 end;
 $$;
-comment on function private.same_checkout_again(uuid, text, boolean, jsonb, text) is
-  'The open order that a request without an Idempotency-Key repeats, or null: same shopper, same cart, '
-  'same kind of page, seconds ago.';
+comment on function private.same_checkout_again(uuid, text, text, boolean, jsonb, text) is
+  'The open order that a request without an Idempotency-Key repeats, or null: same shopper and address, '
+  'same cart, same kind of page, seconds ago.';
+
+create function private.note_marketing_choice(p_order_id uuid, p_accepts_marketing boolean) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  update public.orders set accepts_marketing = p_accepts_marketing
+  where id = p_order_id and accepts_marketing is distinct from p_accepts_marketing
+    and p_accepts_marketing is not null;
+end;
+$$;
+comment on function private.note_marketing_choice(uuid, boolean) is
+  'Whether reminders may follow, as a repeat of a checkout says; null: it says nothing. The last word '
+  'counts: a box that is unticked meanwhile must not bring mails.';
 
 create function public.begin_checkout(
   p_items jsonb,
@@ -914,28 +944,28 @@ begin
       p_country
     );
     if v_found ->> 'outcome' in ('ended', 'existing') then
-      return private.enter_checkout(
-        (v_found ->> 'order_id')::uuid, p_velocity_mode, p_client_ip, p_supersede,
-        v_found ->> 'outcome' = 'ended', p_session_seconds, p_hold_seconds, p_ui_mode
-      );
+      v_order_id := (v_found ->> 'order_id')::uuid;
     elsif v_found is not null then
       return v_found;
     end if;
   end if;
-  v_cart := private.price_cart(p_items, p_currency, p_country);
-
+  if v_order_id is null then
+    v_cart := private.price_cart(p_items, p_currency, p_country);
+  end if;
   if p_idempotency_key is null then
     v_order_id := private.same_checkout_again(
-      p_user_id, p_previous_session_id, p_livemode, v_cart, p_ui_mode
+      p_user_id, p_email, p_previous_session_id, p_livemode, v_cart, p_ui_mode
     );
-    if v_order_id is not null then
-      return private.enter_checkout(
-        v_order_id, p_velocity_mode, p_client_ip, p_supersede, false, p_session_seconds, p_hold_seconds,
-        p_ui_mode
-      );
-    end if;
+  end if;
+  if v_order_id is not null then
+    perform private.note_marketing_choice(v_order_id, p_accepts_marketing);
+    return private.enter_checkout(
+      v_order_id, p_velocity_mode, p_client_ip, p_supersede,
+      coalesce(v_found ->> 'outcome' = 'ended', false), p_session_seconds, p_hold_seconds, p_ui_mode
+    );
   end if;
   if v_superseded is not null then
+    perform private.refuse_shortage(v_cart -> 'lines', v_superseded);
     return jsonb_build_object('outcome', 'superseded', 'session_ids', v_superseded);
   end if;
 

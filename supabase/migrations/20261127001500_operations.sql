@@ -608,6 +608,24 @@ $$;
 comment on function private.purge_schedule(integer) is
   'Deletes old rows of pg_cron''s log, where there is one; it never does so itself.';
 
+create function private.purge_rate_limits(p_limit integer) returns integer
+language sql
+set search_path = ''
+as $$
+  with purged as (
+    delete from private.rate_limits r
+    where (r.key, r.window_start) in (
+      select x.key, x.window_start from private.rate_limits x
+      where x.window_start < now() - interval '1 hour' limit p_limit for update skip locked
+    )
+    returning 1
+  )
+  select count(*)::integer from purged
+$$;
+comment on function private.purge_rate_limits(integer) is
+  'Deletes up to p_limit counters of the rate limits that count no more: they name network addresses, and '
+  'in a quiet shop take_rate_limits() seldom comes to it.';
+
 create function private.purge_alerts(p_limit integer) returns integer
 language sql
 set search_path = ''
@@ -698,6 +716,7 @@ declare
   v_payloads integer := private.purge_payloads(p_limit);
   v_unpaid integer := private.forget_unpaid_orders(p_limit);
   v_signals integer := private.purge_signals(p_limit);
+  v_limits integer := private.purge_rate_limits(p_limit);
   v_rejections integer;
   v_alerts integer;
   v_drift integer;
@@ -717,10 +736,10 @@ begin
     jsonb_build_object(
       'jobs', v_jobs, 'payloads', v_payloads, 'rejections', v_rejections, 'alerts', v_alerts,
       'drift', v_drift, 'schedule_runs', v_schedule,
-      'unpaid_orders', v_unpaid, 'signals', v_signals
+      'unpaid_orders', v_unpaid, 'signals', v_signals, 'rate_limits', v_limits
     ),
     greatest(
-      v_jobs, v_payloads, v_rejections, v_alerts, v_drift, v_schedule, v_unpaid, v_signals
+      v_jobs, v_payloads, v_rejections, v_alerts, v_drift, v_schedule, v_unpaid, v_signals, v_limits
     ) >= p_limit
   )::public.purge_report;
 end;
@@ -942,7 +961,7 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
     'purge_jobs(), erase_person()'
   ),
   ('private.jobs', '{kind,dedupe_key,status,worker}', 'nothing', 'the retention of its kind', 'purge_jobs()'),
-  ('private.rate_limits', '{key}', 'person', 'an hour', 'take_rate_limits()'),
+  ('private.rate_limits', '{key}', 'person', 'a day', 'take_rate_limits(), purge_old_data()'),
   ('private.circuit_breakers', '{reason}', 'text', 'until the provider is back', 'erase_person()'),
   ('private.audited_tables', '{name,numbered_by,texts}', 'nothing', 'for good', ''),
   ('private.audit_unsealed', '{table_name}', 'nothing', 'until it is sealed', 'seal_audit_trail()'),
@@ -1015,7 +1034,7 @@ from (values
     'security of the systems (GDPR recital 49)', array['public.webhook_rejections']
   ),
   (
-    'counters of the rate limits', 'an hour', null,
+    'counters of the rate limits', 'a day', null,
     'security of the systems (GDPR recital 49)', array['private.rate_limits']
   ),
   (

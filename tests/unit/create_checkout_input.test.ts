@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { handle } from "../../supabase/functions/create-checkout-session/handler.ts";
 import { environment, errorOf, publishableKey, secretKey, testEnv } from "./fakes.ts";
 import { cart, checkoutOf, requestOf, world } from "./checkout_world.ts";
+import { storable } from "../../supabase/functions/_shared/database/storable.ts";
 
 Deno.test("create-checkout-session needs an API key, publishable or secret", async () => {
   for (const key of ["", "sb_publishable_other", "anon"]) {
@@ -284,4 +285,21 @@ Deno.test("create-checkout-session passes images over https or of the shop's own
 Deno.test("the unit environment has no variable that env.ts does not know", async () => {
   const { environmentVariables } = await import("../../supabase/functions/_shared/env.ts");
   for (const name of Object.keys(environment())) assert(environmentVariables.includes(name), name);
+});
+
+Deno.test("create-checkout-session keeps keys apart that hold what looks like a card number", async () => {
+  const stored = async (key: string) => {
+    const here = world();
+    assert.equal((await handle(requestOf(cart, { "idempotency-key": key }), here.deps)).status, 201);
+    return here.begun[0]?.p_idempotency_key ?? "";
+  };
+  // The numbers pass for cards and end alike; masked, each would be card_***4242.
+  const digits = ["4242424242424242", "4000001000004242", "4000096000004242"];
+  const keys = [...digits, ...digits.map((key) => `cart-${key}`), "card_***4242", "cart-card_***4242"];
+  const kept = await Promise.all(keys.map(stored));
+  assert.equal(new Set(kept.map(storable)).size, keys.length, kept.join(" "));
+  assert.deepEqual(await Promise.all(keys.map(stored)), kept);
+  for (const [at, key] of digits.entries()) assert.ok(!kept[at]?.includes(key));
+  // A guest's key of less than 16 characters is held to be guessable: it stays one.
+  assert.equal((await stored("378282246310005")).length, 15);
 });

@@ -117,6 +117,23 @@ Deno.test("loadEnv() treats an empty value as not set", () => {
   assert(problemOf({ STRIPE_SECRET_KEY: "" }).message.includes("STRIPE_SECRET_KEY: missing"));
 });
 
+Deno.test("loadEnv() takes secrets of the mail provider that can be decoded, and no others", () => {
+  for (let length = 16; length < 50; length++) {
+    const bare = `${"a".repeat(length)}`;
+    const whole = length % 4 !== 1;
+    for (const item of [bare, bare.padEnd(Math.ceil(length / 4) * 4, "=")]) {
+      const RESEND_WEBHOOK_SECRETS = `whsec_${"b".repeat(24)},whsec_${item}`;
+      if (whole) {
+        atob(item);
+        assert.equal(loadEnv(environment({ RESEND_WEBHOOK_SECRETS })).resendWebhookSecrets.length, 2);
+      } else {
+        assert.throws(() => atob(item));
+        assert.deepEqual(problemOf({ RESEND_WEBHOOK_SECRETS }).variables, ["RESEND_WEBHOOK_SECRETS"]);
+      }
+    }
+  }
+});
+
 Deno.test("loadEnv() trims secrets and keeps several for rotation", () => {
   const env = loadEnv(environment({ STRIPE_WEBHOOK_SECRETS: " whsec_first_one \n, whsec_second_one," }));
   assert.deepEqual(env.stripeWebhookSecrets, ["whsec_first_one", "whsec_second_one"]);

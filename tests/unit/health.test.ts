@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type Deps, handle } from "../../supabase/functions/health/handler.ts";
+import { type Deps, handle, shared } from "../../supabase/functions/health/handler.ts";
 import { createCall } from "../../supabase/functions/_shared/database/client.ts";
 import { healthCalls, type MetricFamily } from "../../supabase/functions/_shared/database/health.ts";
 import { fakeCall, fixedClock, keptLog, publishableKey, secretKey, testEnv } from "./fakes.ts";
@@ -47,7 +47,8 @@ const families: MetricFamily[] = [
 
 function depsWith(getHealth: Deps["rpc"]["getHealth"] = () => Promise.resolve({ checks })): Deps {
   const rpc = { getHealth, getMetrics: () => Promise.resolve(families) };
-  return { env: testEnv({ METRICS_TOKEN: token }), rpc, log: keptLog().log, elapsed: fixedClock(0).now };
+  const env = testEnv({ METRICS_TOKEN: token });
+  return { env, rpc, publicHealth: getHealth, log: keptLog().log, elapsed: fixedClock(0).now };
 }
 
 function requestOf(key: string | null, query = "", method = "GET"): Request {
@@ -209,4 +210,32 @@ Deno.test("health gives the database three seconds, and says down of one that ha
     end(new Response());
     await server.shutdown();
   }
+});
+
+Deno.test("health is read once for all who ask without a key at the same time, and for each who has one", async () => {
+  const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
+  let [read, broken] = [0, false];
+  const getHealth = async () => {
+    read += 1;
+    if (broken) throw new Error("gone");
+    await answered;
+    return { checks };
+  };
+  const once = shared(getHealth);
+  let waiting = 0;
+  const publicHealth = () => {
+    waiting += 1;
+    if (waiting === 100) answer();
+    return once();
+  };
+  const deps = { ...depsWith(getHealth), publicHealth };
+  const crowd = (key: string | null) => Array.from({ length: 50 }, () => handle(requestOf(key), deps));
+  const answers = [...crowd(null), ...crowd(publishableKey), handle(requestOf(secretKey), deps)];
+  assert.deepEqual(new Set((await Promise.all(answers)).map(({ status }) => status)), new Set([200]));
+  assert.equal(read, 2);
+  // Nothing is kept: who comes later is told what is true then.
+  broken = true;
+  assert.equal((await handle(requestOf(null), deps)).status, 503);
+  broken = false;
+  assert.equal((await handle(requestOf(null), deps)).status, 200);
 });

@@ -193,3 +193,16 @@ Deno.test("mail-webhook takes POST alone, and no more than a report is long", as
   assert.equal(get.status, 405);
   assert.equal((await here.signed("x".repeat(70_000))).status, 413);
 });
+
+Deno.test("a report that we listen to and cannot read is taken, and told of in the log", async () => {
+  const here = world();
+  const warnings = () => here.lines.filter(({ message }) => message === "mail_event_not_understood");
+  for (const body of [report("email.opened"), "[]", "null", "{", '{"type":7}', report("email.delivered")]) {
+    assert.equal((await here.signed(body)).status, 200);
+  }
+  assert.equal(warnings().length, 0);
+  const answer = await here.signed(report("email.bounced", { to: 7 }));
+  assert.deepEqual([answer.status, (await answer.json()).outcome], [200, "ignored"]);
+  assert.deepEqual(warnings().map(({ type }) => type), ["email.bounced"]);
+  assert.equal(here.told.length, 1);
+});

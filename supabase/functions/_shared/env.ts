@@ -9,6 +9,7 @@ import {
   commaList,
   commaListOfSome,
   flag,
+  isBase64,
   isOrigin,
   keyDictionary,
   keySet,
@@ -131,7 +132,6 @@ const collectorMend = "set name=value, comma separated, values percent-encoded, 
 const descriptorMend = "set 2 to 22 letters, digits, spaces, dots or dashes, or leave it out";
 const metricsTokenMend =
   "set at least 32 random letters and digits, or leave it out; two, comma separated, while it is rotated";
-
 const stripeKeyMend = "set Stripe's secret or restricted key (sk_… or rk_…)";
 const turnstileMend = "set the secret key of the Turnstile widget, or leave it out";
 const resendMend = "set Resend's key (re_…), or leave it out";
@@ -206,7 +206,7 @@ const variables = {
     "https://api.resend.com",
   ),
   RESEND_WEBHOOK_SECRETS: withDefault(
-    commaList(mailSecretsMend, (item) => /^whsec_[A-Za-z0-9+/]{16,}={0,2}$/.test(item)),
+    commaList(mailSecretsMend, (item) => /^whsec_\S{16,}$/.test(item) && isBase64(item.slice(6))),
     [],
   ),
   POSTMARK_SERVER_TOKEN: optional(text(postmarkMend, /^\S{8,}$/)),

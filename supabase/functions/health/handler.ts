@@ -9,12 +9,14 @@ import { contentType, openMetrics } from "./openmetrics.ts";
 export interface Deps {
   env: AuthEnv & Pick<Env, "allowedOrigins" | "metricsTokens">;
   rpc: HealthCalls;
+  /** The same figures for those who see none of them: one reading for all who ask meanwhile. */
+  publicHealth: HealthCalls["getHealth"];
   log: Logger;
   /** Milliseconds of a clock that only goes forward. */
   elapsed(): number;
 }
 
-/** Whoever watches the shop polls it, and so may everybody: what anybody may see is read once for all of them. */
+/** Whoever watches the shop polls it, and so may everybody: what anybody may see need not be read for each of them. */
 const publicCache = "public, max-age=5";
 
 type Status = "ok" | "degraded" | "down";
@@ -27,7 +29,7 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
     const mayRead = await mayReadFigures(request, deps.env);
     const forMonitor = new URL(request.url).searchParams.get("format") === "openmetrics";
     const [checks, families] = await Promise.all([
-      readChecks(deps, log),
+      readChecks(mayRead ? deps.rpc.getHealth : deps.publicHealth, deps, log),
       forMonitor && mayRead ? readFamilies(deps, log) : [],
     ]);
     const shown = mayRead ? checks : withoutFigures(checks);
@@ -57,10 +59,23 @@ async function readFamilies({ rpc }: Deps, log: Logger): Promise<MetricFamily[]>
   }
 }
 
-async function readChecks({ rpc, elapsed }: Deps, log: Logger): Promise<Checks> {
+/** Answers everybody who comes while `ask` is under way with what it brings: a crowd costs as much as one. */
+export function shared<T>(ask: () => Promise<T>): () => Promise<T> {
+  let underWay: Promise<T> | null = null;
+  return () =>
+    underWay ??= ask().finally(() => {
+      underWay = null;
+    });
+}
+
+async function readChecks(
+  getHealth: HealthCalls["getHealth"],
+  { elapsed }: Deps,
+  log: Logger,
+): Promise<Checks> {
   const startedAt = elapsed();
   try {
-    const { checks } = await rpc.getHealth();
+    const { checks } = await getHealth();
     return { ...checks, database: { ...checks["database"], latency_ms: Math.round(elapsed() - startedAt) } };
   } catch (error) {
     log.error("health_not_read", { error });

@@ -9,7 +9,7 @@ import { AppError } from "../_shared/errors.ts";
 import type { mailWebhookAnswer } from "../_shared/http/answers.ts";
 import { json, readBody, respond } from "../_shared/http/endpoint.ts";
 import type { Logger } from "../_shared/log.ts";
-import { readMailEvent } from "./mail_event.ts";
+import { readMailEvent, reportTypeOf } from "./mail_event.ts";
 import { isSigned } from "./signature.ts";
 
 export interface Deps {
@@ -29,7 +29,10 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
     if (!await isSigned(body, request.headers, deps.env.resendWebhookSecrets, deps.now())) {
       throw new AppError("invalid_signature");
     }
-    const event = readMailEvent(parse(body));
+    const payload = parse(body);
+    const event = readMailEvent(payload);
+    const type = reportTypeOf(payload);
+    if (event === null && type !== null) context.log.warn("mail_event_not_understood", { type });
     const { outcome, order_id: orderId } = event === null
       ? { outcome: "ignored" as const, order_id: null }
       : await deps.rpc.recordMailEvent(event);

@@ -18,6 +18,13 @@ const statuses: Record<string, MailEvent["status"]> = {
 /** What to choose at Resend's webhook. */
 export const reportTypes: readonly string[] = Object.keys(statuses);
 
+/** The type of a report that we listen to, whatever else it says; else null. */
+export function reportTypeOf(payload: unknown): string | null {
+  if (typeof payload !== "object" || payload === null || !("type" in payload)) return null;
+  const { type } = payload;
+  return typeof type === "string" && reportTypes.includes(type) ? type : null;
+}
+
 const eventSchema = z.object({
   type: z.string(),
   created_at: z.iso.datetime({ offset: true }),

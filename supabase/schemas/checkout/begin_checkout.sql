@@ -152,6 +152,7 @@ comment on function private.wait_for_repeats(text, uuid) is
 
 create function private.same_checkout_again(
   p_user_id uuid,
+  p_email text,
   p_session_id text,
   p_livemode boolean,
   p_cart jsonb,
@@ -170,13 +171,29 @@ begin
     from private.open_checkouts(p_user_id, p_session_id, p_livemode) o
     where o.created_at > now() - c_repeat_window and o.cart_hash = p_cart ->> 'hash'
       and o.asked_country is not distinct from p_cart ->> 'asked_country' and o.ui_mode = p_ui_mode
+      -- Who has signed in since wants it in the account; who names another address mistyped the first.
+      and o.account_id is not distinct from p_user_id and lower(o.email) is not distinct from lower(p_email)
     order by o.created_at desc limit 1
   );
 end;
 $$;
-comment on function private.same_checkout_again(uuid, text, boolean, jsonb, text) is
-  'The open order that a request without an Idempotency-Key repeats, or null: same shopper, same cart, '
-  'same kind of page, seconds ago.';
+comment on function private.same_checkout_again(uuid, text, text, boolean, jsonb, text) is
+  'The open order that a request without an Idempotency-Key repeats, or null: same shopper and address, '
+  'same cart, same kind of page, seconds ago.';
+
+create function private.note_marketing_choice(p_order_id uuid, p_accepts_marketing boolean) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  update public.orders set accepts_marketing = p_accepts_marketing
+  where id = p_order_id and accepts_marketing is distinct from p_accepts_marketing
+    and p_accepts_marketing is not null;
+end;
+$$;
+comment on function private.note_marketing_choice(uuid, boolean) is
+  'Whether reminders may follow, as a repeat of a checkout says; null: it says nothing. The last word '
+  'counts: a box that is unticked meanwhile must not bring mails.';
 
 create function public.begin_checkout(
   p_items jsonb,
@@ -211,28 +228,28 @@ begin
       p_country
     );
     if v_found ->> 'outcome' in ('ended', 'existing') then
-      return private.enter_checkout(
-        (v_found ->> 'order_id')::uuid, p_velocity_mode, p_client_ip, p_supersede,
-        v_found ->> 'outcome' = 'ended', p_session_seconds, p_hold_seconds, p_ui_mode
-      );
+      v_order_id := (v_found ->> 'order_id')::uuid;
     elsif v_found is not null then
       return v_found;
     end if;
   end if;
-  v_cart := private.price_cart(p_items, p_currency, p_country);
-
+  if v_order_id is null then
+    v_cart := private.price_cart(p_items, p_currency, p_country);
+  end if;
   if p_idempotency_key is null then
     v_order_id := private.same_checkout_again(
-      p_user_id, p_previous_session_id, p_livemode, v_cart, p_ui_mode
+      p_user_id, p_email, p_previous_session_id, p_livemode, v_cart, p_ui_mode
     );
-    if v_order_id is not null then
-      return private.enter_checkout(
-        v_order_id, p_velocity_mode, p_client_ip, p_supersede, false, p_session_seconds, p_hold_seconds,
-        p_ui_mode
-      );
-    end if;
+  end if;
+  if v_order_id is not null then
+    perform private.note_marketing_choice(v_order_id, p_accepts_marketing);
+    return private.enter_checkout(
+      v_order_id, p_velocity_mode, p_client_ip, p_supersede,
+      coalesce(v_found ->> 'outcome' = 'ended', false), p_session_seconds, p_hold_seconds, p_ui_mode
+    );
   end if;
   if v_superseded is not null then
+    perform private.refuse_shortage(v_cart -> 'lines', v_superseded);
     return jsonb_build_object('outcome', 'superseded', 'session_ids', v_superseded);
   end if;
 

@@ -235,29 +235,38 @@ end;
 $$;
 comment on function private.order_lines(uuid) is 'The lines of an order in the form of asked_lines().';
 
-create function private.refuse_shortage(p_wanted jsonb) returns void
+create function private.refuse_shortage(p_wanted jsonb, p_closing jsonb default '[]') returns void
 language plpgsql
-stable
 set search_path = ''
 as $$
 declare
   v_short jsonb;
 begin
   select jsonb_agg(jsonb_build_object(
-    'sku', w.sku, 'requested', w.quantity, 'available', private.shown_stock(l.on_hand - l.reserved)
+    'sku', w.sku, 'requested', w.quantity, 'available', private.shown_stock(a.pieces)
   ) order by w.sku collate "C")
   into v_short
   from jsonb_to_recordset(p_wanted) as w (variant_id uuid, sku text, quantity integer)
   left join public.inventory_levels l on l.variant_id = w.variant_id
-  where coalesce(l.on_hand - l.reserved, 0) < w.quantity;
+  cross join lateral (
+    select coalesce(l.on_hand - l.reserved, 0) + coalesce((
+      select sum(r.quantity) from public.inventory_reservations r
+      where r.variant_id = w.variant_id and r.status = 'active' and r.order_id in (
+        select s.order_id from public.checkout_sessions s
+        where s.id in (select x from jsonb_array_elements_text(p_closing) x)
+      )
+    ), 0)::integer as pieces
+  ) a
+  where a.pieces < w.quantity;
   if v_short is not null then
     raise exception 'not enough stock' using errcode = 'SHSTK', detail = v_short::text;
   end if;
 end;
 $$;
-comment on function private.refuse_shortage(jsonb) is
+comment on function private.refuse_shortage(jsonb, jsonb) is
   'Raises SHSTK with [{ sku, requested, available }] when stock does not cover [{ variant_id, sku, '
-  'quantity }]. Call with the rows locked.';
+  'quantity }]. Call with the rows locked; or before pages are closed (p_closing, ids of sessions, whose '
+  'pieces will be free then), to look ahead: a shopper must not lose them for a cart that cannot be had.';
 
 create function private.reserve_stock(p_order_id uuid, p_expires_at timestamptz) returns void
 language plpgsql

@@ -77,6 +77,24 @@ $$;
 comment on function private.purge_schedule(integer) is
   'Deletes old rows of pg_cron''s log, where there is one; it never does so itself.';
 
+create function private.purge_rate_limits(p_limit integer) returns integer
+language sql
+set search_path = ''
+as $$
+  with purged as (
+    delete from private.rate_limits r
+    where (r.key, r.window_start) in (
+      select x.key, x.window_start from private.rate_limits x
+      where x.window_start < now() - interval '1 hour' limit p_limit for update skip locked
+    )
+    returning 1
+  )
+  select count(*)::integer from purged
+$$;
+comment on function private.purge_rate_limits(integer) is
+  'Deletes up to p_limit counters of the rate limits that count no more: they name network addresses, and '
+  'in a quiet shop take_rate_limits() seldom comes to it.';
+
 create function private.purge_alerts(p_limit integer) returns integer
 language sql
 set search_path = ''
@@ -167,6 +185,7 @@ declare
   v_payloads integer := private.purge_payloads(p_limit);
   v_unpaid integer := private.forget_unpaid_orders(p_limit);
   v_signals integer := private.purge_signals(p_limit);
+  v_limits integer := private.purge_rate_limits(p_limit);
   v_rejections integer;
   v_alerts integer;
   v_drift integer;
@@ -186,10 +205,10 @@ begin
     jsonb_build_object(
       'jobs', v_jobs, 'payloads', v_payloads, 'rejections', v_rejections, 'alerts', v_alerts,
       'drift', v_drift, 'schedule_runs', v_schedule,
-      'unpaid_orders', v_unpaid, 'signals', v_signals
+      'unpaid_orders', v_unpaid, 'signals', v_signals, 'rate_limits', v_limits
     ),
     greatest(
-      v_jobs, v_payloads, v_rejections, v_alerts, v_drift, v_schedule, v_unpaid, v_signals
+      v_jobs, v_payloads, v_rejections, v_alerts, v_drift, v_schedule, v_unpaid, v_signals, v_limits
     ) >= p_limit
   )::public.purge_report;
 end;

@@ -131,7 +131,7 @@ comment on column public.orders.amount_subtotal is
 comment on column public.orders.mail_to_account is
   'The order went under its account''s own address: mails follow the account when that changes.';
 comment on column public.orders.accepts_marketing is
-  'Whether the shopper agreed to reminders when the checkout began. Null: not asked.';
+  'Whether the shopper agreed to reminders, as the checkout or its last repeat said. Null: not asked.';
 comment on column public.orders.cart_hash is
   'Hash of the frozen lines and currency; travels in the session''s metadata and must come back unchanged.';
 comment on column public.orders.idempotency_key is

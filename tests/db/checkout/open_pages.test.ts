@@ -125,3 +125,63 @@ Deno.test("begin_checkout() leaves a paid order alone when a new cart comes", as
   const second = await beginCheckout(sql, { items, userId, key: "two" });
   assert.equal(second.outcome, "created");
 });
+
+Deno.test("begin_checkout() without a key makes the cart of a guest who signs in an order of the account", async () => {
+  await using database = await world(5);
+  const { sql } = database;
+  const session = await attachSession(sql, await beginCheckout(sql, { items }));
+  const call = { items, userId: await addUser(sql), previousSessionId: session.id };
+  assert.deepEqual(await beginCheckout(sql, call), { outcome: "superseded", session_ids: [session.id] });
+  const own = await beginCheckout(sql, { ...call, supersede: false });
+  assert.deepEqual([own.outcome, own.account_id], ["created", call.userId]);
+});
+
+Deno.test("begin_checkout() without a key takes another address for another order, in any case for the same", async () => {
+  await using database = await world(5);
+  const { sql } = database;
+  const first = await beginCheckout(sql, { items, email: "ada@exmaple.com" });
+  const { id: previousSessionId } = await attachSession(sql, first);
+  const again = await beginCheckout(sql, { items, email: "Ada@Exmaple.com", previousSessionId });
+  assert.deepEqual([again.outcome, again.order_id], ["existing", first.order_id]);
+  const corrected = await beginCheckout(sql, { items, email: "ada@example.com", previousSessionId });
+  assert.deepEqual(corrected, { outcome: "superseded", session_ids: [previousSessionId] });
+});
+
+for (const key of ["kept", null]) {
+  Deno.test(`begin_checkout() repeated ${key === null ? "without a" : "with its"} key has the last word about reminders`, async () => {
+    await using database = await world(5);
+    const { sql } = database;
+    const call = { items, userId: await addUser(sql), key };
+    const first = await beginCheckout(sql, { ...call, acceptsMarketing: true });
+    for (const [said, kept] of [[null, true], [false, false], [null, false], [true, true]] as const) {
+      const again = await beginCheckout(sql, { ...call, acceptsMarketing: said });
+      const [order] = await sql`select accepts_marketing from public.orders where id = ${first.order_id}`;
+      assert.deepEqual([again.order_id, order?.["accepts_marketing"]], [first.order_id, kept]);
+    }
+  });
+}
+
+Deno.test("begin_checkout() leaves the open page alone when the changed cart cannot be had anyway", async () => {
+  await using database = await world();
+  const { sql } = database;
+  const userId = await addUser(sql);
+  const expired = await beginCheckout(sql, { items: [{ sku: "TIE", quantity: 9 }], userId, key: "zero" });
+  await expire(sql, expired, await attachSession(sql, expired));
+  const session = await attachSession(sql, await beginCheckout(sql, { items, userId, key: "one" }));
+
+  const tooMany = { items: [...items, { sku: "TIE", quantity: 10 }], userId, key: "two" };
+  assert.deepEqual(await tryCheckout(sql, tooMany), {
+    sqlstate: "SHSTK",
+    detail: [{ sku: "TIE", requested: 10, available: 9 }],
+  });
+  const twoSuits = await tryCheckout(sql, { ...tooMany, items: [{ sku: "SUIT", quantity: 2 }] });
+  assert.deepEqual(twoSuits, { sqlstate: "SHSTK", detail: [{ sku: "SUIT", requested: 2, available: 1 }] });
+  // What the page holds counts: it is free for the new cart once the page is closed.
+  const possible = await beginCheckout(sql, { ...tooMany, items: [...items, { sku: "TIE", quantity: 9 }] });
+  assert.deepEqual(possible, { outcome: "superseded", session_ids: [session.id] });
+
+  // An expired order that is gone on with is such a cart as well.
+  await beginCheckout(sql, { items: [{ sku: "TIE", quantity: 1 }], key: "stranger" });
+  const again = await tryCheckout(sql, { items: [{ sku: "TIE", quantity: 9 }], userId, key: "zero" });
+  assert.deepEqual(again, { sqlstate: "SHSTK", detail: [{ sku: "TIE", requested: 9, available: 8 }] });
+});

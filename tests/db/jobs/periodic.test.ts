@@ -304,3 +304,16 @@ test("every kind of job outlives an outage of half an hour", async () => {
   const kinds = await sql`select kind, max_attempts from private.job_kinds where max_attempts < 12`;
   assert.deepEqual([...kinds], []);
 });
+
+test("purge_old_data() deletes counters of the rate limits that count no more, and says whether there are others", async () => {
+  await sql`insert into private.rate_limits (key, window_start, count)
+    select 'checkout:198.51.100.' || n, now() - make_interval(mins => 61 + n), 1 from generate_series(1, 3) n`;
+  await sql`insert into private.rate_limits values ('checkout:198.51.100.9', now() - interval '59 minutes', 1)`;
+  const [first] = await sql`select * from public.purge_old_data(2)`;
+  assert.deepEqual([first?.purged.rate_limits, first?.more], [2, true]);
+  const [second] = await sql`select * from public.purge_old_data(2)`;
+  assert.deepEqual([second?.purged.rate_limits, second?.more], [1, false]);
+  const left =
+    await sql`delete from private.rate_limits where key like 'checkout:198.51.100.%' returning key`;
+  assert.deepEqual(left.map(({ key }) => key), ["checkout:198.51.100.9"]);
+});

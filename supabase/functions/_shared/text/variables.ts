@@ -91,6 +91,15 @@ export function isOrigin(value: string): boolean {
   return parseWebAddress(value)?.origin === value;
 }
 
+/** Whether a text can be decoded as Base64: what cannot be would throw at each use. */
+export function isBase64(value: string): boolean {
+  try {
+    return atob(value) !== "";
+  } catch {
+    return false;
+  }
+}
+
 /** What stands between commas, if `accepts` takes each, and all of them together. */
 export function commaList(
   fix: string,
