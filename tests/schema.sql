@@ -3308,7 +3308,7 @@ CREATE OR REPLACE FUNCTION private.forget_mail_alerts(n notifications)
  RETURNS void
  LANGUAGE sql
  SET search_path TO '';
-comment on function private.forget_mail_alerts(n notifications) is 'Resolves the alerts about a mail that has gone out after all, perhaps as a repeat that staff asked for.';
+comment on function private.forget_mail_alerts(n notifications) is 'Resolves the alerts about a mail that has gone out after all, perhaps as a repeat or a correction that staff asked for; not those about another parcel''s or refund''s.';
 
 
 CREATE OR REPLACE FUNCTION private.forget_unpaid_orders(p_limit integer)
@@ -3855,6 +3855,14 @@ CREATE OR REPLACE FUNCTION private.mail_recipient(o orders)
  STABLE
  SET search_path TO '';
 comment on function private.mail_recipient(o orders) is 'Whom a mail of this order goes to now: the account''s present address where the order went under the account''s own, a guest''s as corrected at Stripe, else the address typed on the payment page. Null: none is known, or the customer was erased.';
+
+
+CREATE OR REPLACE FUNCTION private.mail_subject(n notifications)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.mail_subject(n notifications) is 'What a mail is about besides its order: the number of a parcel, a refund; empty: nothing. What is true of a mail and of its repetition says nothing of another parcel''s or refund''s.';
 
 
 CREATE OR REPLACE FUNCTION private.mail_suppression(p_template text, p_email text)

@@ -381,6 +381,19 @@ comment on function private.queue_notification(uuid, text, text, jsonb) is
   'Queues one mail per (order, template, dedupe key), with its job; of what happened before a restored '
   'database was lost, notes that it was sent. Returns whether it is new.';
 
+create function private.mail_subject(n public.notifications) returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return coalesce(n.data ->> 'parcel', n.data ->> 'refund_id', '');
+end;
+$$;
+comment on function private.mail_subject(public.notifications) is
+  'What a mail is about besides its order: the number of a parcel, a refund; empty: nothing. What is true of '
+  'a mail and of its repetition says nothing of another parcel''s or refund''s.';
+
 create function private.notification_problem(n public.notifications, o public.orders) returns text
 language plpgsql
 stable
@@ -422,7 +435,7 @@ begin
     when exists (
       select 1 from public.notifications later
       where later.order_id = n.order_id and later.template = n.template
-        and private.mail_arrived(later.status)
+        and private.mail_subject(later) = private.mail_subject(n) and private.mail_arrived(later.status)
         and later.created_at > n.created_at and later.dedupe_key like 'resend:%'
     ) then 'it was sent again meanwhile'
     when n.template in ('payment_declined', 'payment_reminder') then private.recovery_problem(o, n.template)
@@ -493,7 +506,7 @@ begin
   where id = p_notification_id and sent_at is null
   returning * into n;
   v_recorded := found;
-  if p_status = 'sent' then
+  if v_recorded and p_status = 'sent' then
     perform private.forget_mail_alerts(n);
   end if;
   return v_recorded;
@@ -828,11 +841,18 @@ language sql
 set search_path = ''
 as $$
   update public.alerts a set status = 'resolved'
-  where a.status <> 'resolved' and a.kind in ('job_dead', 'job_discarded', 'mail_failed')
-    and starts_with(a.dedupe_key, concat_ws(':', a.kind, 'send_mail', n.order_id, n.template))
+  where a.status <> 'resolved' and a.dedupe_key in (
+    select concat_ws(':', k.kind, 'send_mail', m.order_id, m.template, nullif(m.dedupe_key, ''))
+    from public.notifications m, unnest(array['job_dead', 'job_discarded', 'mail_failed']) as k (kind)
+    where m.order_id = n.order_id and m.template = n.template and (
+      m.id = n.id
+      or n.dedupe_key ~ '^(resend|corrected):' and private.mail_subject(m) = private.mail_subject(n)
+    )
+  )
 $$;
 comment on function private.forget_mail_alerts(public.notifications) is
-  'Resolves the alerts about a mail that has gone out after all, perhaps as a repeat that staff asked for.';
+  'Resolves the alerts about a mail that has gone out after all, perhaps as a repeat or a correction that '
+  'staff asked for; not those about another parcel''s or refund''s.';
 
 create function private.take_mail_event(
   n public.notifications,
@@ -911,7 +931,8 @@ begin
   perform private.take_mail_event(n, p_provider_id, p_status, p_recipient, p_at, p_detail);
   if p_status = 'failed' then
     perform private.raise_alert(
-      'mail_failed', 'warning', concat_ws(':', 'mail_failed', 'send_mail', n.order_id, n.template),
+      'mail_failed', 'warning',
+      concat_ws(':', 'mail_failed', 'send_mail', n.order_id, n.template, nullif(n.dedupe_key, '')),
       jsonb_build_object('notification_id', n.id, 'order_id', n.order_id, 'template', n.template)
     );
   elsif p_status = 'complained' or (p_status = 'bounced' and p_permanent) then

@@ -183,6 +183,19 @@ comment on function private.queue_notification(uuid, text, text, jsonb) is
   'Queues one mail per (order, template, dedupe key), with its job; of what happened before a restored '
   'database was lost, notes that it was sent. Returns whether it is new.';
 
+create function private.mail_subject(n public.notifications) returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return coalesce(n.data ->> 'parcel', n.data ->> 'refund_id', '');
+end;
+$$;
+comment on function private.mail_subject(public.notifications) is
+  'What a mail is about besides its order: the number of a parcel, a refund; empty: nothing. What is true of '
+  'a mail and of its repetition says nothing of another parcel''s or refund''s.';
+
 create function private.notification_problem(n public.notifications, o public.orders) returns text
 language plpgsql
 stable
@@ -224,7 +237,7 @@ begin
     when exists (
       select 1 from public.notifications later
       where later.order_id = n.order_id and later.template = n.template
-        and private.mail_arrived(later.status)
+        and private.mail_subject(later) = private.mail_subject(n) and private.mail_arrived(later.status)
         and later.created_at > n.created_at and later.dedupe_key like 'resend:%'
     ) then 'it was sent again meanwhile'
     when n.template in ('payment_declined', 'payment_reminder') then private.recovery_problem(o, n.template)
@@ -295,7 +308,7 @@ begin
   where id = p_notification_id and sent_at is null
   returning * into n;
   v_recorded := found;
-  if p_status = 'sent' then
+  if v_recorded and p_status = 'sent' then
     perform private.forget_mail_alerts(n);
   end if;
   return v_recorded;

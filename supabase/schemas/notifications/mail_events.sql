@@ -32,11 +32,18 @@ language sql
 set search_path = ''
 as $$
   update public.alerts a set status = 'resolved'
-  where a.status <> 'resolved' and a.kind in ('job_dead', 'job_discarded', 'mail_failed')
-    and starts_with(a.dedupe_key, concat_ws(':', a.kind, 'send_mail', n.order_id, n.template))
+  where a.status <> 'resolved' and a.dedupe_key in (
+    select concat_ws(':', k.kind, 'send_mail', m.order_id, m.template, nullif(m.dedupe_key, ''))
+    from public.notifications m, unnest(array['job_dead', 'job_discarded', 'mail_failed']) as k (kind)
+    where m.order_id = n.order_id and m.template = n.template and (
+      m.id = n.id
+      or n.dedupe_key ~ '^(resend|corrected):' and private.mail_subject(m) = private.mail_subject(n)
+    )
+  )
 $$;
 comment on function private.forget_mail_alerts(public.notifications) is
-  'Resolves the alerts about a mail that has gone out after all, perhaps as a repeat that staff asked for.';
+  'Resolves the alerts about a mail that has gone out after all, perhaps as a repeat or a correction that '
+  'staff asked for; not those about another parcel''s or refund''s.';
 
 create function private.take_mail_event(
   n public.notifications,
@@ -115,7 +122,8 @@ begin
   perform private.take_mail_event(n, p_provider_id, p_status, p_recipient, p_at, p_detail);
   if p_status = 'failed' then
     perform private.raise_alert(
-      'mail_failed', 'warning', concat_ws(':', 'mail_failed', 'send_mail', n.order_id, n.template),
+      'mail_failed', 'warning',
+      concat_ws(':', 'mail_failed', 'send_mail', n.order_id, n.template, nullif(n.dedupe_key, '')),
       jsonb_build_object('notification_id', n.id, 'order_id', n.order_id, 'template', n.template)
     );
   elsif p_status = 'complained' or (p_status = 'bounced' and p_permanent) then

@@ -7,7 +7,11 @@ immutable
 set search_path = ''
 as $$
 begin
-  return regexp_replace(p_dedupe_key, ':\d+$', '');
+  -- A mail has no rounds: what ends its key is the number of a parcel or of a reminder.
+  return case
+    when starts_with(p_dedupe_key, 'send_mail:') then p_dedupe_key
+    else regexp_replace(p_dedupe_key, ':\d+$', '')
+  end;
 end;
 $$;
 comment on function private.effect_name(text) is
