@@ -94,7 +94,8 @@ declare
   -- What happened before a restored database was lost, staff were told then; they see it in the list.
   v_told_at constant timestamptz := case when private.effects_are_past() then now() end;
 begin
-  select * into v_was from public.alerts x where x.dedupe_key = p_dedupe_key;
+  -- Locked: one that somebody is just resolving is opened again, and that is news.
+  select * into v_was from public.alerts x where x.dedupe_key = p_dedupe_key for no key update;
   insert into public.alerts as a (kind, severity, dedupe_key, data, told_at)
   values (p_kind, p_severity, p_dedupe_key, p_data, v_told_at)
   on conflict on constraint alerts_dedupe_key_key

@@ -4,6 +4,7 @@ import type {
   AlertMessage,
   TakenAlertMessage,
 } from "../../../supabase/functions/_shared/database/notifications.ts";
+import { eventually } from "../../support/poll.ts";
 import { createTestDatabase } from "../../../scripts/local/test_database.ts";
 
 const database = await createTestDatabase();
@@ -104,6 +105,37 @@ Deno.test("what was resolved before anybody was told is not told, and its return
     false,
     "an incident that comes back is told again",
   );
+});
+
+Deno.test("an alert that happens again while it is being resolved is told again", async () => {
+  const kind = "again_meanwhile";
+  await raise(kind, "1");
+  const [first] = await queued(kind);
+  await sent(await taken(first));
+  const other = await sql.reserve();
+  try {
+    await other`begin`;
+    await other`update public.alerts set status = 'resolved' where kind = ${kind}`;
+    const raised = raise(kind, "1");
+    await eventually("the alert to wait for who resolves it", async () => {
+      const rows = await other`select 1 from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'`;
+      return rows.length > 0;
+    });
+    await other`commit`;
+    await raised;
+  } finally {
+    other.release();
+  }
+  await pass(kind);
+  const alerts = await sql`select status, told_at is null as untold from public.alerts where kind = ${kind}`;
+  assert.deepEqual(alerts.map((row) => ({ ...row })), [{ status: "open", untold: true }]);
+  const jobs = await sql`select dedupe_key from private.jobs where kind = 'send_alert'
+    and dedupe_key like ${`send_alert:${kind}:%`} order by id`;
+  assert.deepEqual(jobs.map(({ dedupe_key }) => dedupe_key), [
+    `send_alert:${kind}:1`,
+    `send_alert:${kind}:1:2`,
+  ]);
 });
 
 Deno.test("an alert that retention removed is told each time that it comes again", async () => {
