@@ -68,7 +68,8 @@ begin
     status = v_status, sent_at = coalesce(sent_at, p_at),
     delivered_at = case when v_delivered then p_at else delivered_at end,
     provider_id = coalesce(provider_id, p_provider_id),
-    recipient = coalesce(recipient, private.recipient_to_keep(order_id, p_recipient)),
+    -- The provider knows where it went: what a worker noted may be the address of a repeat that it refused.
+    recipient = coalesce(private.recipient_to_keep(order_id, p_recipient), recipient),
     last_error = case
       when private.mail_arrived(v_status) then null when v_delivered then last_error else p_detail
     end
@@ -129,7 +130,7 @@ begin
   elsif p_status = 'complained' or (p_status = 'bounced' and p_permanent) then
     -- Of the address it was sent to: the order may have another one since.
     insert into public.mail_suppressions (email_hmac, reason)
-    select private.email_hmac(r), p_status from coalesce(n.recipient, p_recipient) r where r is not null
+    select private.email_hmac(r), p_status from coalesce(p_recipient, n.recipient) r where r is not null
     on conflict on constraint mail_suppressions_pkey do nothing;
   end if;
   return row('recorded', n.order_id)::public.mail_event_outcome;
