@@ -66,9 +66,10 @@ security definer
 set search_path = ''
 as $$
 declare
-  v_until constant timestamptz := (p_day + 1)::timestamp at time zone (
-    private.setting('shop_time_zone') #>> '{}'
-  );
+  v_zone constant text := private.setting('shop_time_zone') #>> '{}';
+  -- A day has 23 or 25 hours where the clocks change.
+  v_from constant timestamptz := p_day::timestamp at time zone v_zone;
+  v_until constant timestamptz := (p_day + 1)::timestamp at time zone v_zone;
 begin
   return to_jsonb(private.digest_money(p_day, p_livemode)) || jsonb_build_object(
     'day', p_day,
@@ -100,7 +101,7 @@ begin
     'mails_failed', (
       select count(*) from public.notifications n join public.orders o on o.id = n.order_id
       where o.livemode = p_livemode and n.status in ('failed', 'bounced', 'complained')
-        and n.created_at between v_until - interval '1 day' and v_until
+        and n.created_at >= v_from and n.created_at < v_until
     ),
     'shop', private.shop()
   );

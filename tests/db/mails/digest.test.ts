@@ -40,3 +40,28 @@ Deno.test("what was tried out with test keys is not in the digest of a live shop
     });
   });
 });
+
+for (
+  const [day, before, first, last, after] of [
+    // 25 hours, 23 hours, and a day like any other.
+    ["2026-10-25", "2026-10-24 23:59", "2026-10-25 00:00", "2026-10-25 23:59", "2026-10-26 00:00"],
+    ["2026-03-29", "2026-03-28 23:59", "2026-03-29 00:00", "2026-03-29 23:59", "2026-03-30 00:00"],
+    ["2026-06-01", "2026-05-31 23:59", "2026-06-01 00:00", "2026-06-01 23:59", "2026-06-02 00:00"],
+  ] as const
+) {
+  Deno.test(`a mail that failed is in the digest of its own day alone: ${day} in Berlin`, async () => {
+    await undone(sql, async (tx) => {
+      await paidCart(tx);
+      await tx`update private.settings set value = '"Europe/Berlin"' where key = 'shop_time_zone'`;
+      const found: number[] = [];
+      for (const at of [before, first, last, after]) {
+        await tx`update public.notifications set status = 'bounced',
+          created_at = ${at}::text::timestamp at time zone 'Europe/Berlin'`;
+        const [row] =
+          await tx`select public.get_digest(${day}::text::date, false) -> 'mails_failed' as count`;
+        found.push(row?.["count"]);
+      }
+      assert.deepEqual(found, [0, 1, 1, 0]);
+    });
+  });
+}
