@@ -162,8 +162,14 @@ begin
     jsonb_build_object('alert_id', a.id), now(), 60
   )
   from public.alerts a where a.id = any (p_alert_ids) and a.status = 'resolved' and not p_over;
+  -- Staff can be reached: what was given up while they could not be is told now, if it is news still.
+  update private.jobs j set status = 'queued', run_at = now(), attempts = 0, finished_at = null
+  where j.id in (
+    select x.id from private.jobs x where x.kind = 'send_alert' and x.status = 'dead' for update skip locked
+  );
 end;
 $$;
 comment on function public.record_alert_message(uuid[], boolean) is
-  'Notes that staff were sent these alerts, or that they are over. Repeating it changes nothing.';
+  'Notes that staff were sent these alerts, or that they are over, and brings back the messages that were '
+  'given up. Repeating it changes nothing.';
 grant execute on function public.record_alert_message(uuid[], boolean) to service_role;

@@ -164,6 +164,24 @@ Deno.test("an alert that retention removed is told each time that it comes again
   await season();
 });
 
+Deno.test("what could not be told for hours is told once staff can be reached again", async () => {
+  await raise("unreachable", "1");
+  const [unreachable] = await sql`select id from private.jobs where dedupe_key = 'send_alert:unreachable:1'`;
+  await sql`select private.bury_job(${unreachable?.["id"]}, 'the alert webhook answered 503')`;
+  await raise("unreachable", "1");
+  const job = async () => {
+    const [row] = await sql`select status, attempts, run_at <= now() as due, finished_at from private.jobs
+      where id = ${unreachable?.["id"]}`;
+    return { ...row };
+  };
+  assert.equal((await job()).status, "dead");
+  await raise("reachable", "1");
+  await sent(await taken((await queued("reachable"))[0]));
+  assert.deepEqual(await job(), { status: "queued", attempts: 0, due: true, finished_at: null });
+  const late = await taken((await queued("unreachable"))[0]);
+  assert.deepEqual([late.over, late.count], [false, 2]);
+});
+
 Deno.test("one worker at a time tells of a kind, and what it did not report another one tells", async () => {
   const kind = "two_workers";
   await raise(kind, "1");
