@@ -844,22 +844,37 @@ comment on function private.mail_arrived(text) is
   'Whether a mail has reached its reader, as far as anybody knows.';
 
 create function private.forget_mail_alerts(n public.notifications) returns void
-language sql
+language plpgsql
 set search_path = ''
 as $$
+declare
+  v_repeated constant uuid[] := array(
+    select m.id from public.notifications m
+    where m.order_id = n.order_id and m.template = n.template and m.id <> n.id
+      and n.dedupe_key ~ '^(resend|corrected):' and private.mail_subject(m) = private.mail_subject(n)
+  );
+begin
   update public.alerts a set status = 'resolved'
   where a.status <> 'resolved' and a.dedupe_key in (
     select concat_ws(':', k.kind, 'send_mail', m.order_id, m.template, nullif(m.dedupe_key, ''))
     from public.notifications m, unnest(array['job_dead', 'job_discarded', 'mail_failed']) as k (kind)
-    where m.order_id = n.order_id and m.template = n.template and (
-      m.id = n.id
-      or n.dedupe_key ~ '^(resend|corrected):' and private.mail_subject(m) = private.mail_subject(n)
-    )
+    where m.id = n.id or m.id = any (v_repeated)
+  );
+  -- What was given up is said by now: health does not wait for it any more.
+  with buried as (
+    update private.jobs j set status = 'discarded'
+    where j.kind = 'send_mail' and j.status = 'dead'
+      and j.payload ->> 'notification_id' = any (v_repeated::text[])
+    returning (j.payload ->> 'notification_id')::uuid as id
   )
+  update public.notifications m set status = 'skipped', last_error = 'it was sent again meanwhile'
+  from buried where m.id = buried.id and m.status = 'queued';
+end;
 $$;
 comment on function private.forget_mail_alerts(public.notifications) is
   'Resolves the alerts about a mail that has gone out after all, perhaps as a repeat or a correction that '
-  'staff asked for; not those about another parcel''s or refund''s.';
+  'staff asked for, and ends what it repeats where that was given up; nothing of another parcel''s or '
+  'refund''s.';
 
 create function private.take_mail_event(
   n public.notifications,

@@ -48,16 +48,25 @@ Deno.test("the mail of a second parcel buries nothing of the first one's", async
   });
 });
 
-Deno.test("a mail that is repeated takes the alert about the first one away", async () => {
+Deno.test("a mail that is repeated takes the alert about the first one away, and what is left of it", async () => {
   await undone(sql, async (tx) => {
     const story = await paidOrder(tx);
     const { orderId, orderNumber } = story.frame;
     await ship(tx, story);
-    await endMail(tx, orderId, "order_shipped", "1", false);
+    const first = await endMail(tx, orderId, "order_shipped", "1", false);
     const [again] = await tx`select public.resend_notification(${orderNumber}, 'order_shipped') as id`;
     const command = String(again?.["id"]?.["command_id"]);
     await endMail(tx, orderId, "order_shipped", `resend:${command}`, true);
     assert.deepEqual(await openAlerts(tx), []);
+    assert.equal(await jobOf(tx, first), "discarded");
+    const [mail] = await tx`select status, last_error from public.notifications where id = ${first}`;
+    assert.deepEqual({ ...mail }, { status: "skipped", last_error: "it was sent again meanwhile" });
+    await tx`update public.notifications set created_at = created_at - interval '2 hours'`;
+    await tx`update private.jobs set run_at = now()`;
+    const [health] =
+      await tx`select h #>> '{checks,mail,oldest_queued_seconds}' as waits, h #>> '{checks,jobs,dead}' as dead
+      from public.get_health() h`;
+    assert.deepEqual({ ...health }, { waits: "7200", dead: "0" }, "the confirmation alone waits");
   });
 });
 
