@@ -277,6 +277,29 @@ end;
 $$;
 comment on function private.severity_rank(text) is 'Severities in order, from 1; null: no severity.';
 
+create function private.queue_alert_message(a public.alerts, p_over boolean default false) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_key constant text := case
+    when p_over then format('send_alert:over:%s:%s', a.dedupe_key, a.count)
+    else concat_ws(':', 'send_alert', a.dedupe_key, nullif(a.count, 1))
+  end;
+begin
+  if private.enqueue_job(
+    'send_alert', v_key, jsonb_build_object('alert_id', a.id), now(), case when p_over then 60 else 50 end
+  ) or private.effects_are_past() then
+    return;
+  end if;
+  -- What was to be told before is judged anew: the alert was closed and opened in between, uncounted.
+  update private.jobs set status = 'queued', run_at = now(), attempts = 0, finished_at = null
+  where dedupe_key = v_key and status in ('done', 'discarded', 'dead');
+end;
+$$;
+comment on function private.queue_alert_message(public.alerts, boolean) is
+  'Queues a look at whether staff are to be told of an alert, or (p_over) that its kind is over.';
+
 create function private.raise_alert(
   p_kind text,
   p_severity text,
@@ -312,10 +335,7 @@ begin
     v_alert.count = 1 or v_was.status = 'resolved'
     or (v_alert.told_at is null and v_alert.severity <> v_was.severity)
   ) and private.sent_at_once(v_alert.severity) then
-    perform private.enqueue_job(
-      'send_alert', concat_ws(':', 'send_alert', p_dedupe_key, nullif(v_alert.count, 1)),
-      jsonb_build_object('alert_id', v_alert.id), now(), 50
-    );
+    perform private.queue_alert_message(v_alert);
   end if;
 end;
 $$;
@@ -570,10 +590,7 @@ begin
     update public.alerts a set over_told_at = now() where a.id = new.id;
     return null;
   end if;
-  perform private.enqueue_job(
-    'send_alert', format('send_alert:over:%s:%s', new.dedupe_key, new.count),
-    jsonb_build_object('alert_id', new.id), now(), 60
-  );
+  perform private.queue_alert_message(new, true);
   return null;
 end;
 $$;
@@ -671,17 +688,15 @@ set search_path = ''
 as $$
 begin
   update public.alerts set
-    told_at = case when p_over then told_at else now() end,
-    over_told_at = case when p_over then now() end
+    told_at = case when not p_over then now() when status = 'resolved' then told_at end,
+    over_told_at = case when p_over and status = 'resolved' then now() end
   where id = any (p_alert_ids);
   update private.alert_incidents i set told_at = now(), telling_until = null
   where i.kind in (select a.kind from public.alerts a where a.id = any (p_alert_ids));
-  -- What was resolved while its message was on its way.
-  perform private.enqueue_job(
-    'send_alert', format('send_alert:over:%s:%s', a.dedupe_key, a.count),
-    jsonb_build_object('alert_id', a.id), now(), 60
-  )
-  from public.alerts a where a.id = any (p_alert_ids) and a.status = 'resolved' and not p_over;
+  -- What was resolved while its message was on its way, or came back.
+  perform private.queue_alert_message(a, not p_over) from public.alerts a
+  where a.id = any (p_alert_ids) and (a.status = 'resolved') <> p_over
+    and (not p_over or private.sent_at_once(a.severity));
   -- Staff can be reached: what was given up while they could not be is told now, if it is news still.
   update private.jobs j set status = 'queued', run_at = now(), attempts = 0, finished_at = null
   where j.id in (

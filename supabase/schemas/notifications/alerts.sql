@@ -79,6 +79,29 @@ end;
 $$;
 comment on function private.severity_rank(text) is 'Severities in order, from 1; null: no severity.';
 
+create function private.queue_alert_message(a public.alerts, p_over boolean default false) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_key constant text := case
+    when p_over then format('send_alert:over:%s:%s', a.dedupe_key, a.count)
+    else concat_ws(':', 'send_alert', a.dedupe_key, nullif(a.count, 1))
+  end;
+begin
+  if private.enqueue_job(
+    'send_alert', v_key, jsonb_build_object('alert_id', a.id), now(), case when p_over then 60 else 50 end
+  ) or private.effects_are_past() then
+    return;
+  end if;
+  -- What was to be told before is judged anew: the alert was closed and opened in between, uncounted.
+  update private.jobs set status = 'queued', run_at = now(), attempts = 0, finished_at = null
+  where dedupe_key = v_key and status in ('done', 'discarded', 'dead');
+end;
+$$;
+comment on function private.queue_alert_message(public.alerts, boolean) is
+  'Queues a look at whether staff are to be told of an alert, or (p_over) that its kind is over.';
+
 create function private.raise_alert(
   p_kind text,
   p_severity text,
@@ -114,10 +137,7 @@ begin
     v_alert.count = 1 or v_was.status = 'resolved'
     or (v_alert.told_at is null and v_alert.severity <> v_was.severity)
   ) and private.sent_at_once(v_alert.severity) then
-    perform private.enqueue_job(
-      'send_alert', concat_ws(':', 'send_alert', p_dedupe_key, nullif(v_alert.count, 1)),
-      jsonb_build_object('alert_id', v_alert.id), now(), 50
-    );
+    perform private.queue_alert_message(v_alert);
   end if;
 end;
 $$;
