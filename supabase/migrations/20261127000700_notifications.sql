@@ -502,6 +502,20 @@ comment on function private.recipient_to_keep(uuid, text) is
   'The address that a mail of an order went to; null once the order is erased, of which nothing personal '
   'comes back.';
 
+create function private.note_mail_event(n public.notifications, p_status text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform private.record_order_event(
+    n.order_id, 'mail_' || p_status, 'mail',
+    jsonb_build_object('notification_id', n.id, 'template', n.template)
+  );
+end;
+$$;
+comment on function private.note_mail_event(public.notifications, text) is
+  'Notes in the trail of its order that a mail did not arrive, or was unwelcome.';
+
 create function public.record_notification_result(
   p_notification_id uuid,
   p_status text,
@@ -529,6 +543,8 @@ begin
   v_recorded := found;
   if v_recorded and p_status = 'sent' then
     perform private.forget_mail_alerts(n);
+  elsif v_recorded and p_status = 'failed' then
+    perform private.note_mail_event(n, p_status);
   end if;
   return v_recorded;
 end;
@@ -924,10 +940,7 @@ begin
     perform private.forget_mail_alerts(n);
   end if;
   if not v_delivered then
-    perform private.record_order_event(
-      n.order_id, 'mail_' || p_status, 'mail',
-      jsonb_build_object('notification_id', n.id, 'template', n.template)
-    );
+    perform private.note_mail_event(n, p_status);
   end if;
 end;
 $$;
@@ -1213,6 +1226,7 @@ security definer
 set search_path = ''
 as $$
 declare
+  c_known_within constant interval := '30 days';
   v_zone constant text := private.setting('shop_time_zone') #>> '{}';
   -- A day has 23 or 25 hours where the clocks change.
   v_from constant timestamptz := p_day::timestamp at time zone v_zone;
@@ -1246,9 +1260,16 @@ begin
       ) x
     ),
     'mails_failed', (
+      -- By the day on which it was known: a server that is full gives a mail back days later.
       select count(*) from public.notifications n join public.orders o on o.id = n.order_id
       where o.livemode = p_livemode and n.status in ('failed', 'bounced', 'complained')
-        and n.created_at >= v_from and n.created_at < v_until
+        and n.created_at >= v_from - c_known_within and n.created_at < v_until
+        and exists (
+          select 1 from public.order_events e
+          where e.order_id = n.order_id and e.data ->> 'notification_id' = n.id::text
+            and e.kind in ('mail_failed', 'mail_bounced', 'mail_complained')
+            and e.created_at >= v_from and e.created_at < v_until
+        )
     ),
     'shop', private.shop()
   );

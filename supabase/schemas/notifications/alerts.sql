@@ -304,6 +304,20 @@ comment on function private.recipient_to_keep(uuid, text) is
   'The address that a mail of an order went to; null once the order is erased, of which nothing personal '
   'comes back.';
 
+create function private.note_mail_event(n public.notifications, p_status text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform private.record_order_event(
+    n.order_id, 'mail_' || p_status, 'mail',
+    jsonb_build_object('notification_id', n.id, 'template', n.template)
+  );
+end;
+$$;
+comment on function private.note_mail_event(public.notifications, text) is
+  'Notes in the trail of its order that a mail did not arrive, or was unwelcome.';
+
 create function public.record_notification_result(
   p_notification_id uuid,
   p_status text,
@@ -331,6 +345,8 @@ begin
   v_recorded := found;
   if v_recorded and p_status = 'sent' then
     perform private.forget_mail_alerts(n);
+  elsif v_recorded and p_status = 'failed' then
+    perform private.note_mail_event(n, p_status);
   end if;
   return v_recorded;
 end;

@@ -93,10 +93,7 @@ begin
     perform private.forget_mail_alerts(n);
   end if;
   if not v_delivered then
-    perform private.record_order_event(
-      n.order_id, 'mail_' || p_status, 'mail',
-      jsonb_build_object('notification_id', n.id, 'template', n.template)
-    );
+    perform private.note_mail_event(n, p_status);
   end if;
 end;
 $$;
