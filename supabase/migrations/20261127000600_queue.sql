@@ -519,8 +519,8 @@ end;
 $$;
 comment on function private.pick_jobs(integer, integer) is
   'Locks up to p_limit due jobs, up to p_mails and half of p_limit of them mails (null: any number), most '
-  'urgent first; or the one job that was in hand when its worker died, alone, when nothing else is due, or it '
-  'has waited two minutes and nothing else has, or two hours.';
+  'urgent first; or the one job that was in hand when its worker died, alone, when nothing else is due, or '
+  'it has waited two minutes and nothing else has, or two hours.';
 
 create function public.claim_jobs(
   p_worker text,

@@ -295,6 +295,13 @@ begin
   -- What was to be told before is judged anew: the alert was closed and opened in between, uncounted.
   update private.jobs set status = 'queued', run_at = now(), attempts = 0, finished_at = null
   where dedupe_key = v_key and status in ('done', 'discarded', 'dead');
+  if not found then
+    -- One that a worker has in hand was judged before, perhaps.
+    perform private.enqueue_job(
+      'send_alert', v_key || ':' || pg_current_xact_id(), jsonb_build_object('alert_id', a.id), now(), 60
+    )
+    from private.jobs j where j.dedupe_key = v_key and j.status = 'running';
+  end if;
 end;
 $$;
 comment on function private.queue_alert_message(public.alerts, boolean) is

@@ -118,7 +118,8 @@ Deno.test("an alert that happens again while it is being resolved is told again"
     await other`update public.alerts set status = 'resolved' where kind = ${kind}`;
     const raised = raise(kind, "1");
     await eventually("the alert to wait for who resolves it", async () => {
-      const rows = await other`select 1 from pg_stat_activity
+      // Not in the transaction itself, which sees the activity of its first look.
+      const rows = await sql`select 1 from pg_stat_activity
         where datname = current_database() and wait_event_type = 'Lock'`;
       return rows.length > 0;
     });
@@ -180,6 +181,20 @@ Deno.test("what could not be told for hours is told once staff can be reached ag
   assert.deepEqual(await job(), { status: "queued", attempts: 0, due: true, finished_at: null });
   const late = await taken((await queued("unreachable"))[0]);
   assert.deepEqual([late.over, late.count], [false, 2]);
+});
+
+Deno.test("an alert that comes back while its message is being judged is told", async () => {
+  await raise("judged", "1");
+  await sql`select private.follow_alert('judged:1', false)`;
+  await sql`update private.jobs set status = 'running', lease_id = gen_random_uuid(), leased_until = now() + '1 minute'
+    where dedupe_key = 'send_alert:judged:1'`;
+  await sql`select private.follow_alert('judged:1', true)`;
+  await sql`update private.jobs set status = 'discarded', lease_id = null, leased_until = null, finished_at = now()
+    where dedupe_key = 'send_alert:judged:1'`;
+  const waiting =
+    await sql`select 1 from private.jobs j join public.alerts a on a.id::text = j.payload ->> 'alert_id'
+    where a.kind = 'judged' and j.status = 'queued'`;
+  assert.equal(waiting.length, 1);
 });
 
 Deno.test("one worker at a time tells of a kind, and what it did not report another one tells", async () => {
