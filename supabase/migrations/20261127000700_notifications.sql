@@ -902,7 +902,7 @@ begin
   with buried as (
     update private.jobs j set status = 'discarded'
     where j.kind = 'send_mail' and j.status = 'dead'
-      and j.payload ->> 'notification_id' = any (v_repeated::text[])
+      and j.payload ->> 'notification_id' = any ((v_repeated || n.id)::text[])
     returning (j.payload ->> 'notification_id')::uuid as id
   )
   update public.notifications m set status = 'skipped', last_error = 'it was sent again meanwhile'
