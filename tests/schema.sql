@@ -2597,7 +2597,7 @@ CREATE OR REPLACE FUNCTION private.bury_job(p_job_id bigint, p_reason text)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.bury_job(p_job_id bigint, p_reason text) is 'Marks a job dead after its last attempt, its webhook event too, and raises a critical alert with the cause.';
+comment on function private.bury_job(p_job_id bigint, p_reason text) is 'Marks a job dead after its last attempt, its webhook event too, and raises a critical alert with the cause. That of a mail that is out all the same is done.';
 
 
 CREATE OR REPLACE FUNCTION private.call_retry_jobs()
