@@ -2589,7 +2589,7 @@ CREATE OR REPLACE FUNCTION private.bury_job(p_job_id bigint, p_reason text)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.bury_job(p_job_id bigint, p_reason text) is 'Marks a job dead after its last attempt, its webhook event too, and raises a critical alert with the cause.';
+comment on function private.bury_job(p_job_id bigint, p_reason text) is 'Marks a job dead after its last attempt, its webhook event too, and raises a critical alert with the cause. That of a mail that is out all the same is done.';
 
 
 CREATE OR REPLACE FUNCTION private.call_retry_jobs()
@@ -3240,12 +3240,22 @@ grant execute on function private.exchanged_pieces(p_order_item_id uuid, OUT cam
 grant execute on function private.exchanged_pieces(p_order_item_id uuid, OUT came integer, OUT went integer) to service_role;
 
 
+CREATE OR REPLACE FUNCTION private.export_of_order(o orders)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.export_of_order(o orders) is 'An order with all that hangs on it, as the person whose it is may see it, as far as the caller may read it.';
+grant execute on function private.export_of_order(o orders) to authenticated;
+grant execute on function private.export_of_order(o orders) to service_role;
+
+
 CREATE OR REPLACE FUNCTION private.export_of_person(p_email text)
  RETURNS jsonb
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.export_of_person(p_email text) is 'All that is stored of a person under an e-mail address, as far as the caller may read it: { email, customers, orders: [{ …, items, shipments, returns, payments, attempts, refunds, disputes, signs_of_fraud, payment_pages, consents, mails, commands }], mail_suppressions: [{ reason, since }] }.';
+comment on function private.export_of_person(p_email text) is 'All that is stored of a person under an e-mail address, as far as the caller may read it: { email, customers, orders: [{ …, items, shipments, returns, payments, attempts, refund_requests, refunds, disputes, signs_of_fraud, payment_pages, consents, mails, commands, history }], mail_suppressions: [{ reason, since }] }.';
 grant execute on function private.export_of_person(p_email text) to authenticated;
 grant execute on function private.export_of_person(p_email text) to service_role;
 
@@ -3293,14 +3303,14 @@ CREATE OR REPLACE FUNCTION private.follow_alert(p_dedupe_key text, p_wanted bool
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.follow_alert(p_dedupe_key text, p_wanted boolean) is 'Closes an alert whose cause is gone, and opens it again, without another message, when the cause is back: so it ends the same in any order of events. What staff have resolved stays resolved.';
+comment on function private.follow_alert(p_dedupe_key text, p_wanted boolean) is 'Closes an alert whose cause is gone, and opens it again when the cause is back: so it ends the same in any order of events. Staff are sent another message only where they do not know that it is open. What staff have resolved stays resolved.';
 
 
 CREATE OR REPLACE FUNCTION private.forget_mail_alerts(n notifications)
  RETURNS void
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.forget_mail_alerts(n notifications) is 'Resolves the alerts about a mail that has gone out after all, perhaps as a repeat that staff asked for.';
+comment on function private.forget_mail_alerts(n notifications) is 'Resolves the alerts about a mail that has gone out after all, perhaps as a repeat or a correction that staff asked for, and ends what it repeats where that was given up; nothing of another parcel''s or refund''s.';
 
 
 CREATE OR REPLACE FUNCTION private.forget_unpaid_orders(p_limit integer)
@@ -3849,6 +3859,14 @@ CREATE OR REPLACE FUNCTION private.mail_recipient(o orders)
 comment on function private.mail_recipient(o orders) is 'Whom a mail of this order goes to now: the account''s present address where the order went under the account''s own, a guest''s as corrected at Stripe, else the address typed on the payment page. Null: none is known, or the customer was erased.';
 
 
+CREATE OR REPLACE FUNCTION private.mail_subject(n notifications)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO '';
+comment on function private.mail_subject(n notifications) is 'What a mail is about besides its order: the number of a parcel, a refund; empty: nothing. What is true of a mail and of its repetition says nothing of another parcel''s or refund''s.';
+
+
 CREATE OR REPLACE FUNCTION private.mail_suppression(p_template text, p_email text)
  RETURNS text
  LANGUAGE plpgsql
@@ -4129,6 +4147,13 @@ CREATE OR REPLACE FUNCTION private.note_heartbeat()
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.note_heartbeat() is 'Notes that somebody called retry-jobs, and since when nobody had, if that was five minutes or more.';
+
+
+CREATE OR REPLACE FUNCTION private.note_mail_event(n notifications, p_status text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.note_mail_event(n notifications, p_status text) is 'Notes in the trail of its order that a mail did not arrive, or was unwelcome.';
 
 
 CREATE OR REPLACE FUNCTION private.note_marketing_choice(p_order_id uuid, p_accepts_marketing boolean)
@@ -4425,7 +4450,7 @@ CREATE OR REPLACE FUNCTION private.pick_jobs(p_limit integer, p_mails integer)
  RETURNS bigint[]
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.pick_jobs(p_limit integer, p_mails integer) is 'Locks up to p_limit due jobs, up to p_mails and half of p_limit of them mails (null: any number), most urgent first; or the one job that was in hand when its worker died, alone, when nothing else is due or it has waited long enough.';
+comment on function private.pick_jobs(p_limit integer, p_mails integer) is 'Locks up to p_limit due jobs, up to p_mails and half of p_limit of them mails (null: any number), most urgent first; or the one job that was in hand when its worker died, alone, when nothing else is due, or it has waited two minutes and nothing else has, or two hours.';
 
 
 CREATE OR REPLACE FUNCTION private.pick_probes(p_lease_seconds integer)
@@ -4540,6 +4565,13 @@ CREATE OR REPLACE FUNCTION private.purge_signals(p_limit integer)
  LANGUAGE sql
  SET search_path TO '';
 comment on function private.purge_signals(p_limit integer) is 'Deletes up to p_limit velocity hits older than retention_signal_days that belong to no paid order.';
+
+
+CREATE OR REPLACE FUNCTION private.queue_alert_message(a alerts, p_over boolean DEFAULT false)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.queue_alert_message(a alerts, p_over boolean) is 'Queues a look at whether staff are to be told of an alert, or (p_over) that its kind is over.';
 
 
 CREATE OR REPLACE FUNCTION private.queue_budget_report(p_now timestamp with time zone DEFAULT now())
@@ -6836,7 +6868,7 @@ CREATE OR REPLACE FUNCTION public.record_alert_message(p_alert_ids uuid[], p_ove
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.record_alert_message(p_alert_ids uuid[], p_over boolean) is 'Notes that staff were sent these alerts, or that they are over. Repeating it changes nothing.';
+comment on function public.record_alert_message(p_alert_ids uuid[], p_over boolean) is 'Notes that staff were sent these alerts, or that they are over, and brings back the messages that were given up. Repeating it changes nothing.';
 grant execute on function public.record_alert_message(p_alert_ids uuid[], p_over boolean) to service_role;
 
 

@@ -469,8 +469,10 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  -- A job that outlived its worker waits for the others, but not for ever.
+  -- A job that outlived its worker waits for the others, but not for ever: first for new ones, then only for
+  -- those that have waited as long. Several that kill each worker must not keep all else from being done.
   c_suspect_waits constant interval := '2 minutes';
+  c_suspect_waits_at_most constant interval := '2 hours';
   v_closed text[] := array(
     select k.kind from private.job_kinds k join private.circuit_breakers b on b.provider = k.provider
     where b.open_until is not null
@@ -482,13 +484,10 @@ begin
   select j.id, j.run_at into v_suspect, v_suspect_run_at
   from private.jobs j
   where j.status = 'queued' and j.lost_leases > 0 and j.run_at <= now() and not j.kind = any (v_closed)
-  order by j.run_at, j.id
+  -- Most of a dead worker's jobs have done nothing: those that have killed once more come last.
+  order by j.lost_leases, j.priority, j.run_at, j.id
   limit 1
   for update skip locked;
-  if v_suspect_run_at < now() - c_suspect_waits then
-    return array[v_suspect];
-  end if;
-
   if p_mails is not null and not 'send_mail' = any (v_closed) then
     v_ids := array(
       select j.id from private.jobs j
@@ -507,7 +506,12 @@ begin
     limit p_limit - cardinality(v_ids)
     for update skip locked
   );
-  if cardinality(v_ids) = 0 and v_suspect is not null then
+  if v_suspect is not null and (
+    cardinality(v_ids) = 0 or v_suspect_run_at < now() - c_suspect_waits_at_most
+    or (v_suspect_run_at < now() - c_suspect_waits and not exists (
+      select 1 from private.jobs j where j.id = any (v_ids) and j.run_at < now() - c_suspect_waits
+    ))
+  ) then
     return array[v_suspect];
   end if;
   return v_ids;
@@ -515,8 +519,8 @@ end;
 $$;
 comment on function private.pick_jobs(integer, integer) is
   'Locks up to p_limit due jobs, up to p_mails and half of p_limit of them mails (null: any number), most '
-  'urgent first; or the one job that was in hand when its worker died, alone, when nothing else is due or it '
-  'has waited long enough.';
+  'urgent first; or the one job that was in hand when its worker died, alone, when nothing else is due, or '
+  'it has waited two minutes and nothing else has, or two hours.';
 
 create function public.claim_jobs(
   p_worker text,
@@ -586,7 +590,11 @@ immutable
 set search_path = ''
 as $$
 begin
-  return regexp_replace(p_dedupe_key, ':\d+$', '');
+  -- A mail has no rounds: what ends its key is the number of a parcel or of a reminder.
+  return case
+    when starts_with(p_dedupe_key, 'send_mail:') then p_dedupe_key
+    else regexp_replace(p_dedupe_key, ':\d+$', '')
+  end;
 end;
 $$;
 comment on function private.effect_name(text) is
@@ -600,6 +608,15 @@ as $$
 declare
   v_job private.jobs;
 begin
+  select * into v_job from private.jobs where id = p_job_id;
+  if v_job.kind = 'send_mail' and exists (
+    select 1 from public.notifications n
+    where n.id = (v_job.payload ->> 'notification_id')::uuid and n.sent_at is not null
+  ) then
+    -- It is out: its worker died before it could say so here.
+    perform private.end_job(v_job, 'done', p_reason, null);
+    return;
+  end if;
   update private.jobs
   set status = 'dead', lease_id = null, leased_until = null, finished_at = now(), last_error = p_reason
   where id = p_job_id
@@ -625,7 +642,7 @@ end;
 $$;
 comment on function private.bury_job(bigint, text) is
   'Marks a job dead after its last attempt, its webhook event too, and raises a critical alert with the '
-  'cause.';
+  'cause. That of a mail that is out all the same is done.';
 
 create function private.note_provider(
   p_provider text,

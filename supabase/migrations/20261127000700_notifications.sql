@@ -277,6 +277,36 @@ end;
 $$;
 comment on function private.severity_rank(text) is 'Severities in order, from 1; null: no severity.';
 
+create function private.queue_alert_message(a public.alerts, p_over boolean default false) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_key constant text := case
+    when p_over then format('send_alert:over:%s:%s', a.dedupe_key, a.count)
+    else concat_ws(':', 'send_alert', a.dedupe_key, nullif(a.count, 1))
+  end;
+begin
+  if private.enqueue_job(
+    'send_alert', v_key, jsonb_build_object('alert_id', a.id), now(), case when p_over then 60 else 50 end
+  ) or private.effects_are_past() then
+    return;
+  end if;
+  -- What was to be told before is judged anew: the alert was closed and opened in between, uncounted.
+  update private.jobs set status = 'queued', run_at = now(), attempts = 0, finished_at = null
+  where dedupe_key = v_key and status in ('done', 'discarded', 'dead');
+  if not found then
+    -- One that a worker has in hand was judged before, perhaps.
+    perform private.enqueue_job(
+      'send_alert', v_key || ':' || pg_current_xact_id(), jsonb_build_object('alert_id', a.id), now(), 60
+    )
+    from private.jobs j where j.dedupe_key = v_key and j.status = 'running';
+  end if;
+end;
+$$;
+comment on function private.queue_alert_message(public.alerts, boolean) is
+  'Queues a look at whether staff are to be told of an alert, or (p_over) that its kind is over.';
+
 create function private.raise_alert(
   p_kind text,
   p_severity text,
@@ -292,7 +322,8 @@ declare
   -- What happened before a restored database was lost, staff were told then; they see it in the list.
   v_told_at constant timestamptz := case when private.effects_are_past() then now() end;
 begin
-  select * into v_was from public.alerts x where x.dedupe_key = p_dedupe_key;
+  -- Locked: one that somebody is just resolving is opened again, and that is news.
+  select * into v_was from public.alerts x where x.dedupe_key = p_dedupe_key for no key update;
   insert into public.alerts as a (kind, severity, dedupe_key, data, told_at)
   values (p_kind, p_severity, p_dedupe_key, p_data, v_told_at)
   on conflict on constraint alerts_dedupe_key_key
@@ -311,10 +342,7 @@ begin
     v_alert.count = 1 or v_was.status = 'resolved'
     or (v_alert.told_at is null and v_alert.severity <> v_was.severity)
   ) and private.sent_at_once(v_alert.severity) then
-    perform private.enqueue_job(
-      'send_alert', concat_ws(':', 'send_alert', p_dedupe_key, nullif(v_alert.count, 1)),
-      jsonb_build_object('alert_id', v_alert.id), now(), 50
-    );
+    perform private.queue_alert_message(v_alert);
   end if;
 end;
 $$;
@@ -381,6 +409,19 @@ comment on function private.queue_notification(uuid, text, text, jsonb) is
   'Queues one mail per (order, template, dedupe key), with its job; of what happened before a restored '
   'database was lost, notes that it was sent. Returns whether it is new.';
 
+create function private.mail_subject(n public.notifications) returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return coalesce(n.data ->> 'parcel', n.data ->> 'refund_id', '');
+end;
+$$;
+comment on function private.mail_subject(public.notifications) is
+  'What a mail is about besides its order: the number of a parcel, a refund; empty: nothing. What is true of '
+  'a mail and of its repetition says nothing of another parcel''s or refund''s.';
+
 create function private.notification_problem(n public.notifications, o public.orders) returns text
 language plpgsql
 stable
@@ -422,7 +463,7 @@ begin
     when exists (
       select 1 from public.notifications later
       where later.order_id = n.order_id and later.template = n.template
-        and private.mail_arrived(later.status)
+        and private.mail_subject(later) = private.mail_subject(n) and private.mail_arrived(later.status)
         and later.created_at > n.created_at and later.dedupe_key like 'resend:%'
     ) then 'it was sent again meanwhile'
     when n.template in ('payment_declined', 'payment_reminder') then private.recovery_problem(o, n.template)
@@ -468,6 +509,20 @@ comment on function private.recipient_to_keep(uuid, text) is
   'The address that a mail of an order went to; null once the order is erased, of which nothing personal '
   'comes back.';
 
+create function private.note_mail_event(n public.notifications, p_status text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform private.record_order_event(
+    n.order_id, 'mail_' || p_status, 'mail',
+    jsonb_build_object('notification_id', n.id, 'template', n.template)
+  );
+end;
+$$;
+comment on function private.note_mail_event(public.notifications, text) is
+  'Notes in the trail of its order that a mail did not arrive, or was unwelcome.';
+
 create function public.record_notification_result(
   p_notification_id uuid,
   p_status text,
@@ -493,8 +548,10 @@ begin
   where id = p_notification_id and sent_at is null
   returning * into n;
   v_recorded := found;
-  if p_status = 'sent' then
+  if v_recorded and p_status = 'sent' then
     perform private.forget_mail_alerts(n);
+  elsif v_recorded and p_status = 'failed' then
+    perform private.note_mail_event(n, p_status);
   end if;
   return v_recorded;
 end;
@@ -556,10 +613,7 @@ begin
     update public.alerts a set over_told_at = now() where a.id = new.id;
     return null;
   end if;
-  perform private.enqueue_job(
-    'send_alert', format('send_alert:over:%s:%s', new.dedupe_key, new.count),
-    jsonb_build_object('alert_id', new.id), now(), 60
-  );
+  perform private.queue_alert_message(new, true);
   return null;
 end;
 $$;
@@ -657,21 +711,25 @@ set search_path = ''
 as $$
 begin
   update public.alerts set
-    told_at = case when p_over then told_at else now() end,
-    over_told_at = case when p_over then now() end
+    told_at = case when not p_over then now() when status = 'resolved' then told_at end,
+    over_told_at = case when p_over and status = 'resolved' then now() end
   where id = any (p_alert_ids);
   update private.alert_incidents i set told_at = now(), telling_until = null
   where i.kind in (select a.kind from public.alerts a where a.id = any (p_alert_ids));
-  -- What was resolved while its message was on its way.
-  perform private.enqueue_job(
-    'send_alert', format('send_alert:over:%s:%s', a.dedupe_key, a.count),
-    jsonb_build_object('alert_id', a.id), now(), 60
-  )
-  from public.alerts a where a.id = any (p_alert_ids) and a.status = 'resolved' and not p_over;
+  -- What was resolved while its message was on its way, or came back.
+  perform private.queue_alert_message(a, not p_over) from public.alerts a
+  where a.id = any (p_alert_ids) and (a.status = 'resolved') <> p_over
+    and (not p_over or private.sent_at_once(a.severity));
+  -- Staff can be reached: what was given up while they could not be is told now, if it is news still.
+  update private.jobs j set status = 'queued', run_at = now(), attempts = 0, finished_at = null
+  where j.id in (
+    select x.id from private.jobs x where x.kind = 'send_alert' and x.status = 'dead' for update skip locked
+  );
 end;
 $$;
 comment on function public.record_alert_message(uuid[], boolean) is
-  'Notes that staff were sent these alerts, or that they are over. Repeating it changes nothing.';
+  'Notes that staff were sent these alerts, or that they are over, and brings back the messages that were '
+  'given up. Repeating it changes nothing.';
 grant execute on function public.record_alert_message(uuid[], boolean) to service_role;
 
 -- Rules that tell staff of what needs a window, a threshold or the clock: one row each, looked at every
@@ -824,15 +882,37 @@ comment on function private.mail_arrived(text) is
   'Whether a mail has reached its reader, as far as anybody knows.';
 
 create function private.forget_mail_alerts(n public.notifications) returns void
-language sql
+language plpgsql
 set search_path = ''
 as $$
+declare
+  v_repeated constant uuid[] := array(
+    select m.id from public.notifications m
+    where m.order_id = n.order_id and m.template = n.template and m.id <> n.id
+      and n.dedupe_key ~ '^(resend|corrected):' and private.mail_subject(m) = private.mail_subject(n)
+  );
+begin
   update public.alerts a set status = 'resolved'
-  where a.status <> 'resolved' and a.kind in ('job_dead', 'job_discarded', 'mail_failed')
-    and starts_with(a.dedupe_key, concat_ws(':', a.kind, 'send_mail', n.order_id, n.template))
+  where a.status <> 'resolved' and a.dedupe_key in (
+    select concat_ws(':', k.kind, 'send_mail', m.order_id, m.template, nullif(m.dedupe_key, ''))
+    from public.notifications m, unnest(array['job_dead', 'job_discarded', 'mail_failed']) as k (kind)
+    where m.id = n.id or m.id = any (v_repeated)
+  );
+  -- What was given up is said by now: health does not wait for it any more.
+  with buried as (
+    update private.jobs j set status = 'discarded'
+    where j.kind = 'send_mail' and j.status = 'dead'
+      and j.payload ->> 'notification_id' = any ((v_repeated || n.id)::text[])
+    returning (j.payload ->> 'notification_id')::uuid as id
+  )
+  update public.notifications m set status = 'skipped', last_error = 'it was sent again meanwhile'
+  from buried where m.id = buried.id and m.status = 'queued';
+end;
 $$;
 comment on function private.forget_mail_alerts(public.notifications) is
-  'Resolves the alerts about a mail that has gone out after all, perhaps as a repeat that staff asked for.';
+  'Resolves the alerts about a mail that has gone out after all, perhaps as a repeat or a correction that '
+  'staff asked for, and ends what it repeats where that was given up; nothing of another parcel''s or '
+  'refund''s.';
 
 create function private.take_mail_event(
   n public.notifications,
@@ -857,7 +937,8 @@ begin
     status = v_status, sent_at = coalesce(sent_at, p_at),
     delivered_at = case when v_delivered then p_at else delivered_at end,
     provider_id = coalesce(provider_id, p_provider_id),
-    recipient = coalesce(recipient, private.recipient_to_keep(order_id, p_recipient)),
+    -- The provider knows where it went: what a worker noted may be the address of a repeat that it refused.
+    recipient = coalesce(private.recipient_to_keep(order_id, p_recipient), recipient),
     last_error = case
       when private.mail_arrived(v_status) then null when v_delivered then last_error else p_detail
     end
@@ -866,10 +947,7 @@ begin
     perform private.forget_mail_alerts(n);
   end if;
   if not v_delivered then
-    perform private.record_order_event(
-      n.order_id, 'mail_' || p_status, 'mail',
-      jsonb_build_object('notification_id', n.id, 'template', n.template)
-    );
+    perform private.note_mail_event(n, p_status);
   end if;
 end;
 $$;
@@ -911,13 +989,14 @@ begin
   perform private.take_mail_event(n, p_provider_id, p_status, p_recipient, p_at, p_detail);
   if p_status = 'failed' then
     perform private.raise_alert(
-      'mail_failed', 'warning', concat_ws(':', 'mail_failed', 'send_mail', n.order_id, n.template),
+      'mail_failed', 'warning',
+      concat_ws(':', 'mail_failed', 'send_mail', n.order_id, n.template, nullif(n.dedupe_key, '')),
       jsonb_build_object('notification_id', n.id, 'order_id', n.order_id, 'template', n.template)
     );
   elsif p_status = 'complained' or (p_status = 'bounced' and p_permanent) then
     -- Of the address it was sent to: the order may have another one since.
     insert into public.mail_suppressions (email_hmac, reason)
-    select private.email_hmac(r), p_status from coalesce(n.recipient, p_recipient) r where r is not null
+    select private.email_hmac(r), p_status from coalesce(p_recipient, n.recipient) r where r is not null
     on conflict on constraint mail_suppressions_pkey do nothing;
   end if;
   return row('recorded', n.order_id)::public.mail_event_outcome;
@@ -1154,9 +1233,11 @@ security definer
 set search_path = ''
 as $$
 declare
-  v_until constant timestamptz := (p_day + 1)::timestamp at time zone (
-    private.setting('shop_time_zone') #>> '{}'
-  );
+  c_known_within constant interval := '30 days';
+  v_zone constant text := private.setting('shop_time_zone') #>> '{}';
+  -- A day has 23 or 25 hours where the clocks change.
+  v_from constant timestamptz := p_day::timestamp at time zone v_zone;
+  v_until constant timestamptz := (p_day + 1)::timestamp at time zone v_zone;
 begin
   return to_jsonb(private.digest_money(p_day, p_livemode)) || jsonb_build_object(
     'day', p_day,
@@ -1186,9 +1267,16 @@ begin
       ) x
     ),
     'mails_failed', (
+      -- By the day on which it was known: a server that is full gives a mail back days later.
       select count(*) from public.notifications n join public.orders o on o.id = n.order_id
       where o.livemode = p_livemode and n.status in ('failed', 'bounced', 'complained')
-        and n.created_at between v_until - interval '1 day' and v_until
+        and n.created_at >= v_from - c_known_within and n.created_at < v_until
+        and exists (
+          select 1 from public.order_events e
+          where e.order_id = n.order_id and e.data ->> 'notification_id' = n.id::text
+            and e.kind in ('mail_failed', 'mail_bounced', 'mail_complained')
+            and e.created_at >= v_from and e.created_at < v_until
+        )
     ),
     'shop', private.shop()
   );

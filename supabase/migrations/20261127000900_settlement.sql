@@ -1534,17 +1534,27 @@ create function private.follow_alert(p_dedupe_key text, p_wanted boolean) return
 language plpgsql
 set search_path = ''
 as $$
+declare
+  v_alert public.alerts;
 begin
   update public.alerts a set
     status = case when p_wanted then 'open' else 'resolved' end,
-    data = case when p_wanted then a.data - 'over' else a.data || '{"over": true}' end
+    data = case when p_wanted then a.data - 'over' else a.data || '{"over": true}' end,
+    told_at = case when not p_wanted or a.over_told_at is null then a.told_at end,
+    over_told_at = case when not p_wanted then a.over_told_at end
   where a.dedupe_key = p_dedupe_key
-    and case when p_wanted then a.status = 'resolved' and a.data ? 'over' else a.status <> 'resolved' end;
+    and case when p_wanted then a.status = 'resolved' and a.data ? 'over' else a.status <> 'resolved' end
+  returning * into v_alert;
+  -- Closed before anybody was told, or told to be over: they are told that it is not.
+  if found and p_wanted and v_alert.told_at is null and private.sent_at_once(v_alert.severity) then
+    perform private.queue_alert_message(v_alert);
+  end if;
 end;
 $$;
 comment on function private.follow_alert(text, boolean) is
-  'Closes an alert whose cause is gone, and opens it again, without another message, when the cause is '
-  'back: so it ends the same in any order of events. What staff have resolved stays resolved.';
+  'Closes an alert whose cause is gone, and opens it again when the cause is back: so it ends the same in '
+  'any order of events. Staff are sent another message only where they do not know that it is open. What '
+  'staff have resolved stays resolved.';
 
 create function private.settle_risk_alerts(
   o public.orders,

@@ -2449,6 +2449,40 @@ comment on function private.suppressions_of(text) is
   'nobody else may compute what an address is kept under; null to who is not staff.';
 grant execute on function private.suppressions_of(text) to authenticated, service_role;
 
+create function private.export_of_order(o public.orders) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return to_jsonb(o) - '{cart_hash,idempotency_key}'::text[] || jsonb_build_object(
+    'items', (select jsonb_agg(to_jsonb(i)) from public.order_items i where i.order_id = o.id),
+    'shipments', (select jsonb_agg(to_jsonb(s)) from public.shipments s where s.order_id = o.id),
+    'returns', (select jsonb_agg(to_jsonb(r)) from public.returns r where r.order_id = o.id),
+    'payments', (select jsonb_agg(to_jsonb(p)) from public.payments p where p.order_id = o.id),
+    'attempts', (select jsonb_agg(to_jsonb(a)) from public.payment_attempts a where a.order_id = o.id),
+    'refund_requests', (select jsonb_agg(to_jsonb(q)) from public.refund_requests q where q.order_id = o.id),
+    'refunds', (select jsonb_agg(to_jsonb(r)) from public.refunds r where r.order_id = o.id),
+    'disputes', (select jsonb_agg(to_jsonb(d)) from public.disputes d where d.order_id = o.id),
+    'signs_of_fraud', (select jsonb_agg(to_jsonb(f)) from public.fraud_signals f where f.order_id = o.id),
+    'payment_pages', (
+      select jsonb_agg(to_jsonb(s) - '{url,cart_hash}'::text[])
+      from public.checkout_sessions s where s.order_id = o.id
+    ),
+    'consents', (select jsonb_agg(to_jsonb(c)) from public.order_consents c where c.order_id = o.id),
+    'mails', (select jsonb_agg(to_jsonb(n)) from public.notifications n where n.order_id = o.id),
+    'commands', (select jsonb_agg(to_jsonb(c)) from public.staff_commands c where c.order_id = o.id),
+    'history', (
+      select jsonb_agg(to_jsonb(e) order by e.id) from public.order_events e where e.order_id = o.id
+    )
+  );
+end;
+$$;
+comment on function private.export_of_order(public.orders) is
+  'An order with all that hangs on it, as the person whose it is may see it, as far as the caller may read '
+  'it.';
+grant execute on function private.export_of_order(public.orders) to authenticated, service_role;
+
 create function private.export_of_person(p_email text) returns jsonb
 language plpgsql
 stable
@@ -2456,7 +2490,19 @@ set search_path = ''
 as $$
 declare
   v_email constant text := lower(btrim(p_email));
-  v_customers constant uuid[] := array(select c.id from public.customers c where lower(c.email) = v_email);
+  v_orders uuid[] := array(
+    select o.id from public.orders o where lower(o.email) = v_email
+    union select s.order_id from public.checkout_sessions s where lower(s.email) = v_email
+    union select n.order_id from public.notifications n where lower(n.recipient) = v_email
+  );
+  v_customers constant uuid[] := array(
+    select c.id from public.customers c
+    where lower(c.email) = v_email
+      -- As erasing has it: the row of a guest is that of their orders, whatever address it has by now.
+      or (
+        c.user_id is null and c.id in (select o.customer_id from public.orders o where o.id = any (v_orders))
+      )
+  );
 begin
   return jsonb_build_object(
     'email', v_email,
@@ -2464,41 +2510,8 @@ begin
       select coalesce(jsonb_agg(to_jsonb(c)), '[]') from public.customers c where c.id = any (v_customers)
     ),
     'orders', (
-      select coalesce(jsonb_agg(
-        to_jsonb(o) - '{cart_hash,idempotency_key}'::text[] || jsonb_build_object(
-          'items', (
-            select jsonb_agg(to_jsonb(i)) from public.order_items i where i.order_id = o.id
-          ),
-          'shipments', (select jsonb_agg(to_jsonb(s)) from public.shipments s where s.order_id = o.id),
-          'returns', (select jsonb_agg(to_jsonb(r)) from public.returns r where r.order_id = o.id),
-          'payments', (select jsonb_agg(to_jsonb(p)) from public.payments p where p.order_id = o.id),
-          'attempts', (
-            select jsonb_agg(to_jsonb(a)) from public.payment_attempts a where a.order_id = o.id
-          ),
-          'refunds', (select jsonb_agg(to_jsonb(r)) from public.refunds r where r.order_id = o.id),
-          'disputes', (select jsonb_agg(to_jsonb(d)) from public.disputes d where d.order_id = o.id),
-          'signs_of_fraud', (
-            select jsonb_agg(to_jsonb(f)) from public.fraud_signals f where f.order_id = o.id
-          ),
-          'payment_pages', (
-            select jsonb_agg(to_jsonb(s) - '{url,cart_hash}'::text[])
-            from public.checkout_sessions s where s.order_id = o.id
-          ),
-          'consents', (
-            select jsonb_agg(to_jsonb(c)) from public.order_consents c where c.order_id = o.id
-          ),
-          'mails', (
-            select jsonb_agg(to_jsonb(n)) from public.notifications n where n.order_id = o.id
-          ),
-          'commands', (
-            select jsonb_agg(to_jsonb(c)) from public.staff_commands c where c.order_id = o.id
-          )
-        ) order by o.created_at
-      ), '[]')
-      from public.orders o
-      where lower(o.email) = v_email or o.customer_id = any (v_customers)
-        or o.id in (select s.order_id from public.checkout_sessions s where lower(s.email) = v_email)
-        or o.id in (select n.order_id from public.notifications n where lower(n.recipient) = v_email)
+      select coalesce(jsonb_agg(private.export_of_order(o) order by o.created_at), '[]')
+      from public.orders o where o.id = any (v_orders) or o.customer_id = any (v_customers)
     ),
     'mail_suppressions', private.suppressions_of(v_email)
   );
@@ -2506,8 +2519,9 @@ end;
 $$;
 comment on function private.export_of_person(text) is
   'All that is stored of a person under an e-mail address, as far as the caller may read it: { email, '
-  'customers, orders: [{ …, items, shipments, returns, payments, attempts, refunds, disputes, '
-  'signs_of_fraud, payment_pages, consents, mails, commands }], mail_suppressions: [{ reason, since }] }.';
+  'customers, orders: [{ …, items, shipments, returns, payments, attempts, refund_requests, refunds, '
+  'disputes, signs_of_fraud, payment_pages, consents, mails, commands, history }], mail_suppressions: '
+  '[{ reason, since }] }.';
 grant execute on function private.export_of_person(text) to authenticated, service_role;
 
 create function public.erase_customer(

@@ -49,6 +49,7 @@ const privateForAuthenticated = [
   "mask_cards_in",
   "mask_cards",
   "is_card_number",
+  "export_of_order",
   "export_of_person",
   "suppressions_of",
   "hold_reasons",

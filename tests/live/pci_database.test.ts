@@ -31,7 +31,7 @@ Deno.test("pci: old rows, waiting alerts, a payment page of the shop's own and a
     await tx`update public.webhook_rejections set last_at = now() - interval '94 days'`;
     await tx`update public.webhook_events set status = 'processed', payload = '{}', received_at = now() - interval '92 days'`;
     await tx`update public.alerts set kind = 'made_up', severity = 'critical', status = 'open',
-      first_at = now() - interval '8 days', last_at = now()`;
+      first_at = now() - interval '8 days', last_at = now(), told_at = now() - interval '8 days'`;
     await tx`update public.checkout_sessions set url = 'https://www.shop.example/pay'`;
   });
   assert.deepEqual(await found(retention), [
@@ -41,6 +41,8 @@ Deno.test("pci: old rows, waiting alerts, a payment page of the shop's own and a
     (await found(alerts)).join(),
     /^alert [0-9a-f-]+ \(made_up\): critical, and open for more than 7 days$/,
   );
+  await sql`update public.alerts set told_at = now() - interval '6 days'`;
+  assert.deepEqual(await found(alerts), [], "one that is back has not waited since it happened first");
   assert.deepEqual(await found(paymentPage), [
     "www.shop.example: payment pages on the shop's own site: SAQ A does not cover them",
   ]);

@@ -14,8 +14,10 @@ export const alerts: Check = async ({ sql }) => {
     ...counts.map(({ kind, severity, status, count }) => `${count} ${severity} ${kind}: ${status}`),
   );
   const waiting = await sql.unsafe<{ id: string; kind: string }[]>(
+    // One that was resolved and is back was told anew; first_at is when it happened for the first time.
     `select id::text, kind from public.alerts
-    where severity = 'critical' and status = 'open' and first_at < now() - make_interval(days => ${daysMax}) order by 1`,
+    where severity = 'critical' and status = 'open'
+      and greatest(first_at, told_at) < now() - make_interval(days => ${daysMax}) order by 1`,
   );
   for (const { id, kind } of waiting) {
     result.findings.push({

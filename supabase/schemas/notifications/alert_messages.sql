@@ -50,10 +50,7 @@ begin
     update public.alerts a set over_told_at = now() where a.id = new.id;
     return null;
   end if;
-  perform private.enqueue_job(
-    'send_alert', format('send_alert:over:%s:%s', new.dedupe_key, new.count),
-    jsonb_build_object('alert_id', new.id), now(), 60
-  );
+  perform private.queue_alert_message(new, true);
   return null;
 end;
 $$;
@@ -151,19 +148,23 @@ set search_path = ''
 as $$
 begin
   update public.alerts set
-    told_at = case when p_over then told_at else now() end,
-    over_told_at = case when p_over then now() end
+    told_at = case when not p_over then now() when status = 'resolved' then told_at end,
+    over_told_at = case when p_over and status = 'resolved' then now() end
   where id = any (p_alert_ids);
   update private.alert_incidents i set told_at = now(), telling_until = null
   where i.kind in (select a.kind from public.alerts a where a.id = any (p_alert_ids));
-  -- What was resolved while its message was on its way.
-  perform private.enqueue_job(
-    'send_alert', format('send_alert:over:%s:%s', a.dedupe_key, a.count),
-    jsonb_build_object('alert_id', a.id), now(), 60
-  )
-  from public.alerts a where a.id = any (p_alert_ids) and a.status = 'resolved' and not p_over;
+  -- What was resolved while its message was on its way, or came back.
+  perform private.queue_alert_message(a, not p_over) from public.alerts a
+  where a.id = any (p_alert_ids) and (a.status = 'resolved') <> p_over
+    and (not p_over or private.sent_at_once(a.severity));
+  -- Staff can be reached: what was given up while they could not be is told now, if it is news still.
+  update private.jobs j set status = 'queued', run_at = now(), attempts = 0, finished_at = null
+  where j.id in (
+    select x.id from private.jobs x where x.kind = 'send_alert' and x.status = 'dead' for update skip locked
+  );
 end;
 $$;
 comment on function public.record_alert_message(uuid[], boolean) is
-  'Notes that staff were sent these alerts, or that they are over. Repeating it changes nothing.';
+  'Notes that staff were sent these alerts, or that they are over, and brings back the messages that were '
+  'given up. Repeating it changes nothing.';
 grant execute on function public.record_alert_message(uuid[], boolean) to service_role;

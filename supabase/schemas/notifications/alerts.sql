@@ -79,6 +79,36 @@ end;
 $$;
 comment on function private.severity_rank(text) is 'Severities in order, from 1; null: no severity.';
 
+create function private.queue_alert_message(a public.alerts, p_over boolean default false) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_key constant text := case
+    when p_over then format('send_alert:over:%s:%s', a.dedupe_key, a.count)
+    else concat_ws(':', 'send_alert', a.dedupe_key, nullif(a.count, 1))
+  end;
+begin
+  if private.enqueue_job(
+    'send_alert', v_key, jsonb_build_object('alert_id', a.id), now(), case when p_over then 60 else 50 end
+  ) or private.effects_are_past() then
+    return;
+  end if;
+  -- What was to be told before is judged anew: the alert was closed and opened in between, uncounted.
+  update private.jobs set status = 'queued', run_at = now(), attempts = 0, finished_at = null
+  where dedupe_key = v_key and status in ('done', 'discarded', 'dead');
+  if not found then
+    -- One that a worker has in hand was judged before, perhaps.
+    perform private.enqueue_job(
+      'send_alert', v_key || ':' || pg_current_xact_id(), jsonb_build_object('alert_id', a.id), now(), 60
+    )
+    from private.jobs j where j.dedupe_key = v_key and j.status = 'running';
+  end if;
+end;
+$$;
+comment on function private.queue_alert_message(public.alerts, boolean) is
+  'Queues a look at whether staff are to be told of an alert, or (p_over) that its kind is over.';
+
 create function private.raise_alert(
   p_kind text,
   p_severity text,
@@ -94,7 +124,8 @@ declare
   -- What happened before a restored database was lost, staff were told then; they see it in the list.
   v_told_at constant timestamptz := case when private.effects_are_past() then now() end;
 begin
-  select * into v_was from public.alerts x where x.dedupe_key = p_dedupe_key;
+  -- Locked: one that somebody is just resolving is opened again, and that is news.
+  select * into v_was from public.alerts x where x.dedupe_key = p_dedupe_key for no key update;
   insert into public.alerts as a (kind, severity, dedupe_key, data, told_at)
   values (p_kind, p_severity, p_dedupe_key, p_data, v_told_at)
   on conflict on constraint alerts_dedupe_key_key
@@ -113,10 +144,7 @@ begin
     v_alert.count = 1 or v_was.status = 'resolved'
     or (v_alert.told_at is null and v_alert.severity <> v_was.severity)
   ) and private.sent_at_once(v_alert.severity) then
-    perform private.enqueue_job(
-      'send_alert', concat_ws(':', 'send_alert', p_dedupe_key, nullif(v_alert.count, 1)),
-      jsonb_build_object('alert_id', v_alert.id), now(), 50
-    );
+    perform private.queue_alert_message(v_alert);
   end if;
 end;
 $$;
@@ -183,6 +211,19 @@ comment on function private.queue_notification(uuid, text, text, jsonb) is
   'Queues one mail per (order, template, dedupe key), with its job; of what happened before a restored '
   'database was lost, notes that it was sent. Returns whether it is new.';
 
+create function private.mail_subject(n public.notifications) returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return coalesce(n.data ->> 'parcel', n.data ->> 'refund_id', '');
+end;
+$$;
+comment on function private.mail_subject(public.notifications) is
+  'What a mail is about besides its order: the number of a parcel, a refund; empty: nothing. What is true of '
+  'a mail and of its repetition says nothing of another parcel''s or refund''s.';
+
 create function private.notification_problem(n public.notifications, o public.orders) returns text
 language plpgsql
 stable
@@ -224,7 +265,7 @@ begin
     when exists (
       select 1 from public.notifications later
       where later.order_id = n.order_id and later.template = n.template
-        and private.mail_arrived(later.status)
+        and private.mail_subject(later) = private.mail_subject(n) and private.mail_arrived(later.status)
         and later.created_at > n.created_at and later.dedupe_key like 'resend:%'
     ) then 'it was sent again meanwhile'
     when n.template in ('payment_declined', 'payment_reminder') then private.recovery_problem(o, n.template)
@@ -270,6 +311,20 @@ comment on function private.recipient_to_keep(uuid, text) is
   'The address that a mail of an order went to; null once the order is erased, of which nothing personal '
   'comes back.';
 
+create function private.note_mail_event(n public.notifications, p_status text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform private.record_order_event(
+    n.order_id, 'mail_' || p_status, 'mail',
+    jsonb_build_object('notification_id', n.id, 'template', n.template)
+  );
+end;
+$$;
+comment on function private.note_mail_event(public.notifications, text) is
+  'Notes in the trail of its order that a mail did not arrive, or was unwelcome.';
+
 create function public.record_notification_result(
   p_notification_id uuid,
   p_status text,
@@ -295,8 +350,10 @@ begin
   where id = p_notification_id and sent_at is null
   returning * into n;
   v_recorded := found;
-  if p_status = 'sent' then
+  if v_recorded and p_status = 'sent' then
     perform private.forget_mail_alerts(n);
+  elsif v_recorded and p_status = 'failed' then
+    perform private.note_mail_event(n, p_status);
   end if;
   return v_recorded;
 end;

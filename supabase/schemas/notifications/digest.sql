@@ -66,9 +66,11 @@ security definer
 set search_path = ''
 as $$
 declare
-  v_until constant timestamptz := (p_day + 1)::timestamp at time zone (
-    private.setting('shop_time_zone') #>> '{}'
-  );
+  c_known_within constant interval := '30 days';
+  v_zone constant text := private.setting('shop_time_zone') #>> '{}';
+  -- A day has 23 or 25 hours where the clocks change.
+  v_from constant timestamptz := p_day::timestamp at time zone v_zone;
+  v_until constant timestamptz := (p_day + 1)::timestamp at time zone v_zone;
 begin
   return to_jsonb(private.digest_money(p_day, p_livemode)) || jsonb_build_object(
     'day', p_day,
@@ -98,9 +100,16 @@ begin
       ) x
     ),
     'mails_failed', (
+      -- By the day on which it was known: a server that is full gives a mail back days later.
       select count(*) from public.notifications n join public.orders o on o.id = n.order_id
       where o.livemode = p_livemode and n.status in ('failed', 'bounced', 'complained')
-        and n.created_at between v_until - interval '1 day' and v_until
+        and n.created_at >= v_from - c_known_within and n.created_at < v_until
+        and exists (
+          select 1 from public.order_events e
+          where e.order_id = n.order_id and e.data ->> 'notification_id' = n.id::text
+            and e.kind in ('mail_failed', 'mail_bounced', 'mail_complained')
+            and e.created_at >= v_from and e.created_at < v_until
+        )
     ),
     'shop', private.shop()
   );

@@ -28,15 +28,37 @@ comment on function private.mail_arrived(text) is
   'Whether a mail has reached its reader, as far as anybody knows.';
 
 create function private.forget_mail_alerts(n public.notifications) returns void
-language sql
+language plpgsql
 set search_path = ''
 as $$
+declare
+  v_repeated constant uuid[] := array(
+    select m.id from public.notifications m
+    where m.order_id = n.order_id and m.template = n.template and m.id <> n.id
+      and n.dedupe_key ~ '^(resend|corrected):' and private.mail_subject(m) = private.mail_subject(n)
+  );
+begin
   update public.alerts a set status = 'resolved'
-  where a.status <> 'resolved' and a.kind in ('job_dead', 'job_discarded', 'mail_failed')
-    and starts_with(a.dedupe_key, concat_ws(':', a.kind, 'send_mail', n.order_id, n.template))
+  where a.status <> 'resolved' and a.dedupe_key in (
+    select concat_ws(':', k.kind, 'send_mail', m.order_id, m.template, nullif(m.dedupe_key, ''))
+    from public.notifications m, unnest(array['job_dead', 'job_discarded', 'mail_failed']) as k (kind)
+    where m.id = n.id or m.id = any (v_repeated)
+  );
+  -- What was given up is said by now: health does not wait for it any more.
+  with buried as (
+    update private.jobs j set status = 'discarded'
+    where j.kind = 'send_mail' and j.status = 'dead'
+      and j.payload ->> 'notification_id' = any ((v_repeated || n.id)::text[])
+    returning (j.payload ->> 'notification_id')::uuid as id
+  )
+  update public.notifications m set status = 'skipped', last_error = 'it was sent again meanwhile'
+  from buried where m.id = buried.id and m.status = 'queued';
+end;
 $$;
 comment on function private.forget_mail_alerts(public.notifications) is
-  'Resolves the alerts about a mail that has gone out after all, perhaps as a repeat that staff asked for.';
+  'Resolves the alerts about a mail that has gone out after all, perhaps as a repeat or a correction that '
+  'staff asked for, and ends what it repeats where that was given up; nothing of another parcel''s or '
+  'refund''s.';
 
 create function private.take_mail_event(
   n public.notifications,
@@ -61,7 +83,8 @@ begin
     status = v_status, sent_at = coalesce(sent_at, p_at),
     delivered_at = case when v_delivered then p_at else delivered_at end,
     provider_id = coalesce(provider_id, p_provider_id),
-    recipient = coalesce(recipient, private.recipient_to_keep(order_id, p_recipient)),
+    -- The provider knows where it went: what a worker noted may be the address of a repeat that it refused.
+    recipient = coalesce(private.recipient_to_keep(order_id, p_recipient), recipient),
     last_error = case
       when private.mail_arrived(v_status) then null when v_delivered then last_error else p_detail
     end
@@ -70,10 +93,7 @@ begin
     perform private.forget_mail_alerts(n);
   end if;
   if not v_delivered then
-    perform private.record_order_event(
-      n.order_id, 'mail_' || p_status, 'mail',
-      jsonb_build_object('notification_id', n.id, 'template', n.template)
-    );
+    perform private.note_mail_event(n, p_status);
   end if;
 end;
 $$;
@@ -115,13 +135,14 @@ begin
   perform private.take_mail_event(n, p_provider_id, p_status, p_recipient, p_at, p_detail);
   if p_status = 'failed' then
     perform private.raise_alert(
-      'mail_failed', 'warning', concat_ws(':', 'mail_failed', 'send_mail', n.order_id, n.template),
+      'mail_failed', 'warning',
+      concat_ws(':', 'mail_failed', 'send_mail', n.order_id, n.template, nullif(n.dedupe_key, '')),
       jsonb_build_object('notification_id', n.id, 'order_id', n.order_id, 'template', n.template)
     );
   elsif p_status = 'complained' or (p_status = 'bounced' and p_permanent) then
     -- Of the address it was sent to: the order may have another one since.
     insert into public.mail_suppressions (email_hmac, reason)
-    select private.email_hmac(r), p_status from coalesce(n.recipient, p_recipient) r where r is not null
+    select private.email_hmac(r), p_status from coalesce(p_recipient, n.recipient) r where r is not null
     on conflict on constraint mail_suppressions_pkey do nothing;
   end if;
   return row('recorded', n.order_id)::public.mail_event_outcome;

@@ -49,9 +49,17 @@ declare
   v_queued integer := 0;
 begin
   for r in
-    select s.id, s.order_id, s.expires_at
+    select s.id, s.order_id, k.key
     from public.checkout_sessions s
+    -- Once an hour on the first day, then once a day, until Stripe has said how the session ended.
+    cross join lateral format(
+      'expire_checkout_session:%s:%s', s.id, to_char(
+        now(), case when s.expires_at > now() - interval '1 day' then 'YYYYMMDDHH24' else 'YYYYMMDD' end
+      )
+    ) as k (key)
     where s.status = 'open' and s.expires_at < now() - c_grace
+      -- Those that were looked at take no room from the others.
+      and not exists (select 1 from private.jobs j where j.dedupe_key = k.key)
       and not exists (
         select 1 from private.jobs j
         where j.kind = 'expire_checkout_session' and j.payload ->> 'session_id' = s.id
@@ -60,15 +68,8 @@ begin
     order by s.expires_at
     limit c_sessions_max
   loop
-    -- Once an hour on the first day, then once a day, until Stripe has said how the session ended.
     if private.enqueue_job(
-      'expire_checkout_session',
-      format(
-        'expire_checkout_session:%s:%s', r.id,
-        to_char(
-          now(), case when r.expires_at > now() - interval '1 day' then 'YYYYMMDDHH24' else 'YYYYMMDD' end
-        )
-      ),
+      'expire_checkout_session', r.key,
       jsonb_build_object('session_id', r.id, 'order_id', r.order_id), now(), 60
     ) then
       v_queued := v_queued + 1;

@@ -90,8 +90,10 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  -- A job that outlived its worker waits for the others, but not for ever.
+  -- A job that outlived its worker waits for the others, but not for ever: first for new ones, then only for
+  -- those that have waited as long. Several that kill each worker must not keep all else from being done.
   c_suspect_waits constant interval := '2 minutes';
+  c_suspect_waits_at_most constant interval := '2 hours';
   v_closed text[] := array(
     select k.kind from private.job_kinds k join private.circuit_breakers b on b.provider = k.provider
     where b.open_until is not null
@@ -103,13 +105,10 @@ begin
   select j.id, j.run_at into v_suspect, v_suspect_run_at
   from private.jobs j
   where j.status = 'queued' and j.lost_leases > 0 and j.run_at <= now() and not j.kind = any (v_closed)
-  order by j.run_at, j.id
+  -- Most of a dead worker's jobs have done nothing: those that have killed once more come last.
+  order by j.lost_leases, j.priority, j.run_at, j.id
   limit 1
   for update skip locked;
-  if v_suspect_run_at < now() - c_suspect_waits then
-    return array[v_suspect];
-  end if;
-
   if p_mails is not null and not 'send_mail' = any (v_closed) then
     v_ids := array(
       select j.id from private.jobs j
@@ -128,7 +127,12 @@ begin
     limit p_limit - cardinality(v_ids)
     for update skip locked
   );
-  if cardinality(v_ids) = 0 and v_suspect is not null then
+  if v_suspect is not null and (
+    cardinality(v_ids) = 0 or v_suspect_run_at < now() - c_suspect_waits_at_most
+    or (v_suspect_run_at < now() - c_suspect_waits and not exists (
+      select 1 from private.jobs j where j.id = any (v_ids) and j.run_at < now() - c_suspect_waits
+    ))
+  ) then
     return array[v_suspect];
   end if;
   return v_ids;
@@ -136,8 +140,8 @@ end;
 $$;
 comment on function private.pick_jobs(integer, integer) is
   'Locks up to p_limit due jobs, up to p_mails and half of p_limit of them mails (null: any number), most '
-  'urgent first; or the one job that was in hand when its worker died, alone, when nothing else is due or it '
-  'has waited long enough.';
+  'urgent first; or the one job that was in hand when its worker died, alone, when nothing else is due, or '
+  'it has waited two minutes and nothing else has, or two hours.';
 
 create function public.claim_jobs(
   p_worker text,

@@ -7,7 +7,11 @@ immutable
 set search_path = ''
 as $$
 begin
-  return regexp_replace(p_dedupe_key, ':\d+$', '');
+  -- A mail has no rounds: what ends its key is the number of a parcel or of a reminder.
+  return case
+    when starts_with(p_dedupe_key, 'send_mail:') then p_dedupe_key
+    else regexp_replace(p_dedupe_key, ':\d+$', '')
+  end;
 end;
 $$;
 comment on function private.effect_name(text) is
@@ -21,6 +25,15 @@ as $$
 declare
   v_job private.jobs;
 begin
+  select * into v_job from private.jobs where id = p_job_id;
+  if v_job.kind = 'send_mail' and exists (
+    select 1 from public.notifications n
+    where n.id = (v_job.payload ->> 'notification_id')::uuid and n.sent_at is not null
+  ) then
+    -- It is out: its worker died before it could say so here.
+    perform private.end_job(v_job, 'done', p_reason, null);
+    return;
+  end if;
   update private.jobs
   set status = 'dead', lease_id = null, leased_until = null, finished_at = now(), last_error = p_reason
   where id = p_job_id
@@ -46,7 +59,7 @@ end;
 $$;
 comment on function private.bury_job(bigint, text) is
   'Marks a job dead after its last attempt, its webhook event too, and raises a critical alert with the '
-  'cause.';
+  'cause. That of a mail that is out all the same is done.';
 
 create function private.note_provider(
   p_provider text,

@@ -125,6 +125,33 @@ test("claim_jobs() lets new work pass a job that outlived its worker, but not fo
   assert.deepEqual((await claim(sql, 10)).map(({ id }) => id), [suspect]);
 });
 
+test("claim_jobs() gets the others done within minutes, however many jobs kill their workers", async () => {
+  const poison = new Set(await enqueue(sql, "refresh_charge", 12, { maxAttempts: 100 }));
+  let longest = 0, crashes = 0;
+  // A worker a minute, as pg_cron calls it, until one of them has killed it.
+  for (let minute = 0; minute < 60; minute++) {
+    await enqueue(sql, "send_alert", 2, { priority: 50 });
+    await sql`update private.jobs set run_at = run_at - interval '1 minute',
+      leased_until = leased_until - interval '1 minute' where status in ('queued', 'running')`;
+    while (true) {
+      const jobs = await claim(sql, 16, { leaseSeconds: 160 });
+      if (jobs.length === 0) break;
+      if (jobs.some(({ id }) => poison.has(id))) {
+        crashes++;
+        break;
+      }
+      const [waited] = await sql`select max(extract(epoch from now() - run_at))::integer as seconds
+        from private.jobs where id = any (${jobs.map(({ id }) => id)})`;
+      longest = Math.max(longest, waited?.["seconds"]);
+      await finish(sql, jobs, { outcome: "done" });
+    }
+  }
+  const [waiting] = await sql`select coalesce(max(extract(epoch from now() - run_at)), 0)::integer as seconds
+    from private.jobs where kind = 'send_alert' and status = 'queued'`;
+  assert.ok(Math.max(longest, waiting?.["seconds"]) <= 300, `an alert waited ${longest} s`);
+  assert.ok(crashes > 20, `those that kill are tried all the same: ${crashes}`);
+});
+
 test("claim_jobs() gives out as many mails as are asked for, and the rest of its limit to others", async () => {
   await enqueue(sql, "send_mail", 10);
   await enqueue(sql, "refresh_refund", 10);

@@ -119,6 +119,26 @@ async function attach(orderId: string, session: string, expiresInMinutes: number
   await sql`select public.attach_checkout_session(${orderId}, 1, ${sql.json(fact)})`;
 }
 
+test("sweep: sessions that Stripe does not end keep no later one from being looked up", async () => {
+  const stuck = await pendingOrder(-90);
+  await attach(stuck, "cs_test_stuck_0", -90);
+  await sql`insert into public.checkout_sessions select (jsonb_populate_record(s, jsonb_build_object(
+      'id', 'cs_test_stuck_' || n, 'attempt', 1 + n))).*
+    from public.checkout_sessions s, generate_series(1, 250) n where s.id = 'cs_test_stuck_0'`;
+  const late = await pendingOrder(-5);
+  await attach(late, "cs_test_late", -5);
+  await sql.begin(async (tx) => {
+    const seen = new Set<unknown>();
+    for (let beat = 0; beat < 3; beat++) {
+      await tx`select public.enqueue_periodic_jobs()`;
+      const jobs = await claim(tx, 500);
+      for (const { payload } of jobs) seen.add(payload["session_id"]);
+      await finish(tx, jobs, { outcome: "done" });
+    }
+    assert.ok(seen.has("cs_test_late"), `${seen.size} were looked up`);
+  });
+});
+
 test("sweep: a session past its time is looked up once, and its stock stays held until Stripe has spoken", async () => {
   const orderId = await pendingOrder(-5);
   await attach(orderId, "cs_test_past", -5);

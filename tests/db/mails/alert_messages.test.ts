@@ -4,6 +4,7 @@ import type {
   AlertMessage,
   TakenAlertMessage,
 } from "../../../supabase/functions/_shared/database/notifications.ts";
+import { eventually } from "../../support/poll.ts";
 import { createTestDatabase } from "../../../scripts/local/test_database.ts";
 
 const database = await createTestDatabase();
@@ -106,6 +107,38 @@ Deno.test("what was resolved before anybody was told is not told, and its return
   );
 });
 
+Deno.test("an alert that happens again while it is being resolved is told again", async () => {
+  const kind = "again_meanwhile";
+  await raise(kind, "1");
+  const [first] = await queued(kind);
+  await sent(await taken(first));
+  const other = await sql.reserve();
+  try {
+    await other`begin`;
+    await other`update public.alerts set status = 'resolved' where kind = ${kind}`;
+    const raised = raise(kind, "1");
+    await eventually("the alert to wait for who resolves it", async () => {
+      // Not in the transaction itself, which sees the activity of its first look.
+      const rows = await sql`select 1 from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'`;
+      return rows.length > 0;
+    });
+    await other`commit`;
+    await raised;
+  } finally {
+    other.release();
+  }
+  await pass(kind);
+  const alerts = await sql`select status, told_at is null as untold from public.alerts where kind = ${kind}`;
+  assert.deepEqual(alerts.map((row) => ({ ...row })), [{ status: "open", untold: true }]);
+  const jobs = await sql`select dedupe_key from private.jobs where kind = 'send_alert'
+    and dedupe_key like ${`send_alert:${kind}:%`} order by id`;
+  assert.deepEqual(jobs.map(({ dedupe_key }) => dedupe_key), [
+    `send_alert:${kind}:1`,
+    `send_alert:${kind}:1:2`,
+  ]);
+});
+
 Deno.test("an alert that retention removed is told each time that it comes again", async () => {
   const kind = "seasonal";
   await sql`update private.settings set value = '1' where key = 'retention_alert_days'`;
@@ -130,6 +163,38 @@ Deno.test("an alert that retention removed is told each time that it comes again
   await sql`select private.purge_alerts(1000)`;
   assert.deepEqual(await queued(kind), []);
   await season();
+});
+
+Deno.test("what could not be told for hours is told once staff can be reached again", async () => {
+  await raise("unreachable", "1");
+  const [unreachable] = await sql`select id from private.jobs where dedupe_key = 'send_alert:unreachable:1'`;
+  await sql`select private.bury_job(${unreachable?.["id"]}, 'the alert webhook answered 503')`;
+  await raise("unreachable", "1");
+  const job = async () => {
+    const [row] = await sql`select status, attempts, run_at <= now() as due, finished_at from private.jobs
+      where id = ${unreachable?.["id"]}`;
+    return { ...row };
+  };
+  assert.equal((await job()).status, "dead");
+  await raise("reachable", "1");
+  await sent(await taken((await queued("reachable"))[0]));
+  assert.deepEqual(await job(), { status: "queued", attempts: 0, due: true, finished_at: null });
+  const late = await taken((await queued("unreachable"))[0]);
+  assert.deepEqual([late.over, late.count], [false, 2]);
+});
+
+Deno.test("an alert that comes back while its message is being judged is told", async () => {
+  await raise("judged", "1");
+  await sql`select private.follow_alert('judged:1', false)`;
+  await sql`update private.jobs set status = 'running', lease_id = gen_random_uuid(), leased_until = now() + '1 minute'
+    where dedupe_key = 'send_alert:judged:1'`;
+  await sql`select private.follow_alert('judged:1', true)`;
+  await sql`update private.jobs set status = 'discarded', lease_id = null, leased_until = null, finished_at = now()
+    where dedupe_key = 'send_alert:judged:1'`;
+  const waiting =
+    await sql`select 1 from private.jobs j join public.alerts a on a.id::text = j.payload ->> 'alert_id'
+    where a.kind = 'judged' and j.status = 'queued'`;
+  assert.equal(waiting.length, 1);
 });
 
 Deno.test("one worker at a time tells of a kind, and what it did not report another one tells", async () => {

@@ -120,6 +120,17 @@ Deno.test("a bounce suppresses the address that the mail went to, not the one co
   });
 });
 
+Deno.test("a bounce suppresses the address that its report names, whatever the worker took it for", async () => {
+  await undone(sql, async (tx) => {
+    // The first try's answer was lost. The second one was to another address: its key was known, and nothing sent.
+    const { id } = await mailOf(tx, false);
+    await tx`select public.record_notification_result(${id}, 'sent', 'new@example.com', null, null)`;
+    await tell(tx, id, "bounced", { to: "old@example.com" });
+    assert.deepEqual(await suppressions(tx), ["bounced old@example.com"]);
+    assert.equal((await noted(tx, id))["recipient"], "old@example.com");
+  });
+});
+
 Deno.test("a report finds a mail whose worker died before it could note the provider's id, and it is not sent again", async () => {
   await undone(sql, async (tx) => {
     const { id } = await mailOf(tx, false);
