@@ -617,7 +617,7 @@ as $$
     delete from private.rate_limits r
     where (r.key, r.window_start) in (
       select x.key, x.window_start from private.rate_limits x
-      where x.window_start < now() - interval '1 hour' limit p_limit for update skip locked
+      where x.window_start < now() - interval '1 day' limit p_limit for update skip locked
     )
     returning 1
   )
@@ -962,7 +962,7 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
     'purge_jobs(), erase_person()'
   ),
   ('private.jobs', '{kind,dedupe_key,status,worker}', 'nothing', 'the retention of its kind', 'purge_jobs()'),
-  ('private.rate_limits', '{key}', 'person', 'a day', 'take_rate_limits(), purge_old_data()'),
+  ('private.rate_limits', '{key}', 'person', 'two days', 'take_rate_limits(), purge_old_data()'),
   ('private.circuit_breakers', '{reason}', 'text', 'until the provider is back', 'erase_person()'),
   ('private.audited_tables', '{name,numbered_by,texts}', 'nothing', 'for good', ''),
   ('private.audit_unsealed', '{table_name}', 'nothing', 'until it is sealed', 'seal_audit_trail()'),
@@ -1035,7 +1035,7 @@ from (values
     'security of the systems (GDPR recital 49)', array['public.webhook_rejections']
   ),
   (
-    'counters of the rate limits', 'a day', null,
+    'counters of the rate limits', 'two days', null,
     'security of the systems (GDPR recital 49)', array['private.rate_limits']
   ),
   (

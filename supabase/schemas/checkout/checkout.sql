@@ -164,10 +164,8 @@ begin
     raise exception 'this order has been cancelled' using errcode = 'SHSTA';
   elsif o.status in ('expired', 'payment_failed') then
     if p_superseded is not null then
-      perform private.refuse_shortage((
-        select jsonb_agg(jsonb_build_object('variant_id', i.variant_id, 'sku', i.sku, 'quantity', i.quantity))
-        from public.order_items i where i.order_id = o.id and i.quantity > 0
-      ), p_superseded);
+      perform private.refuse_shortage(jsonb_agg(to_jsonb(i)), p_superseded)
+      from public.order_items i where i.order_id = o.id and i.quantity > 0;
       return jsonb_build_object('outcome', 'superseded', 'session_ids', p_superseded);
     end if;
     return jsonb_build_object('outcome', 'ended', 'order_id', o.id);

@@ -85,7 +85,7 @@ as $$
     delete from private.rate_limits r
     where (r.key, r.window_start) in (
       select x.key, x.window_start from private.rate_limits x
-      where x.window_start < now() - interval '1 hour' limit p_limit for update skip locked
+      where x.window_start < now() - interval '1 day' limit p_limit for update skip locked
     )
     returning 1
   )

@@ -43,7 +43,7 @@ from (values
     'security of the systems (GDPR recital 49)', array['public.webhook_rejections']
   ),
   (
-    'counters of the rate limits', 'a day', null,
+    'counters of the rate limits', 'two days', null,
     'security of the systems (GDPR recital 49)', array['private.rate_limits']
   ),
   (

@@ -146,7 +146,7 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
     'purge_jobs(), erase_person()'
   ),
   ('private.jobs', '{kind,dedupe_key,status,worker}', 'nothing', 'the retention of its kind', 'purge_jobs()'),
-  ('private.rate_limits', '{key}', 'person', 'a day', 'take_rate_limits(), purge_old_data()'),
+  ('private.rate_limits', '{key}', 'person', 'two days', 'take_rate_limits(), purge_old_data()'),
   ('private.circuit_breakers', '{reason}', 'text', 'until the provider is back', 'erase_person()'),
   ('private.audited_tables', '{name,numbered_by,texts}', 'nothing', 'for good', ''),
   ('private.audit_unsealed', '{table_name}', 'nothing', 'until it is sealed', 'seal_audit_trail()'),

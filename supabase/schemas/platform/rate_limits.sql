@@ -88,7 +88,7 @@ begin
     delete from private.rate_limits r
     where (r.key, r.window_start) in (
       select d.key, d.window_start from private.rate_limits d
-      where d.window_start < v_now - interval '1 hour' limit 1000 for update skip locked
+      where d.window_start < v_now - interval '1 day' limit 1000 for update skip locked
     );
   end if;
   return row(true, null, 0)::public.limit_decision;

@@ -327,8 +327,8 @@ test("every kind of job outlives an outage of half an hour", async () => {
 
 test("purge_old_data() deletes counters of the rate limits that count no more, and says whether there are others", async () => {
   await sql`insert into private.rate_limits (key, window_start, count)
-    select 'checkout:198.51.100.' || n, now() - make_interval(mins => 61 + n), 1 from generate_series(1, 3) n`;
-  await sql`insert into private.rate_limits values ('checkout:198.51.100.9', now() - interval '59 minutes', 1)`;
+    select 'checkout:198.51.100.' || n, now() - make_interval(hours => 24 + n), 1 from generate_series(1, 3) n`;
+  await sql`insert into private.rate_limits values ('checkout:198.51.100.9', now() - interval '23 hours', 1)`;
   const [first] = await sql`select * from public.purge_old_data(2)`;
   assert.deepEqual([first?.purged.rate_limits, first?.more], [2, true]);
   const [second] = await sql`select * from public.purge_old_data(2)`;
