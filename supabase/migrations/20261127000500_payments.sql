@@ -400,6 +400,22 @@ create policy refund_requests_read on public.refund_requests for select to authe
 revoke all on public.refund_requests from public, anon, authenticated, service_role;
 grant select on public.refund_requests to authenticated, service_role;
 
+create function private.refund_is_off(q public.refund_requests) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  -- Null, of a refund that nobody asked for here, is none that is off.
+  return coalesce(
+    q.status = 'given_up' or (q.status = 'not_needed' and private.refundable_amount(q.payment_id) > 0), false
+  );
+end;
+$$;
+comment on function private.refund_is_off(public.refund_requests) is
+  'Whether a refund that was asked for gives nothing back: it was given up, or it is not needed although '
+  'the shop has money of the payment, because staff have released the order.';
+
 -- Which pieces a refund is about, and what they are worth.
 
 create table public.refund_lines (
@@ -430,8 +446,11 @@ stable
 set search_path = ''
 as $$
 begin
-  select coalesce(sum(l.quantity) filter (where not bounced.yes and q.status is distinct from 'given_up'), 0),
-    coalesce(sum(l.quantity) filter (where r.succeeded_at is not null or q.status = 'not_needed'), 0)
+  select coalesce(sum(l.quantity) filter (where not bounced.yes and not private.refund_is_off(q)), 0),
+    coalesce(sum(l.quantity) filter (
+      where r.succeeded_at is not null
+        or (q.status = 'not_needed' and private.refund_has_come_true(q.id))
+    ), 0)
   into given, made
   from public.refund_lines l
   left join public.refund_requests q on q.id = l.request_id

@@ -28,8 +28,11 @@ stable
 set search_path = ''
 as $$
 begin
-  select coalesce(sum(l.quantity) filter (where not bounced.yes and q.status is distinct from 'given_up'), 0),
-    coalesce(sum(l.quantity) filter (where r.succeeded_at is not null or q.status = 'not_needed'), 0)
+  select coalesce(sum(l.quantity) filter (where not bounced.yes and not private.refund_is_off(q)), 0),
+    coalesce(sum(l.quantity) filter (
+      where r.succeeded_at is not null
+        or (q.status = 'not_needed' and private.refund_has_come_true(q.id))
+    ), 0)
   into given, made
   from public.refund_lines l
   left join public.refund_requests q on q.id = l.request_id

@@ -1,0 +1,74 @@
+/** Which pieces a refund has paid back, when it does not go as asked: given up, released, by hand, or of other money. */
+import assert from "node:assert/strict";
+import { endRefundJob } from "./arrange.ts";
+import { answerOf, type Db, paidCart, receive, refund, shelf, ship, sound, succeed, tell } from "./goods.ts";
+import { searchDatabase, undone } from "./search.ts";
+import type { Story } from "./story.ts";
+
+const database = await searchDatabase();
+const { sql } = database;
+Deno.test.afterAll(() => database.drop());
+
+/** Stripe refuses a refund for good. */
+const refuse = (tx: Db, id: unknown) => endRefundJob(tx, String(id), "discard", "critical");
+
+async function toShip(tx: Db, story: Story): Promise<Record<string, number>> {
+  const rows = await tx`select sku, to_ship from private.line_positions(${story.frame.orderId})`;
+  return Object.fromEntries(rows.map((row) => [row["sku"], row["to_ship"]]));
+}
+
+async function openReturns(tx: Db): Promise<string[]> {
+  return (await tx`select id from public.returns where status <> 'closed'`).map((row) => row["id"]);
+}
+
+Deno.test("pieces of a refused refund that release_review() lets go are sent, and can be refunded later", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidCart(tx);
+    const kind = answerOf(
+      await tx`select public.request_refund(${story.frame.orderNumber}, 25000) as answer`,
+    );
+    await succeed(tx, story, payment, kind);
+    // All that is left, by a piece that has cost as much.
+    const rest = answerOf(await refund(tx, story, [{ sku: "SHIRT", quantity: 1, restock: true }]));
+    assert.equal(rest["left"], 0);
+    await refuse(tx, rest["command_id"]);
+    await tx`select public.release_review(${story.frame.orderNumber}, 'she wants it')`;
+    assert.deepEqual(await toShip(tx, story), { SHIRT: 3, TIE: 1 });
+    assert.deepEqual(await openReturns(tx), []);
+    await sound(tx);
+    await ship(tx, story);
+    const [made] = await tx`select f.* from public.order_items i
+      cross join lateral private.refunded_pieces(i.id) f where i.sku = 'SHIRT'`;
+    assert.deepEqual({ ...made }, { given: 0, made: 0 });
+    await succeed(
+      tx,
+      story,
+      payment,
+      answerOf(await refund(tx, story, [{ sku: "SHIRT", quantity: 1 }])),
+      "2",
+    );
+    await receive(tx, story, [{ sku: "SHIRT", quantity: 1 }]);
+    assert.deepEqual(await shelf(tx, "SHIRT"), [8, 2]);
+    assert.deepEqual(await openReturns(tx), []);
+    await sound(tx);
+  });
+});
+
+Deno.test("a return whose refund release_review() has let go can be closed", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidCart(tx);
+    const kind = answerOf(
+      await tx`select public.request_refund(${story.frame.orderNumber}, 25000) as answer`,
+    );
+    await succeed(tx, story, payment, kind);
+    await ship(tx, story, [{ sku: "SHIRT", quantity: 1 }]);
+    await tx`select public.announce_return(${story.frame.orderNumber}, '[{"sku": "SHIRT", "quantity": 1}]')`;
+    const rest = answerOf(await refund(tx, story, [{ sku: "SHIRT", quantity: 1, restock: true }]));
+    await refuse(tx, rest["command_id"]);
+    await tx`select public.release_review(${story.frame.orderNumber}, 'she wants it')`;
+    const [open, ...others] = await openReturns(tx);
+    assert.deepEqual(others, []);
+    await tx`select public.close_return(${open ?? ""})`;
+    await sound(tx);
+  });
+});
