@@ -1,7 +1,19 @@
 /** Which pieces a refund has paid back, when it does not go as asked: given up, released, by hand, or of other money. */
 import assert from "node:assert/strict";
 import { endRefundJob } from "./arrange.ts";
-import { answerOf, type Db, paidCart, receive, refund, shelf, ship, sound, succeed, tell } from "./goods.ts";
+import {
+  answerOf,
+  type Db,
+  paidCart,
+  receive,
+  refund,
+  refusal,
+  shelf,
+  ship,
+  sound,
+  succeed,
+  tell,
+} from "./goods.ts";
 import { searchDatabase, undone } from "./search.ts";
 import type { Story } from "./story.ts";
 
@@ -69,6 +81,34 @@ Deno.test("a return whose refund release_review() has let go can be closed", asy
     const [open, ...others] = await openReturns(tx);
     assert.deepEqual(others, []);
     await tx`select public.close_return(${open ?? ""})`;
+    await sound(tx);
+  });
+});
+
+Deno.test("a refund that was given up does not run again once its pieces are exchanged", async () => {
+  await undone(sql, async (tx) => {
+    const { story } = await paidCart(tx);
+    await tx`with v as (
+        insert into public.product_variants (product_id, sku, price_amount, currency)
+        select id, 'SHIRT-L', 10000, 'usd' from public.products limit 1 returning id
+      )
+      insert into public.inventory_levels (variant_id, on_hand) select id, 5 from v`;
+    await ship(tx, story);
+    const { command_id: id } = answerOf(await refund(tx, story, [{ sku: "SHIRT", quantity: 2 }]));
+    await refuse(tx, id);
+    for (const open of await openReturns(tx)) await tx`select public.close_return(${open})`;
+    const exchange = (quantity: number) =>
+      tx`select public.exchange_return(${story.frame.orderNumber}, ${
+        JSON.stringify([{ sku: "SHIRT", for: "SHIRT-L", quantity }])
+      }::text::jsonb)`;
+    await exchange(1);
+    const redrive = () =>
+      tx`select private.redrive_job(j.id) from private.jobs j where payload ->> 'refund_request_id' = ${
+        String(id)
+      }`;
+    assert.equal(await refusal(tx, redrive()), null, "two are left");
+    await exchange(1);
+    assert.equal(await refusal(tx, redrive()), "SHREF");
     await sound(tx);
   });
 });
