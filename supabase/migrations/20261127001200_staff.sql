@@ -879,10 +879,14 @@ begin
     raise exception 'refund % %', r.id, case when r.succeeded_at is null then 'has not succeeded'
       else 'was asked for here, and has its lines from there' end
       using errcode = 'SHREF', hint = 'Only a refund that was made in Stripe''s dashboard is assigned.';
+  elsif r.payment_id is distinct from o.payment_id then
+    raise exception 'refund % is of another payment than the one that order % keeps', r.id, o.number
+      using errcode = 'SHREF', hint = 'What was paid twice is no piece of the order that comes back.';
   elsif exists (select 1 from public.refund_lines l where l.refund_id = r.id) then
     raise exception 'refund % has its lines already', r.id using errcode = 'SHREF';
   end if;
   perform private.worth_of_lines(o, p_args -> 'lines');
+  update public.orders set decided_payment_id = coalesce(decided_payment_id, payment_id) where id = o.id;
   perform private.book_refund_lines(
     o, null, r.id, p_args -> 'lines', coalesce((p_args ->> 'restock')::boolean, false)
   );
@@ -891,7 +895,7 @@ end;
 $$;
 comment on function private.run_assign_refund(jsonb) is
   'Carries out assign_refund: says which pieces a refund of Stripe''s dashboard was about. SHREF: no such '
-  'refund, one of our own, assigned already, or pieces that are refunded.';
+  'refund, one of our own or of another payment, assigned already, or pieces that are refunded.';
 
 create function public.request_refund(
   p_order_number text,

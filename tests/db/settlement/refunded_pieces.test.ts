@@ -15,6 +15,7 @@ import {
   tell,
 } from "./goods.ts";
 import { searchDatabase, undone } from "./search.ts";
+import { attachSession } from "./shop.ts";
 import type { Story } from "./story.ts";
 
 const database = await searchDatabase();
@@ -109,6 +110,24 @@ Deno.test("a refund that was given up does not run again once its pieces are exc
     assert.equal(await refusal(tx, redrive()), null, "two are left");
     await exchange(1);
     assert.equal(await refusal(tx, redrive()), "SHREF");
+    await sound(tx);
+  });
+});
+
+Deno.test("a refund of a second payment is not about pieces of the order", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidCart(tx);
+    await attachSession(tx, story, "b", 2);
+    const second = story.paid("b");
+    story.refunded(second, "second", 35_000);
+    await tell(tx, story);
+    const assign = (name: string) =>
+      tx`select public.assign_refund(${story.id("re", name)},
+        '[{"sku": "SHIRT", "quantity": 3, "restock": true}, {"sku": "TIE", "quantity": 1, "restock": true}]')`;
+    assert.equal(await refusal(tx, assign("second")), "SHREF");
+    story.refunded(payment, "kept", 35_000);
+    await tell(tx, story);
+    assert.equal(await refusal(tx, assign("kept")), null);
     await sound(tx);
   });
 });
