@@ -131,3 +131,24 @@ Deno.test("a refund of a second payment is not about pieces of the order", async
     await sound(tx);
   });
 });
+
+Deno.test("a return that is awaited of an order whose goods are all back can be closed, and moves nothing", async () => {
+  for (const end of ["refund with restock", "cancel_order"]) {
+    await undone(sql, async (tx) => {
+      const { story, payment } = await paidCart(tx);
+      const one = answerOf(await refund(tx, story, [{ sku: "SHIRT", quantity: 1 }]));
+      await succeed(tx, story, payment, one);
+      const restock = end === "refund with restock";
+      const rest = answerOf(
+        await tx`select public.request_refund(${story.frame.orderNumber}, p_restock => ${restock}) as answer`,
+      );
+      await succeed(tx, story, payment, rest, "2");
+      if (!restock) await tx`select public.cancel_order(${story.frame.orderNumber})`;
+      assert.deepEqual(await shelf(tx, "SHIRT"), [10, 0]);
+      for (const open of await openReturns(tx)) await tx`select public.close_return(${open})`;
+      assert.deepEqual(await openReturns(tx), []);
+      assert.deepEqual(await shelf(tx, "SHIRT"), [10, 0]);
+      await sound(tx);
+    });
+  }
+});
