@@ -147,6 +147,28 @@ $$;
 comment on function private.refuse_refund(public.orders, bigint, bigint) is
   'SHREF: nothing was paid, nothing is left, it is disputed, or less is left than is asked for.';
 
+create function private.refuse_delivery_again(o public.orders) returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  if exists (
+    select 1
+    from public.staff_commands c join public.refund_requests q on q.id = c.id::text
+    left join public.refunds r on r.request_id = q.id
+    left join private.refund_states s on s.id = r.id
+    where c.order_id = o.id and c.command = 'request_refund' and c.args -> 'shipping' = 'true'
+      and q.payment_id = o.payment_id and not private.refund_is_off(q) and s.has_bounced is not true
+  ) then
+    raise exception 'the delivery of order % has been given back, or is about to be', o.number
+      using errcode = 'SHREF', hint = 'Leave p_shipping out; p_amount alone gives back more.';
+  end if;
+end;
+$$;
+comment on function private.refuse_delivery_again(public.orders) is
+  'SHREF: what was paid for delivery was asked for once, by a refund that was made or is under way.';
+
 create function private.run_request_refund(p_command_id uuid, p_args jsonb) returns jsonb
 language plpgsql
 set search_path = ''
@@ -170,6 +192,7 @@ begin
     from private.worth_of_lines(o, v_lines) w;
   end if;
   if (p_args ->> 'shipping')::boolean then
+    perform private.refuse_delivery_again(o);
     v_amount := o.amount_paid - private.share_of_goods(o) + case when v_lines is null then 0
       else v_amount end;
   end if;

@@ -152,3 +152,22 @@ Deno.test("a return that is awaited of an order whose goods are all back can be 
     });
   }
 });
+
+Deno.test("delivery is given back once, unless its refund came to nothing", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidCart(tx, { shipping: 995 });
+    const delivery = () =>
+      tx`select public.request_refund(${story.frame.orderNumber}, p_shipping => true) as answer`;
+    const first = answerOf(await delivery());
+    assert.equal(first["amount"], 995);
+    assert.equal(await refusal(tx, delivery()), "SHREF", "under way");
+    await refuse(tx, first["command_id"]);
+    const second = answerOf(await delivery());
+    await succeed(tx, story, payment, second);
+    assert.equal(await refusal(tx, delivery()), "SHREF", "made");
+    const both = refund(tx, story, [{ sku: "TIE", quantity: 1 }], ", p_shipping => true");
+    assert.equal(await refusal(tx, both), "SHREF");
+    assert.equal(await refusal(tx, refund(tx, story, [{ sku: "TIE", quantity: 1 }])), null);
+    await sound(tx);
+  });
+});
