@@ -38,6 +38,7 @@ set search_path = ''
 as $$
 declare
   v_short text;
+  v_before numeric;
 begin
   select string_agg(format('%s of %s', p.paid - p.refunded, p.sku), ', ' order by p.sku collate "C")
   into v_short
@@ -49,12 +50,20 @@ begin
       using errcode = 'SHREF', hint = 'Pieces that were refunded, or are about to be, are not again. Of an '
         'exchange the piece that the customer has now is refunded.';
   end if;
+  -- Counted from the first piece that is refunded on, whichever it is: so all pieces together are all of the
+  -- money for goods, however they were exchanged.
+  v_before := (
+    select coalesce(sum(p.unit_amount * p.refunded), 0) from private.line_positions(o.id) p
+  );
   return query
-  select x.order_item_id, x.sku, x.quantity,
-    private.share_of_pieces(o, x.order_item_id, p.refunded + x.quantity)
-      - private.share_of_pieces(o, x.order_item_id, p.refunded)
-  from private.parse_order_lines(o.id, p_lines, '{restock}') x
-  join private.line_positions(o.id) p on p.order_item_id = x.order_item_id;
+  select w.order_item_id, w.sku, w.quantity,
+    private.share_of_price(o, w.until) - private.share_of_price(o, w.until - w.price)
+  from (
+    select x.order_item_id, x.sku, x.quantity, p.unit_amount * x.quantity as price,
+      v_before + sum(p.unit_amount * x.quantity) over (order by x.sku collate "C", x.order_item_id) as until
+    from private.parse_order_lines(o.id, p_lines, '{restock}') x
+    join private.line_positions(o.id) p on p.order_item_id = x.order_item_id
+  ) w;
 end;
 $$;
 comment on function private.worth_of_lines(public.orders, jsonb) is
@@ -193,8 +202,10 @@ begin
   end if;
   if (p_args ->> 'shipping')::boolean then
     perform private.refuse_delivery_again(o);
-    v_amount := o.amount_paid - private.share_of_goods(o) + case when v_lines is null then 0
-      else v_amount end;
+    v_amount := least(
+      o.amount_paid - private.share_of_goods(o) + case when v_lines is null then 0 else v_amount end,
+      v_refundable
+    );
   end if;
   if p_args ? 'amount' then
     v_amount := private.read_amount(p_args -> 'amount', o.currency, (p_args ->> 'confirm')::boolean);

@@ -171,3 +171,33 @@ Deno.test("delivery is given back once, unless its refund came to nothing", asyn
     await sound(tx);
   });
 });
+
+Deno.test("of exchanged pieces too, all and the delivery together are all of the money, whichever goes back first", async () => {
+  const lines = [{ sku: "SHIRT", quantity: 2, price: 2_344 }, { sku: "TIE", quantity: 1, price: 1_999 }];
+  const sequences = [["A-SHIRT", "SHIRT", "TIE"], ["TIE", "SHIRT", "A-SHIRT"], ["SHIRT", "TIE", "A-SHIRT"]];
+  for (const [discount, shipping, tax] of [[907, 486, 335], [1, 995, 0], [1_000, 333, 777]] as const) {
+    for (const sequence of sequences) {
+      await undone(sql, async (tx) => {
+        const { story, payment } = await paidCart(tx, { discount, shipping, tax }, lines);
+        await tx`with v as (
+            insert into public.product_variants (product_id, sku, price_amount, currency)
+            select id, 'A-SHIRT', 2344, 'usd' from public.products limit 1 returning id
+          )
+          insert into public.inventory_levels (variant_id, on_hand) select id, 5 from v`;
+        await ship(tx, story);
+        let sum = 0;
+        for (const [n, sku] of sequence.entries()) {
+          if (n === 1 || sku === "A-SHIRT") {
+            await tx`select public.exchange_return(${story.frame.orderNumber},
+              '[{"sku": "SHIRT", "for": "A-SHIRT", "quantity": 1}]')
+            where not exists (select 1 from public.order_items where sku = 'A-SHIRT')`;
+          }
+          sum += Number(answerOf(await refund(tx, story, [{ sku, quantity: 1 }]))["amount"]);
+        }
+        const delivery = answerOf(await refund(tx, story, null, ", p_shipping => true"));
+        assert.deepEqual([sum + Number(delivery["amount"]), delivery["left"]], [payment.amount, 0]);
+        await sound(tx);
+      });
+    }
+  }
+});
