@@ -64,9 +64,11 @@ begin
     select jsonb_agg(jsonb_build_object('sku', c.sku, 'quantity', c.quantity))
     from private.receivable(o) c where c.quantity > 0
   ));
-  if v_lines is null then
-    raise exception 'order % has not shipped (status %); cancel it instead', o.number, o.status
-      using errcode = 'SHINV', hint = 'Of an order that has shipped, what was sent has come back.';
+  if v_lines is null and private.has_shipped(o.id) then
+    raise exception 'of order % all that was sent has come back already', o.number using errcode = 'SHINV';
+  elsif v_lines is null then
+    raise exception 'order % has not shipped (status %)', o.number, o.status
+      using errcode = 'SHINV', hint = 'cancel_order() ends an order that has not left.';
   end if;
   v_id := private.open_receipt(o.id, p_args ->> 'note');
   for x in

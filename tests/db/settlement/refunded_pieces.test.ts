@@ -201,3 +201,16 @@ Deno.test("of exchanged pieces too, all and the delivery together are all of the
     }
   }
 });
+
+Deno.test("receive_return() says of an order that has shipped that all has come back, not that it has not shipped", async () => {
+  await undone(sql, async (tx) => {
+    const { story } = await paidCart(tx);
+    await assert.rejects(receive(tx, story, null), /has not shipped/);
+  });
+  await undone(sql, async (tx) => {
+    const { story } = await paidCart(tx);
+    await ship(tx, story, [{ sku: "SHIRT", quantity: 1 }]);
+    await receive(tx, story, null);
+    await assert.rejects(receive(tx, story, null), /all that was sent has come back already/);
+  });
+});
