@@ -909,9 +909,12 @@ begin
     raise exception 'there is no refund % of an order', p_args ->> 'refund_id' using errcode = 'SHREF';
   end if;
   o := private.lock_order(r.order_id);
-  if r.request_id is not null or r.succeeded_at is null then
-    raise exception 'refund % %', r.id, case when r.succeeded_at is null then 'has not succeeded'
-      else 'was asked for here, and has its lines from there' end
+  if r.request_id is not null or r.succeeded_at is null or r.failed_at is not null then
+    raise exception 'refund % %', r.id, case
+        when r.failed_at is not null then 'has failed: the shop has its money'
+        when r.succeeded_at is null then 'has not succeeded'
+        else 'was asked for here, and has its lines from there'
+      end
       using errcode = 'SHREF', hint = 'Only a refund that was made in Stripe''s dashboard is assigned.';
   elsif r.payment_id is distinct from o.payment_id then
     raise exception 'refund % is of another payment than the one that order % keeps', r.id, o.number
@@ -929,7 +932,8 @@ end;
 $$;
 comment on function private.run_assign_refund(jsonb) is
   'Carries out assign_refund: says which pieces a refund of Stripe''s dashboard was about. SHREF: no such '
-  'refund, one of our own or of another payment, assigned already, or pieces that are refunded.';
+  'refund, one of our own or of another payment, one that failed, assigned already, or pieces that are '
+  'refunded.';
 
 create function public.request_refund(
   p_order_number text,

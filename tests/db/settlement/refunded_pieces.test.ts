@@ -214,3 +214,19 @@ Deno.test("receive_return() says of an order that has shipped that all has come 
     await assert.rejects(receive(tx, story, null), /all that was sent has come back already/);
   });
 });
+
+Deno.test("a refund of the dashboard's that came back is assigned to no pieces: the shop has its money", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidCart(tx);
+    const made = story.refunded(payment, "1", 10_000);
+    await tell(tx, story);
+    const assign = () =>
+      tx`select public.assign_refund(${
+        story.id("re", "1")
+      }, '[{"sku": "SHIRT", "quantity": 1, "restock": true}]')`;
+    assert.equal(await refusal(tx, assign()), null);
+    made.settled("failed");
+    await tell(tx, story);
+    assert.equal(await refusal(tx, assign()), "SHREF");
+  });
+});
