@@ -87,12 +87,18 @@ begin
     );
   end loop;
   update public.orders set decided_payment_id = coalesce(decided_payment_id, payment_id) where id = o.id;
-  return jsonb_build_object('return_id', v_id, 'lines', v_lines);
+  return jsonb_strip_nulls(jsonb_build_object('return_id', v_id, 'lines', v_lines, 'notice', case
+    when exists (select 1 from public.return_lines l where l.return_id = v_id and not l.restock) and exists (
+      select 1 from public.inventory_reservations r where r.order_id = o.id and r.status = 'released'
+    ) then 'All goods of this order went on the shelf when it was ended: adjust_inventory() takes what is '
+      || 'damaged off it.'
+  end));
 end;
 $$;
 comment on function private.run_receive_return(jsonb) is
   'Carries out receive_return: pieces that are in the house again, announced or not, once each, whatever '
-  'becomes of their money. Answers { return_id, lines }. SHINV: more than can come back.';
+  'becomes of their money. Answers { return_id, lines, notice? }. SHINV: more than can '
+  'come back.';
 
 create function private.run_announce_return(p_args jsonb) returns jsonb
 language plpgsql

@@ -230,3 +230,17 @@ Deno.test("a refund of the dashboard's that came back is assigned to no pieces: 
     assert.equal(await refusal(tx, assign()), "SHREF");
   });
 });
+
+Deno.test("damaged pieces of a cancelled order are on the shelf already, and receive_return() says so", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidCart(tx);
+    await succeed(tx, story, payment, answerOf(await refund(tx, story, [{ sku: "SHIRT", quantity: 2 }])));
+    await tx`select public.cancel_order(${story.frame.orderNumber})`;
+    const said = async (restock: boolean) =>
+      answerOf(await receive(tx, story, [{ sku: "SHIRT", quantity: 1, restock }]))["notice"];
+    assert.equal(await said(true), undefined);
+    assert.match(String(await said(false)), /adjust_inventory/);
+    assert.deepEqual(await shelf(tx, "SHIRT"), [10, 0]);
+    await sound(tx);
+  });
+});
