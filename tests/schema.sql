@@ -5448,7 +5448,7 @@ CREATE OR REPLACE FUNCTION private.run_receive_return(p_args jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_receive_return(p_args jsonb) is 'Carries out receive_return: pieces that are in the house again, announced or not, once each, whatever becomes of their money. Answers { return_id, lines }. SHINV: more than can come back.';
+comment on function private.run_receive_return(p_args jsonb) is 'Carries out receive_return: pieces that are in the house again, announced or not, once each, whatever becomes of their money. Answers { return_id, lines, notice? }. SHINV: more than can come back.';
 
 
 CREATE OR REPLACE FUNCTION private.run_release_review(p_args jsonb)
