@@ -28,6 +28,8 @@ for (let seed = firstSeed; seed < firstSeed + walks; seed++) {
           }
           await walk.check(before);
         }
+        await walk.last();
+        await walk.check(await walk.goods());
         await walk.stripe.calm();
         await walk.end();
         assert.deepEqual([...await tx`select * from public.check_invariants()`], []);
