@@ -408,7 +408,11 @@ as $$
 begin
   -- Null, of a refund that nobody asked for here, is none that is off.
   return coalesce(
-    q.status = 'given_up' or (q.status = 'not_needed' and private.refundable_amount(q.payment_id) > 0), false
+    q.status = 'given_up' or (q.status = 'not_needed' and exists (
+      select 1
+      from public.payments p left join private.refunded_amounts back on back.payment_id = p.id
+      where p.id = q.payment_id and p.amount_received > coalesce(back.given, 0)
+    )), false
   );
 end;
 $$;
@@ -448,8 +452,7 @@ as $$
 begin
   select coalesce(sum(l.quantity) filter (where not bounced.yes and not private.refund_is_off(q)), 0),
     coalesce(sum(l.quantity) filter (
-      where r.succeeded_at is not null
-        or (q.status = 'not_needed' and private.refund_has_come_true(q.id))
+      where r.succeeded_at is not null or (q.status = 'not_needed' and not private.refund_is_off(q))
     ), 0)
   into given, made
   from public.refund_lines l

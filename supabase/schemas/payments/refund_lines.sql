@@ -30,8 +30,7 @@ as $$
 begin
   select coalesce(sum(l.quantity) filter (where not bounced.yes and not private.refund_is_off(q)), 0),
     coalesce(sum(l.quantity) filter (
-      where r.succeeded_at is not null
-        or (q.status = 'not_needed' and private.refund_has_come_true(q.id))
+      where r.succeeded_at is not null or (q.status = 'not_needed' and not private.refund_is_off(q))
     ), 0)
   into given, made
   from public.refund_lines l

@@ -62,7 +62,11 @@ as $$
 begin
   -- Null, of a refund that nobody asked for here, is none that is off.
   return coalesce(
-    q.status = 'given_up' or (q.status = 'not_needed' and private.refundable_amount(q.payment_id) > 0), false
+    q.status = 'given_up' or (q.status = 'not_needed' and exists (
+      select 1
+      from public.payments p left join private.refunded_amounts back on back.payment_id = p.id
+      where p.id = q.payment_id and p.amount_received > coalesce(back.given, 0)
+    )), false
   );
 end;
 $$;
