@@ -4841,6 +4841,8 @@ CREATE OR REPLACE FUNCTION private.refund_is_off(q refund_requests)
  STABLE
  SET search_path TO '';
 comment on function private.refund_is_off(q refund_requests) is 'Whether a refund that was asked for gives nothing back: it was given up, or it is not needed although the shop has money of the payment, because staff have released the order.';
+grant execute on function private.refund_is_off(q refund_requests) to authenticated;
+grant execute on function private.refund_is_off(q refund_requests) to service_role;
 
 
 CREATE OR REPLACE FUNCTION private.refund_is_owed(q refund_requests)
