@@ -4873,6 +4873,16 @@ CREATE OR REPLACE FUNCTION private.refund_is_missed(q refund_requests)
 comment on function private.refund_is_missed(q refund_requests) is 'Whether a refund is said not to be needed although the shop has the money, and no refund came back.';
 
 
+CREATE OR REPLACE FUNCTION private.refund_is_off(q refund_requests)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.refund_is_off(q refund_requests) is 'Whether a refund that was asked for gives nothing back: it was given up, or it is not needed although the shop has money of the payment, because staff have released the order.';
+grant execute on function private.refund_is_off(q refund_requests) to authenticated;
+grant execute on function private.refund_is_off(q refund_requests) to service_role;
+
+
 CREATE OR REPLACE FUNCTION private.refund_is_owed(q refund_requests)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -4979,6 +4989,14 @@ CREATE OR REPLACE FUNCTION private.refuse_currency(p_wanted jsonb, p_currency te
  STABLE
  SET search_path TO '';
 comment on function private.refuse_currency(p_wanted jsonb, p_currency text) is 'Raises SHNIC with [{ sku, currencies }] for lines [{ variant_id, sku }] that have no price in a currency.';
+
+
+CREATE OR REPLACE FUNCTION private.refuse_delivery_again(o orders)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.refuse_delivery_again(o orders) is 'SHREF: what was paid for delivery was asked for once, by a refund that was made or is under way.';
 
 
 CREATE OR REPLACE FUNCTION private.refuse_disputed(p_order_ids uuid[])
@@ -5392,7 +5410,7 @@ CREATE OR REPLACE FUNCTION private.run_assign_refund(p_args jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_assign_refund(p_args jsonb) is 'Carries out assign_refund: says which pieces a refund of Stripe''s dashboard was about. SHREF: no such refund, one of our own, assigned already, or pieces that are refunded.';
+comment on function private.run_assign_refund(p_args jsonb) is 'Carries out assign_refund: says which pieces a refund of Stripe''s dashboard was about. SHREF: no such refund, one of our own or of another payment, one that failed, assigned already, or pieces that are refunded.';
 
 
 CREATE OR REPLACE FUNCTION private.run_cancel_order(p_args jsonb)
@@ -5469,7 +5487,7 @@ CREATE OR REPLACE FUNCTION private.run_receive_return(p_args jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_receive_return(p_args jsonb) is 'Carries out receive_return: pieces that are in the house again, announced or not, once each, whatever becomes of their money. Answers { return_id, lines }. SHINV: more than can come back.';
+comment on function private.run_receive_return(p_args jsonb) is 'Carries out receive_return: pieces that are in the house again, announced or not, once each, whatever becomes of their money. Answers { return_id, lines, notice? }. SHINV: more than can come back.';
 
 
 CREATE OR REPLACE FUNCTION private.run_release_review(p_args jsonb)
@@ -5728,12 +5746,12 @@ CREATE OR REPLACE FUNCTION private.share_of_goods(o orders)
 comment on function private.share_of_goods(o orders) is 'What of the money paid was for goods; the rest was for delivery.';
 
 
-CREATE OR REPLACE FUNCTION private.share_of_pieces(o orders, p_order_item_id uuid, p_pieces integer)
+CREATE OR REPLACE FUNCTION private.share_of_price(o orders, p_price numeric)
  RETURNS bigint
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.share_of_pieces(o orders, p_order_item_id uuid, p_pieces integer) is 'What the first p_pieces of a line have cost, in minor units of what was paid: with their share of discount and tax, without delivery.';
+comment on function private.share_of_price(o orders, p_price numeric) is 'What pieces whose prices add up to p_price have cost, in minor units of what was paid: with their share of discount and tax, without delivery.';
 
 
 CREATE OR REPLACE FUNCTION private.ship(p_order_id uuid, p_carrier text, p_tracking_number text, p_lines jsonb)

@@ -400,6 +400,26 @@ create policy refund_requests_read on public.refund_requests for select to authe
 revoke all on public.refund_requests from public, anon, authenticated, service_role;
 grant select on public.refund_requests to authenticated, service_role;
 
+create function private.refund_is_off(q public.refund_requests) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  -- Null, of a refund that nobody asked for here, is none that is off.
+  return coalesce(
+    q.status = 'given_up' or (q.status = 'not_needed' and exists (
+      select 1
+      from public.payments p left join private.refunded_amounts back on back.payment_id = p.id
+      where p.id = q.payment_id and p.amount_received > coalesce(back.given, 0)
+    )), false
+  );
+end;
+$$;
+comment on function private.refund_is_off(public.refund_requests) is
+  'Whether a refund that was asked for gives nothing back: it was given up, or it is not needed although '
+  'the shop has money of the payment, because staff have released the order.';
+
 -- Which pieces a refund is about, and what they are worth.
 
 create table public.refund_lines (
@@ -430,8 +450,10 @@ stable
 set search_path = ''
 as $$
 begin
-  select coalesce(sum(l.quantity) filter (where not bounced.yes and q.status is distinct from 'given_up'), 0),
-    coalesce(sum(l.quantity) filter (where r.succeeded_at is not null or q.status = 'not_needed'), 0)
+  select coalesce(sum(l.quantity) filter (where not bounced.yes and not private.refund_is_off(q)), 0),
+    coalesce(sum(l.quantity) filter (
+      where r.succeeded_at is not null or (q.status = 'not_needed' and not private.refund_is_off(q))
+    ), 0)
   into given, made
   from public.refund_lines l
   left join public.refund_requests q on q.id = l.request_id
@@ -445,8 +467,7 @@ $$;
 comment on function private.refunded_pieces(uuid) is
   'Pieces of a line whose money was given back. given: made or under way; made: Stripe has said so once.';
 
-create function private.share_of_pieces(o public.orders, p_order_item_id uuid, p_pieces integer)
-returns bigint
+create function private.share_of_price(o public.orders, p_price numeric) returns bigint
 language plpgsql
 stable
 set search_path = ''
@@ -454,33 +475,19 @@ as $$
 declare
   v_goods constant numeric := o.amount_subtotal - o.amount_discount;
   v_step constant integer := private.amount_step(o.currency);
-  v_whole constant numeric := (v_goods + o.amount_shipping) * o.amount_subtotal * v_step;
-  v_before numeric;
-  v_unit numeric;
 begin
   -- Tax goes with what it was on: goods and delivery in proportion. Where prices include it, it is in both.
   if o.amount_subtotal = 0 or v_goods + o.amount_shipping <= 0 then
     return 0;
   end if;
-  select max(i.unit_amount), coalesce(
-    sum(x.unit_amount * (x.quantity + e.came - e.went))
-      filter (where (x.sku collate "C", x.id) < (i.sku collate "C", i.id)), 0
-  )
-  into v_unit, v_before
-  from public.order_items i join public.order_items x on x.order_id = i.order_id
-  cross join lateral private.exchanged_pieces(x.id) e
-  where i.id = p_order_item_id;
-  -- Counted from the first piece of the order on, so that all pieces together are all of the money.
-  return v_step * (
-    div(o.amount_paid * v_goods * (v_before + v_unit * p_pieces), v_whole) - div(
-      o.amount_paid * v_goods * v_before, v_whole
-    )
+  return v_step * div(
+    o.amount_paid * v_goods * p_price, (v_goods + o.amount_shipping) * o.amount_subtotal * v_step
   );
 end;
 $$;
-comment on function private.share_of_pieces(public.orders, uuid, integer) is
-  'What the first p_pieces of a line have cost, in minor units of what was paid: with their share of '
-  'discount and tax, without delivery.';
+comment on function private.share_of_price(public.orders, numeric) is
+  'What pieces whose prices add up to p_price have cost, in minor units of what was paid: with their share '
+  'of discount and tax, without delivery.';
 
 create function private.share_of_goods(o public.orders) returns bigint
 language plpgsql
@@ -488,10 +495,7 @@ stable
 set search_path = ''
 as $$
 begin
-  return (
-    select coalesce(sum(private.share_of_pieces(o, i.id, i.quantity)), 0)
-    from public.order_items i where i.order_id = o.id
-  );
+  return private.share_of_price(o, o.amount_subtotal);
 end;
 $$;
 comment on function private.share_of_goods(public.orders) is

@@ -1139,6 +1139,7 @@ declare
   q public.refund_requests;
   v_by text;
   v_left bigint;
+  v_gone text;
 begin
   select * into q from public.refund_requests where id = p_job.payload ->> 'refund_request_id';
   if not found or exists (select 1 from public.refunds r where r.request_id = q.id) then
@@ -1147,6 +1148,9 @@ begin
   end if;
   v_by := private.refund_overtaken_by(q);
   v_left := private.refundable_amount(q.payment_id, q.id);
+  select string_agg(p.sku, ', ' order by p.sku collate "C") into v_gone
+  from public.refund_lines l join private.line_positions(q.order_id) p on p.order_item_id = l.order_item_id
+  where l.request_id = q.id and l.quantity > p.paid - p.refunded;
   if v_left <= 0 then
     raise exception 'refund %: nothing of its payment is left to give back', q.id
       using errcode = 'SHREF', hint = 'Goods that have come back go on the shelf with receive_return().';
@@ -1156,6 +1160,10 @@ begin
   elsif v_by is not null then
     raise exception 'refund % was given up, and % came in its stead', q.id, v_by
       using errcode = 'SHREF', hint = 'Should the customer get both, ask for it anew with request_refund().';
+  elsif v_gone is not null then
+    raise exception 'refund % was given up, and pieces of it have been exchanged or refunded since: %', q.id,
+      v_gone
+      using errcode = 'SHREF', hint = 'Ask for what is still owed anew with request_refund().';
   elsif q.amount > v_left then
     raise exception 'refund % is about % (minor units), and % can still be refunded', q.id, q.amount, v_left
       using errcode = 'SHREF', hint = 'Refunds under way count as given back.';

@@ -531,6 +531,13 @@ begin
     where q.payment_id = o.payment_id and q.amount is null and q.status in ('given_up', 'disputed')
       and o.cancelled_at is null
     returning q.id
+  ), kept_pieces as (
+    -- Nor are those pieces to stay that it has kept from leaving.
+    update public.returns r set status = 'closed'
+    from kept k
+    where r.refund_request_id = k.id and r.status = 'requested' and not exists (
+      select 1 from public.return_lines l where l.return_id = r.id and l.unsent < l.quantity
+    )
   )
   update private.jobs j set status = 'discarded', finished_at = now(), lease_id = null, leased_until = null
   from kept k
@@ -690,6 +697,7 @@ set search_path = ''
 as $$
 declare
   v_short text;
+  v_before numeric;
 begin
   select string_agg(format('%s of %s', p.paid - p.refunded, p.sku), ', ' order by p.sku collate "C")
   into v_short
@@ -701,12 +709,20 @@ begin
       using errcode = 'SHREF', hint = 'Pieces that were refunded, or are about to be, are not again. Of an '
         'exchange the piece that the customer has now is refunded.';
   end if;
+  -- Counted from the first piece that is refunded on, whichever it is: so all pieces together are all of the
+  -- money for goods, however they were exchanged.
+  v_before := (
+    select coalesce(sum(p.unit_amount * p.refunded), 0) from private.line_positions(o.id) p
+  );
   return query
-  select x.order_item_id, x.sku, x.quantity,
-    private.share_of_pieces(o, x.order_item_id, p.refunded + x.quantity)
-      - private.share_of_pieces(o, x.order_item_id, p.refunded)
-  from private.parse_order_lines(o.id, p_lines, '{restock}') x
-  join private.line_positions(o.id) p on p.order_item_id = x.order_item_id;
+  select w.order_item_id, w.sku, w.quantity,
+    private.share_of_price(o, w.until) - private.share_of_price(o, w.until - w.price)
+  from (
+    select x.order_item_id, x.sku, x.quantity, p.unit_amount * x.quantity as price,
+      v_before + sum(p.unit_amount * x.quantity) over (order by x.sku collate "C", x.order_item_id) as until
+    from private.parse_order_lines(o.id, p_lines, '{restock}') x
+    join private.line_positions(o.id) p on p.order_item_id = x.order_item_id
+  ) w;
 end;
 $$;
 comment on function private.worth_of_lines(public.orders, jsonb) is
@@ -799,6 +815,28 @@ $$;
 comment on function private.refuse_refund(public.orders, bigint, bigint) is
   'SHREF: nothing was paid, nothing is left, it is disputed, or less is left than is asked for.';
 
+create function private.refuse_delivery_again(o public.orders) returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  if exists (
+    select 1
+    from public.staff_commands c join public.refund_requests q on q.id = c.id::text
+    left join public.refunds r on r.request_id = q.id
+    left join private.refund_states s on s.id = r.id
+    where c.order_id = o.id and c.command = 'request_refund' and c.args -> 'shipping' = 'true'
+      and q.payment_id = o.payment_id and not private.refund_is_off(q) and s.has_bounced is not true
+  ) then
+    raise exception 'the delivery of order % has been given back, or is about to be', o.number
+      using errcode = 'SHREF', hint = 'Leave p_shipping out; p_amount alone gives back more.';
+  end if;
+end;
+$$;
+comment on function private.refuse_delivery_again(public.orders) is
+  'SHREF: what was paid for delivery was asked for once, by a refund that was made or is under way.';
+
 create function private.run_request_refund(p_command_id uuid, p_args jsonb) returns jsonb
 language plpgsql
 set search_path = ''
@@ -822,8 +860,11 @@ begin
     from private.worth_of_lines(o, v_lines) w;
   end if;
   if (p_args ->> 'shipping')::boolean then
-    v_amount := o.amount_paid - private.share_of_goods(o) + case when v_lines is null then 0
-      else v_amount end;
+    perform private.refuse_delivery_again(o);
+    v_amount := least(
+      o.amount_paid - private.share_of_goods(o) + case when v_lines is null then 0 else v_amount end,
+      v_refundable
+    );
   end if;
   if p_args ? 'amount' then
     v_amount := private.read_amount(p_args -> 'amount', o.currency, (p_args ->> 'confirm')::boolean);
@@ -868,14 +909,21 @@ begin
     raise exception 'there is no refund % of an order', p_args ->> 'refund_id' using errcode = 'SHREF';
   end if;
   o := private.lock_order(r.order_id);
-  if r.request_id is not null or r.succeeded_at is null then
-    raise exception 'refund % %', r.id, case when r.succeeded_at is null then 'has not succeeded'
-      else 'was asked for here, and has its lines from there' end
+  if r.request_id is not null or r.succeeded_at is null or r.failed_at is not null then
+    raise exception 'refund % %', r.id, case
+        when r.failed_at is not null then 'has failed: the shop has its money'
+        when r.succeeded_at is null then 'has not succeeded'
+        else 'was asked for here, and has its lines from there'
+      end
       using errcode = 'SHREF', hint = 'Only a refund that was made in Stripe''s dashboard is assigned.';
+  elsif r.payment_id is distinct from o.payment_id then
+    raise exception 'refund % is of another payment than the one that order % keeps', r.id, o.number
+      using errcode = 'SHREF', hint = 'What was paid twice is no piece of the order that comes back.';
   elsif exists (select 1 from public.refund_lines l where l.refund_id = r.id) then
     raise exception 'refund % has its lines already', r.id using errcode = 'SHREF';
   end if;
   perform private.worth_of_lines(o, p_args -> 'lines');
+  update public.orders set decided_payment_id = coalesce(decided_payment_id, payment_id) where id = o.id;
   perform private.book_refund_lines(
     o, null, r.id, p_args -> 'lines', coalesce((p_args ->> 'restock')::boolean, false)
   );
@@ -884,7 +932,8 @@ end;
 $$;
 comment on function private.run_assign_refund(jsonb) is
   'Carries out assign_refund: says which pieces a refund of Stripe''s dashboard was about. SHREF: no such '
-  'refund, one of our own, assigned already, or pieces that are refunded.';
+  'refund, one of our own or of another payment, one that failed, assigned already, or pieces that are '
+  'refunded.';
 
 create function public.request_refund(
   p_order_number text,
@@ -1004,15 +1053,18 @@ declare
   v_taken integer;
 begin
   if o.restocked_at is not null then
-    raise exception 'the goods of order % have come back already', o.number using errcode = 'SHINV';
+    raise exception 'the goods of order % have come back already', o.number
+      using errcode = 'SHINV', hint = 'close_return() ends a return that is still open.';
   end if;
   v_lines := coalesce(v_lines, (
     select jsonb_agg(jsonb_build_object('sku', c.sku, 'quantity', c.quantity))
     from private.receivable(o) c where c.quantity > 0
   ));
-  if v_lines is null then
-    raise exception 'order % has not shipped (status %); cancel it instead', o.number, o.status
-      using errcode = 'SHINV', hint = 'Of an order that has shipped, what was sent has come back.';
+  if v_lines is null and private.has_shipped(o.id) then
+    raise exception 'of order % all that was sent has come back already', o.number using errcode = 'SHINV';
+  elsif v_lines is null then
+    raise exception 'order % has not shipped (status %)', o.number, o.status
+      using errcode = 'SHINV', hint = 'cancel_order() ends an order that has not left.';
   end if;
   v_id := private.open_receipt(o.id, p_args ->> 'note');
   for x in
@@ -1031,12 +1083,18 @@ begin
     );
   end loop;
   update public.orders set decided_payment_id = coalesce(decided_payment_id, payment_id) where id = o.id;
-  return jsonb_build_object('return_id', v_id, 'lines', v_lines);
+  return jsonb_strip_nulls(jsonb_build_object('return_id', v_id, 'lines', v_lines, 'notice', case
+    when exists (select 1 from public.return_lines l where l.return_id = v_id and not l.restock) and exists (
+      select 1 from public.inventory_reservations r where r.order_id = o.id and r.status = 'released'
+    ) then 'All goods of this order went on the shelf when it was ended: adjust_inventory() takes what is '
+      || 'damaged off it.'
+  end));
 end;
 $$;
 comment on function private.run_receive_return(jsonb) is
   'Carries out receive_return: pieces that are in the house again, announced or not, once each, whatever '
-  'becomes of their money. Answers { return_id, lines }. SHINV: more than can come back.';
+  'becomes of their money. Answers { return_id, lines, notice? }. SHINV: more than can '
+  'come back.';
 
 create function private.run_announce_return(p_args jsonb) returns jsonb
 language plpgsql
@@ -1073,16 +1131,18 @@ set search_path = ''
 as $$
 declare
   r public.returns;
+  v_all_back boolean;
 begin
   -- Orders are locked first everywhere.
   perform private.lock_order(x.order_id) from public.returns x where x.id::text = p_args ->> 'return_id';
   select * into r from public.returns x where x.id::text = p_args ->> 'return_id';
+  v_all_back := (select o.restocked_at is not null from public.orders o where o.id = r.order_id);
   if r.id is null or r.status = 'closed' then
     raise exception 'there is no open return %', p_args ->> 'return_id' using errcode = 'SHINV';
   elsif private.waits_for_refund(r) then
     raise exception 'return % waits for its refund', r.id
       using errcode = 'SHINV', hint = 'It closes with the refund; one that failed lets it be closed.';
-  elsif r.status = 'requested' and exists (
+  elsif r.status = 'requested' and not v_all_back and exists (
     select 1
     from public.return_lines l join private.line_positions(r.order_id) p on p.order_item_id = l.order_item_id
     where l.return_id = r.id and l.unsent > 0
@@ -1090,7 +1150,7 @@ begin
   ) then
     raise exception 'return % has pieces that were refunded and never sent', r.id
       using errcode = 'SHINV', hint = 'receive_return() takes them in, on the shelf or as damaged.';
-  elsif r.status = 'requested' and exists (
+  elsif r.status = 'requested' and not v_all_back and exists (
     select 1 from private.line_positions(r.order_id) p
     where p.to_ship < (
       select sum(l.quantity) from public.return_lines l
@@ -1100,7 +1160,10 @@ begin
     raise exception 'what goes out in exchange for return % has been sent, or refunded', r.id
       using errcode = 'SHINV', hint = 'receive_return() with "restock": false writes off what does not come.';
   end if;
-  update public.returns set status = 'closed' where id = r.id;
+  update public.returns set status = 'closed',
+    -- All goods of the order are on the shelf again, and so are these: it moves none.
+    received_at = case when v_all_back then coalesce(received_at, clock_timestamp()) else received_at end
+  where id = r.id;
   return jsonb_build_object('order_number', (select o.number from public.orders o where o.id = r.order_id));
 end;
 $$;

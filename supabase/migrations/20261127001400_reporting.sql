@@ -85,7 +85,8 @@ grant execute on function private.address_text(text, jsonb) to authenticated, se
 
 -- The packing list and the reasons to wait are rules of the orders; they are asked with the reader's rights.
 grant execute on function
-  private.line_positions(uuid), private.refunded_pieces(uuid), private.exchanged_pieces(uuid)
+  private.line_positions(uuid), private.refunded_pieces(uuid), private.exchanged_pieces(uuid),
+  private.refund_is_off(public.refund_requests)
   to authenticated, service_role;
 
 grant usage on schema reporting to authenticated;

@@ -54,6 +54,7 @@ const privateForAuthenticated = [
   "suppressions_of",
   "hold_reasons",
   "refund_overtaken_by",
+  "refund_is_off",
   "refund_is_owed",
   "refund_tried_again",
   "money_left",

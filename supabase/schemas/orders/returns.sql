@@ -89,7 +89,7 @@ begin
     select 1 from public.refund_requests q
     left join public.refunds f on f.request_id = q.id
     left join private.refund_states s on s.id = f.id
-    where q.id = r.refund_request_id and q.status <> 'given_up' and s.has_bounced is not true
+    where q.id = r.refund_request_id and not private.refund_is_off(q) and s.has_bounced is not true
   );
 end;
 $$;

@@ -53,3 +53,23 @@ create policy refund_requests_read on public.refund_requests for select to authe
   using ((select private.is_admin()));
 revoke all on public.refund_requests from public, anon, authenticated, service_role;
 grant select on public.refund_requests to authenticated, service_role;
+
+create function private.refund_is_off(q public.refund_requests) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  -- Null, of a refund that nobody asked for here, is none that is off.
+  return coalesce(
+    q.status = 'given_up' or (q.status = 'not_needed' and exists (
+      select 1
+      from public.payments p left join private.refunded_amounts back on back.payment_id = p.id
+      where p.id = q.payment_id and p.amount_received > coalesce(back.given, 0)
+    )), false
+  );
+end;
+$$;
+comment on function private.refund_is_off(public.refund_requests) is
+  'Whether a refund that was asked for gives nothing back: it was given up, or it is not needed although '
+  'the shop has money of the payment, because staff have released the order.';

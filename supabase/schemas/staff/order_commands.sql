@@ -89,6 +89,13 @@ begin
     where q.payment_id = o.payment_id and q.amount is null and q.status in ('given_up', 'disputed')
       and o.cancelled_at is null
     returning q.id
+  ), kept_pieces as (
+    -- Nor are those pieces to stay that it has kept from leaving.
+    update public.returns r set status = 'closed'
+    from kept k
+    where r.refund_request_id = k.id and r.status = 'requested' and not exists (
+      select 1 from public.return_lines l where l.return_id = r.id and l.unsent < l.quantity
+    )
   )
   update private.jobs j set status = 'discarded', finished_at = now(), lease_id = null, leased_until = null
   from kept k

@@ -38,6 +38,7 @@ set search_path = ''
 as $$
 declare
   v_short text;
+  v_before numeric;
 begin
   select string_agg(format('%s of %s', p.paid - p.refunded, p.sku), ', ' order by p.sku collate "C")
   into v_short
@@ -49,12 +50,20 @@ begin
       using errcode = 'SHREF', hint = 'Pieces that were refunded, or are about to be, are not again. Of an '
         'exchange the piece that the customer has now is refunded.';
   end if;
+  -- Counted from the first piece that is refunded on, whichever it is: so all pieces together are all of the
+  -- money for goods, however they were exchanged.
+  v_before := (
+    select coalesce(sum(p.unit_amount * p.refunded), 0) from private.line_positions(o.id) p
+  );
   return query
-  select x.order_item_id, x.sku, x.quantity,
-    private.share_of_pieces(o, x.order_item_id, p.refunded + x.quantity)
-      - private.share_of_pieces(o, x.order_item_id, p.refunded)
-  from private.parse_order_lines(o.id, p_lines, '{restock}') x
-  join private.line_positions(o.id) p on p.order_item_id = x.order_item_id;
+  select w.order_item_id, w.sku, w.quantity,
+    private.share_of_price(o, w.until) - private.share_of_price(o, w.until - w.price)
+  from (
+    select x.order_item_id, x.sku, x.quantity, p.unit_amount * x.quantity as price,
+      v_before + sum(p.unit_amount * x.quantity) over (order by x.sku collate "C", x.order_item_id) as until
+    from private.parse_order_lines(o.id, p_lines, '{restock}') x
+    join private.line_positions(o.id) p on p.order_item_id = x.order_item_id
+  ) w;
 end;
 $$;
 comment on function private.worth_of_lines(public.orders, jsonb) is
@@ -147,6 +156,28 @@ $$;
 comment on function private.refuse_refund(public.orders, bigint, bigint) is
   'SHREF: nothing was paid, nothing is left, it is disputed, or less is left than is asked for.';
 
+create function private.refuse_delivery_again(o public.orders) returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  if exists (
+    select 1
+    from public.staff_commands c join public.refund_requests q on q.id = c.id::text
+    left join public.refunds r on r.request_id = q.id
+    left join private.refund_states s on s.id = r.id
+    where c.order_id = o.id and c.command = 'request_refund' and c.args -> 'shipping' = 'true'
+      and q.payment_id = o.payment_id and not private.refund_is_off(q) and s.has_bounced is not true
+  ) then
+    raise exception 'the delivery of order % has been given back, or is about to be', o.number
+      using errcode = 'SHREF', hint = 'Leave p_shipping out; p_amount alone gives back more.';
+  end if;
+end;
+$$;
+comment on function private.refuse_delivery_again(public.orders) is
+  'SHREF: what was paid for delivery was asked for once, by a refund that was made or is under way.';
+
 create function private.run_request_refund(p_command_id uuid, p_args jsonb) returns jsonb
 language plpgsql
 set search_path = ''
@@ -170,8 +201,11 @@ begin
     from private.worth_of_lines(o, v_lines) w;
   end if;
   if (p_args ->> 'shipping')::boolean then
-    v_amount := o.amount_paid - private.share_of_goods(o) + case when v_lines is null then 0
-      else v_amount end;
+    perform private.refuse_delivery_again(o);
+    v_amount := least(
+      o.amount_paid - private.share_of_goods(o) + case when v_lines is null then 0 else v_amount end,
+      v_refundable
+    );
   end if;
   if p_args ? 'amount' then
     v_amount := private.read_amount(p_args -> 'amount', o.currency, (p_args ->> 'confirm')::boolean);
@@ -216,14 +250,21 @@ begin
     raise exception 'there is no refund % of an order', p_args ->> 'refund_id' using errcode = 'SHREF';
   end if;
   o := private.lock_order(r.order_id);
-  if r.request_id is not null or r.succeeded_at is null then
-    raise exception 'refund % %', r.id, case when r.succeeded_at is null then 'has not succeeded'
-      else 'was asked for here, and has its lines from there' end
+  if r.request_id is not null or r.succeeded_at is null or r.failed_at is not null then
+    raise exception 'refund % %', r.id, case
+        when r.failed_at is not null then 'has failed: the shop has its money'
+        when r.succeeded_at is null then 'has not succeeded'
+        else 'was asked for here, and has its lines from there'
+      end
       using errcode = 'SHREF', hint = 'Only a refund that was made in Stripe''s dashboard is assigned.';
+  elsif r.payment_id is distinct from o.payment_id then
+    raise exception 'refund % is of another payment than the one that order % keeps', r.id, o.number
+      using errcode = 'SHREF', hint = 'What was paid twice is no piece of the order that comes back.';
   elsif exists (select 1 from public.refund_lines l where l.refund_id = r.id) then
     raise exception 'refund % has its lines already', r.id using errcode = 'SHREF';
   end if;
   perform private.worth_of_lines(o, p_args -> 'lines');
+  update public.orders set decided_payment_id = coalesce(decided_payment_id, payment_id) where id = o.id;
   perform private.book_refund_lines(
     o, null, r.id, p_args -> 'lines', coalesce((p_args ->> 'restock')::boolean, false)
   );
@@ -232,7 +273,8 @@ end;
 $$;
 comment on function private.run_assign_refund(jsonb) is
   'Carries out assign_refund: says which pieces a refund of Stripe''s dashboard was about. SHREF: no such '
-  'refund, one of our own, assigned already, or pieces that are refunded.';
+  'refund, one of our own or of another payment, one that failed, assigned already, or pieces that are '
+  'refunded.';
 
 create function public.request_refund(
   p_order_number text,

@@ -57,15 +57,18 @@ declare
   v_taken integer;
 begin
   if o.restocked_at is not null then
-    raise exception 'the goods of order % have come back already', o.number using errcode = 'SHINV';
+    raise exception 'the goods of order % have come back already', o.number
+      using errcode = 'SHINV', hint = 'close_return() ends a return that is still open.';
   end if;
   v_lines := coalesce(v_lines, (
     select jsonb_agg(jsonb_build_object('sku', c.sku, 'quantity', c.quantity))
     from private.receivable(o) c where c.quantity > 0
   ));
-  if v_lines is null then
-    raise exception 'order % has not shipped (status %); cancel it instead', o.number, o.status
-      using errcode = 'SHINV', hint = 'Of an order that has shipped, what was sent has come back.';
+  if v_lines is null and private.has_shipped(o.id) then
+    raise exception 'of order % all that was sent has come back already', o.number using errcode = 'SHINV';
+  elsif v_lines is null then
+    raise exception 'order % has not shipped (status %)', o.number, o.status
+      using errcode = 'SHINV', hint = 'cancel_order() ends an order that has not left.';
   end if;
   v_id := private.open_receipt(o.id, p_args ->> 'note');
   for x in
@@ -84,12 +87,18 @@ begin
     );
   end loop;
   update public.orders set decided_payment_id = coalesce(decided_payment_id, payment_id) where id = o.id;
-  return jsonb_build_object('return_id', v_id, 'lines', v_lines);
+  return jsonb_strip_nulls(jsonb_build_object('return_id', v_id, 'lines', v_lines, 'notice', case
+    when exists (select 1 from public.return_lines l where l.return_id = v_id and not l.restock) and exists (
+      select 1 from public.inventory_reservations r where r.order_id = o.id and r.status = 'released'
+    ) then 'All goods of this order went on the shelf when it was ended: adjust_inventory() takes what is '
+      || 'damaged off it.'
+  end));
 end;
 $$;
 comment on function private.run_receive_return(jsonb) is
   'Carries out receive_return: pieces that are in the house again, announced or not, once each, whatever '
-  'becomes of their money. Answers { return_id, lines }. SHINV: more than can come back.';
+  'becomes of their money. Answers { return_id, lines, notice? }. SHINV: more than can '
+  'come back.';
 
 create function private.run_announce_return(p_args jsonb) returns jsonb
 language plpgsql
@@ -126,16 +135,18 @@ set search_path = ''
 as $$
 declare
   r public.returns;
+  v_all_back boolean;
 begin
   -- Orders are locked first everywhere.
   perform private.lock_order(x.order_id) from public.returns x where x.id::text = p_args ->> 'return_id';
   select * into r from public.returns x where x.id::text = p_args ->> 'return_id';
+  v_all_back := (select o.restocked_at is not null from public.orders o where o.id = r.order_id);
   if r.id is null or r.status = 'closed' then
     raise exception 'there is no open return %', p_args ->> 'return_id' using errcode = 'SHINV';
   elsif private.waits_for_refund(r) then
     raise exception 'return % waits for its refund', r.id
       using errcode = 'SHINV', hint = 'It closes with the refund; one that failed lets it be closed.';
-  elsif r.status = 'requested' and exists (
+  elsif r.status = 'requested' and not v_all_back and exists (
     select 1
     from public.return_lines l join private.line_positions(r.order_id) p on p.order_item_id = l.order_item_id
     where l.return_id = r.id and l.unsent > 0
@@ -143,7 +154,7 @@ begin
   ) then
     raise exception 'return % has pieces that were refunded and never sent', r.id
       using errcode = 'SHINV', hint = 'receive_return() takes them in, on the shelf or as damaged.';
-  elsif r.status = 'requested' and exists (
+  elsif r.status = 'requested' and not v_all_back and exists (
     select 1 from private.line_positions(r.order_id) p
     where p.to_ship < (
       select sum(l.quantity) from public.return_lines l
@@ -153,7 +164,10 @@ begin
     raise exception 'what goes out in exchange for return % has been sent, or refunded', r.id
       using errcode = 'SHINV', hint = 'receive_return() with "restock": false writes off what does not come.';
   end if;
-  update public.returns set status = 'closed' where id = r.id;
+  update public.returns set status = 'closed',
+    -- All goods of the order are on the shelf again, and so are these: it moves none.
+    received_at = case when v_all_back then coalesce(received_at, clock_timestamp()) else received_at end
+  where id = r.id;
   return jsonb_build_object('order_number', (select o.number from public.orders o where o.id = r.order_id));
 end;
 $$;
