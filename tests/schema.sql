@@ -2184,7 +2184,7 @@ view reporting.orders_needing_attention with (security_invoker=true) (
   paid_at timestamp with time zone,
   livemode boolean
 );
-comment on view reporting.orders_needing_attention is 'Orders that wait for a person, one row each, with every reason: the review reasons; dispute_open; dispute_lost (and the goods are still here); refund_refused, refund_delayed, refund_failed; checkout_not_ended (should have an hour ago, and holds stock); payment_not_ended (under way for three weeks); mail_returned (the customer''s address takes no mail). Oldest first.';
+comment on view reporting.orders_needing_attention is 'Orders that wait for a person, one row each, with every reason: the review reasons; dispute_open; dispute_lost (and the goods are still here); refund_refused, refund_delayed, refund_failed; checkout_not_ended (should have an hour ago, and holds stock); payment_not_ended (under way for three weeks); mail_returned (the customer''s address takes no mail); address_erased (before it was sent). Oldest first.';
 grant select on view reporting.orders_needing_attention to authenticated;
 grant select on view reporting.orders_needing_attention to service_role;
 
@@ -2205,7 +2205,7 @@ view reporting.orders_to_ship with (security_invoker=true) (
   currency text,
   livemode boolean
 );
-comment on view reporting.orders_to_ship is 'The packing list: paid orders that nothing holds and of which pieces are still here, the oldest first.';
+comment on view reporting.orders_to_ship is 'The packing list: paid orders that nothing holds and of which pieces are still here, the oldest first. Not those whose address was erased: they wait in orders_needing_attention.';
 grant select on view reporting.orders_to_ship to authenticated;
 grant select on view reporting.orders_to_ship to service_role;
 

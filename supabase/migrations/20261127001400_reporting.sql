@@ -91,26 +91,7 @@ grant execute on function
 
 grant usage on schema reporting to authenticated;
 
--- Orders for people: what waits and why, the packing list, one order at a glance, customers, unpaid carts.
-
-create index orders_to_ship_idx on public.orders (paid_at)
-  where fulfillment_status = 'unfulfilled' and paid_at is not null;
-create index orders_in_review_idx on public.orders (created_at) where status = 'needs_review';
-create index payments_card_last4_idx on public.payments (card_last4);
-
-create function private.phone_end(p_phone text) returns text
-language plpgsql
-immutable
-set search_path = ''
-as $$
-begin
-  return right(translate(p_phone, ' +()/.-', ''), 7);
-end;
-$$;
-comment on function private.phone_end(text) is
-  'The last seven digits of a phone number, however they are grouped: what two ways to write it share.';
-grant execute on function private.phone_end(text) to authenticated, service_role;
-create index orders_phone_idx on public.orders (private.phone_end(phone)) where phone is not null;
+-- What waits for a person, and why.
 
 create view reporting.attention_reasons with (security_invoker = true) as
 with found (order_id, reason) as (
@@ -162,6 +143,11 @@ with found (order_id, reason) as (
   ) last
   where o.fulfillment_status in ('unfulfilled', 'on_hold') and o.paid_at is not null
     and last.status in ('bounced', 'suppressed')
+  union all
+  -- Nobody knows any more where to.
+  select o.id, 'address_erased'
+  from public.orders o
+  where o.erased_at is not null and o.paid_at is not null and o.fulfillment_status = 'unfulfilled'
 )
 select f.order_id, f.reason from found f where (select private.sees_reports());
 comment on view reporting.attention_reasons is
@@ -197,7 +183,8 @@ from (
     ('refund_failed', 'request_refund() again, or pay in another way and resolve the alert.'),
     ('checkout_not_ended', 'See that the queue runs: Stripe ends the payment page.'),
     ('payment_not_ended', 'Look at the payment in Stripe''s dashboard.'),
-    ('mail_returned', 'Ask for another address by phone; then lift_mail_suppression().')
+    ('mail_returned', 'Ask for another address by phone; then lift_mail_suppression().'),
+    ('address_erased', 'cancel_order(), which refunds it; or mark_fulfilled(), if the parcel has left.')
   ) as g (reason, what_to_do) on g.reason = f.reason
   group by f.order_id
 ) r
@@ -207,7 +194,8 @@ comment on view reporting.orders_needing_attention is
   'Orders that wait for a person, one row each, with every reason: the review reasons; dispute_open; '
   'dispute_lost (and the goods are still here); refund_refused, refund_delayed, refund_failed; '
   'checkout_not_ended (should have an hour ago, and holds stock); payment_not_ended (under way for three '
-  'weeks); mail_returned (the customer''s address takes no mail). Oldest first.';
+  'weeks); mail_returned (the customer''s address takes no mail); address_erased (before it was sent). '
+  'Oldest first.';
 comment on column reporting.orders_needing_attention.number is 'The order''s number.';
 comment on column reporting.orders_needing_attention.reasons is 'Every reason, in alphabetical order.';
 comment on column reporting.orders_needing_attention.what_to_do is
@@ -221,6 +209,27 @@ comment on column reporting.orders_needing_attention.email is 'The customer''s a
 comment on column reporting.orders_needing_attention.created_at is 'When checkout began.';
 comment on column reporting.orders_needing_attention.paid_at is 'When it was paid; null: not yet.';
 comment on column reporting.orders_needing_attention.livemode is 'False: made with test keys.';
+
+-- Orders for people: what waits and why, the packing list, one order at a glance, customers, unpaid carts.
+
+create index orders_to_ship_idx on public.orders (paid_at)
+  where fulfillment_status = 'unfulfilled' and paid_at is not null;
+create index orders_in_review_idx on public.orders (created_at) where status = 'needs_review';
+create index payments_card_last4_idx on public.payments (card_last4);
+
+create function private.phone_end(p_phone text) returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return right(translate(p_phone, ' +()/.-', ''), 7);
+end;
+$$;
+comment on function private.phone_end(text) is
+  'The last seven digits of a phone number, however they are grouped: what two ways to write it share.';
+grant execute on function private.phone_end(text) to authenticated, service_role;
+create index orders_phone_idx on public.orders (private.phone_end(phone)) where phone is not null;
 
 create view reporting.orders_to_ship with (security_invoker = true) as
 select o.number, (now() at time zone z.zone)::date - (o.paid_at at time zone z.zone)::date as days_waiting,
@@ -238,9 +247,11 @@ cross join lateral (
   from private.line_positions(o.id) p where p.to_ship > 0
 ) l
 where (select private.sees_reports()) and o.fulfillment_status = 'unfulfilled' and o.paid_at is not null
+  and o.erased_at is null
 order by o.paid_at, o.number;
 comment on view reporting.orders_to_ship is
-  'The packing list: paid orders that nothing holds and of which pieces are still here, the oldest first.';
+  'The packing list: paid orders that nothing holds and of which pieces are still here, the oldest first. '
+  'Not those whose address was erased: they wait in orders_needing_attention.';
 comment on column reporting.orders_to_ship.number is 'The order''s number.';
 comment on column reporting.orders_to_ship.days_waiting is 'Days since it was paid.';
 comment on column reporting.orders_to_ship.paid_at is 'When it was paid.';

@@ -1,7 +1,7 @@
 /** What erase_customer() leaves. */
 import assert from "node:assert/strict";
 import { deliver } from "./arrange.ts";
-import { refusal } from "./goods.ts";
+import { paidOrder, refusal } from "./goods.ts";
 import { delivery } from "./moves.ts";
 import { searchDatabase, undone } from "./search.ts";
 import { attachSession, beginOrder } from "./shop.ts";
@@ -69,5 +69,21 @@ Deno.test("erase_customer() leaves no name, address or network address of the bu
     const [order] =
       await tx`select status, amount_paid::int from public.orders where id = ${story.frame.orderId}`;
     assert.deepEqual({ ...order }, { status: "paid", amount_paid: 25_800 });
+  });
+});
+
+Deno.test("an order whose customer is erased before it is sent waits for a person, and not on the packing list", async () => {
+  await undone(sql, async (tx) => {
+    const { orderNumber } = (await paidOrder(tx)).frame;
+    const listed = async () => [
+      (await tx`select from reporting.orders_to_ship where number = ${orderNumber}`).length,
+      (await tx`select reasons from reporting.orders_needing_attention where number = ${orderNumber}`)
+        .flatMap((row) => row["reasons"]),
+    ];
+    assert.deepEqual(await listed(), [1, []]);
+    await tx`select public.erase_customer('ada@example.com')`;
+    assert.deepEqual(await listed(), [0, ["address_erased"]]);
+    await tx`select public.cancel_order(${orderNumber}, 'erased')`;
+    assert.deepEqual(await listed(), [0, []]);
   });
 });
