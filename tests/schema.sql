@@ -1865,7 +1865,6 @@ CREATE INDEX webhook_events_fetched_idx ON public.webhook_events USING btree (re
 CREATE INDEX webhook_events_object_id_idx ON public.webhook_events USING btree (object_id);
 CREATE INDEX webhook_events_purgeable_idx ON public.webhook_events USING btree (received_at) WHERE ((status = ANY (ARRAY['processed'::text, 'ignored'::text])) AND (NOT (payload ? 'purged'::text)) AND (NOT (payload ? 'erased'::text)));
 CREATE INDEX webhook_events_received_at_idx ON public.webhook_events USING btree (received_at DESC);
-CREATE INDEX webhook_events_unfinished_idx ON public.webhook_events USING btree (next_attempt_at) WHERE (status = ANY (ARRAY['failed'::text, 'dead'::text]));
 row level security on public.webhook_events;
 policy webhook_events_read on public.webhook_events as permissive for select to authenticated using (( SELECT private.is_admin() AS is_admin));
 grant select on table public.webhook_events to authenticated;

@@ -1025,6 +1025,8 @@ language plpgsql
 stable
 set search_path = ''
 as $$
+declare
+  v_order_id uuid;
 begin
   if p_id ~* '^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$' then
     return coalesce(
@@ -1034,16 +1036,19 @@ begin
       (select private.order_named_in(a.data) from public.alerts a where a.id = p_id::uuid)
     );
   end if;
-  return coalesce(
+  v_order_id := coalesce(
     (select s.order_id from public.checkout_sessions s where s.id = p_id),
     (select p.order_id from public.payments p where p.id = p_id),
     (select a.order_id from public.payment_attempts a where a.id = p_id),
     (select r.order_id from public.refunds r where r.id = p_id),
     (select d.order_id from public.disputes d where d.id = p_id),
     (select f.order_id from public.fraud_signals f where f.source_id = p_id),
-    (select q.order_id from public.refund_requests q where q.id = p_id),
-    (select private.order_of(e.object_id) from public.webhook_events e where e.id = p_id)
+    (select q.order_id from public.refund_requests q where q.id = p_id)
   );
+  if v_order_id is null and p_id like 'evt\_%' then
+    v_order_id := (select private.order_of(e.object_id) from public.webhook_events e where e.id = p_id);
+  end if;
+  return v_order_id;
 end;
 $$;
 comment on function private.order_of(text) is

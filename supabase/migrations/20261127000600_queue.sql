@@ -50,9 +50,6 @@ comment on column public.webhook_events.attempts is 'How often its facts were ap
 create index webhook_events_received_at_idx on public.webhook_events (received_at desc);
 create index webhook_events_delivered_at_idx on public.webhook_events (livemode, delivered_at desc)
   where delivered_at is not null;
-create index webhook_events_unfinished_idx on public.webhook_events (next_attempt_at)
-  where status in ('failed', 'dead');
-
 create index webhook_events_object_id_idx on public.webhook_events (object_id);
 create index webhook_events_customer_idx on public.webhook_events ((payload #>> '{data,object,id}'))
   where type in ('customer.updated', 'customer.deleted');
@@ -359,10 +356,12 @@ declare
     where j.id = any (p_job_ids) and j.kind = 'retry_event'
   );
 begin
-  perform 1 from public.webhook_events e
-  where e.id = any (v_event_ids)
-  order by e.id
-  for no key update;
+  if v_event_ids <> '{}' then
+    perform 1 from public.webhook_events e
+    where e.id = any (v_event_ids)
+    order by e.id
+    for no key update;
+  end if;
   perform 1 from public.orders o
   where o.id in (
     select q.order_id

@@ -205,10 +205,12 @@ declare
     where j.id = any (p_job_ids) and j.kind = 'retry_event'
   );
 begin
-  perform 1 from public.webhook_events e
-  where e.id = any (v_event_ids)
-  order by e.id
-  for no key update;
+  if v_event_ids <> '{}' then
+    perform 1 from public.webhook_events e
+    where e.id = any (v_event_ids)
+    order by e.id
+    for no key update;
+  end if;
   perform 1 from public.orders o
   where o.id in (
     select q.order_id

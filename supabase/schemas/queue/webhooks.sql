@@ -48,9 +48,6 @@ comment on column public.webhook_events.attempts is 'How often its facts were ap
 create index webhook_events_received_at_idx on public.webhook_events (received_at desc);
 create index webhook_events_delivered_at_idx on public.webhook_events (livemode, delivered_at desc)
   where delivered_at is not null;
-create index webhook_events_unfinished_idx on public.webhook_events (next_attempt_at)
-  where status in ('failed', 'dead');
-
 create index webhook_events_object_id_idx on public.webhook_events (object_id);
 create index webhook_events_customer_idx on public.webhook_events ((payload #>> '{data,object,id}'))
   where type in ('customer.updated', 'customer.deleted');
