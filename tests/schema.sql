@@ -489,6 +489,14 @@ comment on table private.proven_accounts is 'Accounts whose present e-mail addre
 row level security on private.proven_accounts;
 
 
+table private.purged_webhook_events (
+  id text not null,
+  constraint purged_webhook_events_pkey PRIMARY KEY (id)
+);
+comment on table private.purged_webhook_events is 'The ids of events whose rows went after retention_event_days: should one come again, it is a duplicate.';
+row level security on private.purged_webhook_events;
+
+
 table private.raised_alerts (
   dedupe_key text not null,
   raised_at timestamp with time zone default now() not null,
@@ -592,6 +600,11 @@ END),
   constraint settings_early_fraud_warning_policy_known CHECK (((key <> 'early_fraud_warning_policy'::text) OR (value = ANY (ARRAY['"refund"'::jsonb, '"review"'::jsonb])))),
   constraint settings_recovery_fits CHECK (private.recovery_setting_fits(key, value)),
   constraint settings_retention_fits CHECK (((key !~ '^retention_[a-z]+_days$'::text) OR ((jsonb_typeof(value) = 'number'::text) AND ((value #>> '{}'::text[]) ~ '^[1-9][0-9]{0,3}$'::text)))),
+  constraint settings_retention_keeps_events CHECK (((key <> 'retention_event_days'::text) OR
+CASE
+    WHEN ((value #>> '{}'::text[]) ~ '^[0-9]{1,9}$'::text) THEN (((value #>> '{}'::text[]))::integer >= 60)
+    ELSE false
+END)),
   constraint settings_shop_fits CHECK (private.shop_setting_fits(key, value)),
   constraint settings_switches_are_switches CHECK (((key <> ALL (ARRAY['admin_require_mfa'::text, 'prices_include_tax'::text])) OR (jsonb_typeof(value) = 'boolean'::text)))
 );
@@ -1840,7 +1853,7 @@ table public.webhook_events (
   constraint webhook_events_delivered_has_time CHECK (((delivery_count > 0) = (delivered_at IS NOT NULL))),
   constraint webhook_events_status_known CHECK ((status = ANY (ARRAY['processed'::text, 'ignored'::text, 'failed'::text, 'dead'::text])))
 );
-comment on table public.webhook_events is 'Every authentic event, once. The primary key is Stripe''s event id: a second delivery only counts up.';
+comment on table public.webhook_events is 'Every authentic event, once. The primary key is Stripe''s event id: a second delivery only counts up. After retention_event_days only the id is left, in private.purged_webhook_events.';
 comment on column public.webhook_events.id is 'The event at Stripe, evt_….';
 comment on column public.webhook_events.type is 'What happened, in Stripe''s words: checkout.session.completed, charge.refunded, ….';
 comment on column public.webhook_events.status is 'processed; ignored: see ignored_reason; failed: tried again at next_attempt_at; dead: given up.';
@@ -4531,6 +4544,13 @@ CREATE OR REPLACE FUNCTION private.purge_alerts(p_limit integer)
 comment on function private.purge_alerts(p_limit integer) is 'Deletes up to p_limit resolved alerts that are older than retention_alert_days, with the jobs that told of them. raised_alerts stay.';
 
 
+CREATE OR REPLACE FUNCTION private.purge_events(p_limit integer)
+ RETURNS integer
+ LANGUAGE sql
+ SET search_path TO '';
+comment on function private.purge_events(p_limit integer) is 'Deletes up to p_limit events that are older than retention_event_days and of which nothing is to be done; their ids stay. The oldest lie side by side, so their pages are free for new ones.';
+
+
 CREATE OR REPLACE FUNCTION private.purge_jobs(p_limit integer)
  RETURNS integer
  LANGUAGE sql
@@ -5870,7 +5890,7 @@ CREATE OR REPLACE FUNCTION private.store_stripe_event(p_event_id text, p_type te
  RETURNS event_outcome
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.store_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_delivered boolean, p_settle text) is 'receive_stripe_event() for both ways an event comes: p_delivered tells whether Stripe posted it to us, which delivery_count and delivered_at count, or we fetched it.';
+comment on function private.store_stripe_event(p_event_id text, p_type text, p_livemode boolean, p_api_version text, p_stripe_created_at timestamp with time zone, p_source_ip text, p_payload jsonb, p_facts jsonb, p_ignored_reason text, p_error text, p_delivered boolean, p_settle text) is 'receive_stripe_event() for both ways an event comes: p_delivered tells whether Stripe posted it to us, which delivery_count and delivered_at count, or we fetched it. One whose row has been purged is a duplicate with a delivery_count of 0.';
 
 
 CREATE OR REPLACE FUNCTION private.subject_attempts(p_subject text, p_key text, p_livemode boolean, p_since timestamp with time zone)
@@ -6149,6 +6169,14 @@ CREATE OR REPLACE FUNCTION private.waits_for_refund(r returns)
  STABLE
  SET search_path TO '';
 comment on function private.waits_for_refund(r returns) is 'Whether the pieces of a return go back on the shelf with a refund that is still on its way: neither given up nor bounced.';
+
+
+CREATE OR REPLACE FUNCTION private.was_purged(p_event_id text, p_stripe_created_at timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.was_purged(p_event_id text, p_stripe_created_at timestamp with time zone) is 'Whether an event was stored once, and its row has gone since (purge_events()).';
 
 
 CREATE OR REPLACE FUNCTION private.watch_audit_trail(p_minute integer DEFAULT (((EXTRACT(epoch FROM now()))::bigint / 60) % (1440)::bigint))

@@ -170,6 +170,7 @@ as $$
   select coalesce(array_agg(i.id order by i.position), '{}')
   from unnest(p_event_ids) with ordinality as i (id, position)
   where not exists (select 1 from public.webhook_events e where e.id = i.id)
+    and not exists (select 1 from private.purged_webhook_events p where p.id = i.id)
 $$;
 comment on function public.list_unknown_events(text[]) is
   'Which of these events were never received, in the given order.';

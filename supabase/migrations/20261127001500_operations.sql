@@ -530,13 +530,18 @@ grant execute on function public.redrive(
   text[], bigint[], text, boolean, boolean, text, boolean, text, integer
 ) to service_role;
 
--- What is old goes: finished jobs, stored payloads, counters, resolved alerts. Ids of events stay for ever,
--- so that a late delivery is still known; so do jobs that settling would queue again if it did not find them.
+-- What is old goes: finished jobs, payloads and then rows of events, counters, resolved alerts. Ids of events
+-- stay for ever, so that a late delivery is still known; so do jobs that settling would queue again if it did
+-- not find them.
 
 insert into private.settings (key, value, description) values
   (
     'retention_payload_days', '90',
     'How long the payloads of processed and ignored webhook events are kept. They carry personal data.'
+  ),
+  (
+    'retention_event_days', '1095',
+    'How long webhook events are kept; of older ones only the ids stay. 60 or more.'
   ),
   (
     'retention_foreign_days', '3',
@@ -552,6 +557,12 @@ insert into private.settings (key, value, description) values
 alter table private.settings add constraint settings_retention_fits check (
   key !~ '^retention_[a-z]+_days$'
   or (jsonb_typeof(value) = 'number' and value #>> '{}' ~ '^[1-9][0-9]{0,3}$')
+);
+
+-- Stripe delivers for three days and lists events for thirty: what can still come is known by its row.
+alter table private.settings add constraint settings_retention_keeps_events check (
+  key <> 'retention_event_days' or case when value #>> '{}' ~ '^[0-9]{1,9}$'
+    then (value #>> '{}')::integer >= 60 else false end
 );
 
 create index webhook_events_purgeable_idx on public.webhook_events (received_at)
@@ -685,6 +696,28 @@ comment on function private.purge_payloads(integer) is
   'Empties up to p_limit payloads of finished events: after retention_payload_days, and after '
   'retention_foreign_days where they are about strangers.';
 
+create function private.purge_events(p_limit integer) returns integer
+language sql
+set search_path = ''
+as $$
+  with old as (
+    select e.id from public.webhook_events e
+    where e.received_at < now() - private.retention('event')
+      and e.status in ('processed', 'ignored') and e.next_attempt_at is null
+    order by e.received_at
+    limit p_limit
+    for update skip locked
+  ), kept as (
+    insert into private.purged_webhook_events (id) select o.id from old o on conflict do nothing
+  ), purged as (
+    delete from public.webhook_events e using old o where e.id = o.id returning 1
+  )
+  select count(*)::integer from purged
+$$;
+comment on function private.purge_events(integer) is
+  'Deletes up to p_limit events that are older than retention_event_days and of which nothing is to be done; '
+  'their ids stay. The oldest lie side by side, so their pages are free for new ones.';
+
 create function private.purge_signals(p_limit integer) returns integer
 language sql
 set search_path = ''
@@ -715,6 +748,7 @@ declare
   v_jobs integer := private.purge_jobs(p_limit);
   v_schedule integer := private.purge_schedule(p_limit);
   v_payloads integer := private.purge_payloads(p_limit);
+  v_events integer := private.purge_events(p_limit);
   v_unpaid integer := private.forget_unpaid_orders(p_limit);
   v_signals integer := private.purge_signals(p_limit);
   v_limits integer := private.purge_rate_limits(p_limit);
@@ -737,10 +771,11 @@ begin
     jsonb_build_object(
       'jobs', v_jobs, 'payloads', v_payloads, 'rejections', v_rejections, 'alerts', v_alerts,
       'drift', v_drift, 'schedule_runs', v_schedule,
-      'unpaid_orders', v_unpaid, 'signals', v_signals, 'rate_limits', v_limits
+      'unpaid_orders', v_unpaid, 'signals', v_signals, 'rate_limits', v_limits, 'events', v_events
     ),
     greatest(
-      v_jobs, v_payloads, v_rejections, v_alerts, v_drift, v_schedule, v_unpaid, v_signals, v_limits
+      v_jobs, v_payloads, v_rejections, v_alerts, v_drift, v_schedule, v_unpaid, v_signals, v_limits,
+      v_events
     ) >= p_limit
   )::public.purge_report;
 end;
@@ -909,11 +944,15 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
     'person', 'retention_payload_days; of strangers retention_foreign_days',
     'purge_payloads(), erase_person()'
   ),
-  ('public.webhook_events', '{last_error}', 'text', 'for good', 'erase_person()'),
+  (
+    'public.webhook_events', '{last_error}', 'text', 'retention_event_days',
+    'purge_events(), erase_person()'
+  ),
   (
     'public.webhook_events', '{id,type,status,api_version,ignored_reason,source_ip,object_id}',
-    'nothing', 'for good: a late delivery must be known; source_ip is Stripe''s', ''
+    'nothing', 'retention_event_days; source_ip is Stripe''s', 'purge_events()'
   ),
+  ('private.purged_webhook_events', '{id}', 'nothing', 'for good: a late delivery must be known', ''),
   ('public.webhook_rejections', '{source_ip}', 'person', 'retention_log_days', 'purge_old_data()'),
   ('public.webhook_rejections', '{reason}', 'nothing', 'retention_log_days', 'purge_old_data()'),
   (
@@ -1025,6 +1064,10 @@ from (values
   (
     'events of Stripe about strangers', null, 'retention_foreign_days',
     'until it is known whose they are (GDPR art. 5(1)(c))', array['public.webhook_events']
+  ),
+  (
+    'events of Stripe: type, outcome, errors', null, 'retention_event_days',
+    'operation of the shop (GDPR art. 6(1)(f))', array['public.webhook_events']
   ),
   (
     'signs of misuse without a paid order', null, 'retention_signal_days',

@@ -222,6 +222,9 @@ begin
   where w.id = p_event_id
   returning * into e;
   if not found then
+    if private.was_purged(p_event_id, p_stripe_created_at) then
+      return row('duplicate', null, 0, null, null)::public.event_outcome;
+    end if;
     e.id := p_event_id;
     e.type := p_type;
     e.livemode := p_livemode;
@@ -263,7 +266,8 @@ comment on function private.store_stripe_event(
   text, text, boolean, text, timestamptz, text, jsonb, jsonb, text, text, boolean, text
 ) is
   'receive_stripe_event() for both ways an event comes: p_delivered tells whether Stripe posted it to us, '
-  'which delivery_count and delivered_at count, or we fetched it.';
+  'which delivery_count and delivered_at count, or we fetched it. One whose row has been purged is a '
+  'duplicate with a delivery_count of 0.';
 
 create function public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text)
 returns public.event_outcome

@@ -35,6 +35,10 @@ from (values
     'until it is known whose they are (GDPR art. 5(1)(c))', array['public.webhook_events']
   ),
   (
+    'events of Stripe: type, outcome, errors', null, 'retention_event_days',
+    'operation of the shop (GDPR art. 6(1)(f))', array['public.webhook_events']
+  ),
+  (
     'signs of misuse without a paid order', null, 'retention_signal_days',
     'prevention of fraud (GDPR recital 47)', array['public.fraud_signals']
   ),

@@ -93,11 +93,15 @@ insert into private.retention_rules (table_name, columns, holds, kept, ended_by)
     'person', 'retention_payload_days; of strangers retention_foreign_days',
     'purge_payloads(), erase_person()'
   ),
-  ('public.webhook_events', '{last_error}', 'text', 'for good', 'erase_person()'),
+  (
+    'public.webhook_events', '{last_error}', 'text', 'retention_event_days',
+    'purge_events(), erase_person()'
+  ),
   (
     'public.webhook_events', '{id,type,status,api_version,ignored_reason,source_ip,object_id}',
-    'nothing', 'for good: a late delivery must be known; source_ip is Stripe''s', ''
+    'nothing', 'retention_event_days; source_ip is Stripe''s', 'purge_events()'
   ),
+  ('private.purged_webhook_events', '{id}', 'nothing', 'for good: a late delivery must be known', ''),
   ('public.webhook_rejections', '{source_ip}', 'person', 'retention_log_days', 'purge_old_data()'),
   ('public.webhook_rejections', '{reason}', 'nothing', 'retention_log_days', 'purge_old_data()'),
   (

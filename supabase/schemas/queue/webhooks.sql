@@ -22,7 +22,8 @@ create table public.webhook_events (
   constraint webhook_events_delivered_has_time check ((delivery_count > 0) = (delivered_at is not null))
 );
 comment on table public.webhook_events is
-  'Every authentic event, once. The primary key is Stripe''s event id: a second delivery only counts up.';
+  'Every authentic event, once. The primary key is Stripe''s event id: a second delivery only counts up. '
+  'After retention_event_days only the id is left, in private.purged_webhook_events.';
 comment on column public.webhook_events.id is 'The event at Stripe, evt_….';
 comment on column public.webhook_events.type is
   'What happened, in Stripe''s words: checkout.session.completed, charge.refunded, ….';
@@ -51,6 +52,26 @@ create index webhook_events_delivered_at_idx on public.webhook_events (livemode,
 create index webhook_events_object_id_idx on public.webhook_events (object_id);
 create index webhook_events_customer_idx on public.webhook_events ((payload #>> '{data,object,id}'))
   where type in ('customer.updated', 'customer.deleted');
+
+create table private.purged_webhook_events (id text primary key);
+comment on table private.purged_webhook_events is
+  'The ids of events whose rows went after retention_event_days: should one come again, it is a duplicate.';
+alter table private.purged_webhook_events enable row level security;
+
+create function private.was_purged(p_event_id text, p_stripe_created_at timestamptz) returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  -- No row goes sooner, so what is new is not looked for; clocks may differ by some days.
+  return p_stripe_created_at < now() - interval '50 days' and exists (
+    select 1 from private.purged_webhook_events p where p.id = p_event_id
+  );
+end;
+$$;
+comment on function private.was_purged(text, timestamptz) is
+  'Whether an event was stored once, and its row has gone since (purge_events()).';
 
 create table public.webhook_rejections (
   id bigint generated always as identity primary key,

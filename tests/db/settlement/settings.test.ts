@@ -23,6 +23,7 @@ const settingValues: Record<string, [unknown, unknown]> = {
   retention_payload_days: [90, 1],
   retention_log_days: [90, 1],
   retention_alert_days: [365, 1],
+  retention_event_days: [1095, 60],
   retention_foreign_days: [3, 1],
   retention_signal_days: [365, 1],
   retention_unpaid_days: [90, 1],
