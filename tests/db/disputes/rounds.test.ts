@@ -91,3 +91,22 @@ Deno.test("a dispute whose acceptance or evidence is on its way is not left", as
     }
   });
 });
+
+Deno.test("a deadline that comes nearer brings the reminders forward", async () => {
+  await undone(sql, async (tx) => {
+    const { story, payment } = await paidOrder(tx);
+    const reminders = async () => {
+      const rows = await tx`select (payload ->> 'days')::int as days,
+          round(extract(epoch from run_at - now()) / ${days})::int as day
+        from private.jobs where kind = 'remind_dispute' order by 1`;
+      return rows.map(({ days, day }) => [days, day]);
+    };
+    story.disputed(payment, "d", "warning_needs_response");
+    await tellAll(tx, story, 20 * days);
+    assert.deepEqual(await reminders(), [[1, 19], [3, 17], [7, 13]]);
+    // The bank does not wait for the answer to its inquiry.
+    story.disputed(payment, "d", "needs_response");
+    await tellAll(tx, story, 9 * days);
+    assert.deepEqual(await reminders(), [[1, 8], [3, 6], [7, 2]]);
+  });
+});
