@@ -5312,7 +5312,7 @@ CREATE OR REPLACE FUNCTION private.run_accept_dispute(p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_accept_dispute(p_args jsonb) is 'Carries out accept_dispute: queues the job that closes it at Stripe, once. SHINV: no such dispute, it does not wait for an answer, or evidence is on its way.';
+comment on function private.run_accept_dispute(p_args jsonb) is 'Carries out accept_dispute: queues the job that closes it at Stripe, once in each round. SHINV: no such dispute, it does not wait for an answer, or evidence is on its way.';
 
 
 CREATE OR REPLACE FUNCTION private.run_add_product(p_args jsonb)
@@ -5396,7 +5396,7 @@ CREATE OR REPLACE FUNCTION private.run_leave_dispute(p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_leave_dispute(p_args jsonb) is 'Carries out leave_dispute: this round of the dispute is not answered by itself. SHINV: no such dispute, it does not wait for an answer, or is being answered right now.';
+comment on function private.run_leave_dispute(p_args jsonb) is 'Carries out leave_dispute: this round of the dispute is not answered by itself. SHINV: no such dispute, it does not wait for an answer, is being answered right now, or staff have answered it.';
 
 
 CREATE OR REPLACE FUNCTION private.run_lift_mail_suppression(p_command_id uuid, p_args jsonb)
