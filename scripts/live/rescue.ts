@@ -114,12 +114,11 @@ function printWindow({ since, stopped_at, under_way }: RescuePlan["window"]): vo
 }
 
 function printReport(
-  { window, others, made, reopened, refunds, events, objects, end, problems }: RescueReport,
+  { window, others, made, reopened, renumbered, refunds, events, objects, end, problems }: RescueReport,
 ): void {
   printWindow(window);
   printOthers(others);
   console.log(`Made anew: ${counted(made.length, "order")}${listed(made)}`);
-  const renumbered = made.filter((number) => /\d-\d+$/.test(number));
   if (renumbered.length > 0) {
     console.log(
       `Their numbers were given to other orders meanwhile, so both buyers know them${listed(renumbered)}`,
