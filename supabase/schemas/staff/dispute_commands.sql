@@ -72,7 +72,7 @@ begin
   end if;
   -- Once for each round: asked again, the job that is there does it, also one that had been given up.
   if not private.enqueue_job(
-    'close_dispute', v_key, jsonb_build_object('dispute_id', d.id), now(), 20
+    'close_dispute', v_key, jsonb_build_object('dispute_id', d.id, 'round', d.status), now(), 20
   ) then
     perform private.requeue_job(j.id) from private.jobs j where j.dedupe_key = v_key;
   end if;

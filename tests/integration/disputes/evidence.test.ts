@@ -52,6 +52,14 @@ Deno.test("accept_dispute() closes the dispute at Stripe, once", async () => {
   assert.deepEqual(await run("close_dispute", { dispute_id: order.dispute }), { kind: "done" });
 });
 
+Deno.test("what staff accepted as an inquiry is not closed as the chargeback that has come of it", async () => {
+  const order = await disputedOrder();
+  const outcome = await run("close_dispute", { dispute_id: order.dispute, round: "warning_needs_response" });
+  assert.equal(outcome.kind, "discard");
+  assert.equal("alert" in outcome && outcome.alert, "critical");
+  assert.equal((await stripe.disputes.retrieve(order.dispute)).status, "needs_response");
+});
+
 Deno.test("submit_dispute_evidence() submits once, with staff's note first", async () => {
   const order = await disputedOrder();
   await drain(stack, context);
