@@ -242,11 +242,15 @@ security definer
 set search_path = ''
 as $$
 declare
-  v_order_ids uuid[] := private.orders_of_facts(p_facts);
-  v_before jsonb := private.digest_facts(p_facts, v_order_ids);
+  v_order_ids uuid[];
+  v_before jsonb;
   v_after jsonb;
   v_changed boolean;
 begin
+  -- Locked before it is looked at: what a webhook or another run changes meanwhile is no repair of this one.
+  perform private.lock_facts(p_facts);
+  v_order_ids := private.orders_of_facts(p_facts);
+  v_before := private.digest_facts(p_facts, v_order_ids);
   begin
     perform public.apply_stripe_facts(p_facts, 'reconcile', p_observed_at);
     v_after := private.digest_facts(p_facts, v_order_ids);
