@@ -537,8 +537,7 @@ with refund_bookings as (
   from public.disputes d left join public.orders o on o.id = d.order_id
   where d.funds_withdrawn
   union all
-  -- A dispute is stamped with Stripe's newest word of it, in milliseconds.
-  select to_timestamp(left(d.version, 15)::bigint / 1000), 'dispute_returned', o.number,
+  select d.funds_reinstated_at, 'dispute_returned', o.number,
     o.shipping_address ->> 'country', d.id, d.currency, d.livemode, 0, 0, 0, 0, d.amount
   from public.disputes d left join public.orders o on o.id = d.order_id
   where d.funds_withdrawn and d.funds_reinstated
