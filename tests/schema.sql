@@ -889,6 +889,7 @@ table public.disputes (
   network_reason_code text,
   funds_withdrawn boolean default false not null,
   funds_reinstated boolean default false not null,
+  funds_reinstated_at timestamp with time zone,
   version text not null,
   created_at timestamp with time zone not null,
   constraint disputes_pkey PRIMARY KEY (id),
@@ -912,6 +913,7 @@ comment on column public.disputes.has_evidence is 'Evidence is staged at Stripe.
 comment on column public.disputes.network_reason_code is 'The reason in the card networks words.';
 comment on column public.disputes.funds_withdrawn is 'The bank has taken the money. Stays true.';
 comment on column public.disputes.funds_reinstated is 'And given it back. Stays true.';
+comment on column public.disputes.funds_reinstated_at is 'When it did, by the earliest word of it; the day on which accounting books it. Null: it has not.';
 comment on column public.disputes.version is 'Which of Stripes reports this is; decides which one is newer.';
 comment on column public.disputes.created_at is 'When it was opened.';
 CREATE INDEX disputes_charge_id_idx ON public.disputes USING btree (charge_id);

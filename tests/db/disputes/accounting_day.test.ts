@@ -34,3 +34,20 @@ Deno.test("money that a won dispute has brought back stays on its day when the d
     assert.equal(await day(), booked);
   });
 });
+
+Deno.test("what others at the same account refund, or lose to a bank, is not in the shop's books", async () => {
+  await undone(sql, async (tx) => {
+    const refund = {
+      ...{ fact: "refund", id: "re_of_others", payment_id: "pi_of_others", charge_id: null, amount: 100 },
+      ...{ currency: "usd", status: "succeeded", created: 1_793_500_000 },
+    };
+    const story = new Story(await beginOrder(tx), 60, "T");
+    story.disputed(story.payment("others"), "d", "needs_response").closed("won");
+    await deliver(tx, story.moves);
+    await tx`select public.apply_stripe_facts(${tx.json([refund])}, 'reconcile', now())`;
+    const [known] = await tx`select (select count(*)::int from public.refunds) as refunds,
+      (select count(*)::int from public.disputes where funds_reinstated) as disputes`;
+    assert.deepEqual({ ...known }, { refunds: 1, disputes: 1 });
+    assert.deepEqual([...await tx`select kind from reporting.accounting_export`], []);
+  });
+});
