@@ -16,7 +16,7 @@ comment on table public.reconciliation_drift is
   'Repairs: what Stripe knew and we did not, with the state before and after. Append-only.';
 comment on column public.reconciliation_drift.kind is
   'missed_event (object_id is the event), or the kind of the object that differed: checkout_session, '
-  'payment, refund, dispute, review.';
+  'payment, charge, refund, dispute, review, early_fraud_warning.';
 create index reconciliation_drift_found_at_idx on public.reconciliation_drift (found_at desc);
 create index reconciliation_drift_order_id_idx on public.reconciliation_drift (order_id);
 create trigger refuse_change before update on public.reconciliation_drift
