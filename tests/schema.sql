@@ -1485,7 +1485,7 @@ table public.reconciliation_drift (
   constraint reconciliation_drift_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE SET NULL
 );
 comment on table public.reconciliation_drift is 'Repairs: what Stripe knew and we did not, with the state before and after. Append-only.';
-comment on column public.reconciliation_drift.kind is 'missed_event (object_id is the event), or the kind of the object that differed: checkout_session, payment, refund, dispute, review.';
+comment on column public.reconciliation_drift.kind is 'missed_event (object_id is the event), or the kind of the object that differed: checkout_session, payment, charge, refund, dispute, review, early_fraud_warning.';
 CREATE INDEX reconciliation_drift_found_at_idx ON public.reconciliation_drift USING btree (found_at DESC);
 CREATE INDEX reconciliation_drift_order_id_idx ON public.reconciliation_drift USING btree (order_id);
 CREATE TRIGGER count_drift AFTER INSERT ON public.reconciliation_drift FOR EACH ROW EXECUTE FUNCTION private.count_drift();
