@@ -902,6 +902,7 @@ table public.disputes (
   network_reason_code text,
   funds_withdrawn boolean default false not null,
   funds_reinstated boolean default false not null,
+  funds_reinstated_at timestamp with time zone,
   version text not null,
   created_at timestamp with time zone not null,
   constraint disputes_pkey PRIMARY KEY (id),
@@ -925,6 +926,7 @@ comment on column public.disputes.has_evidence is 'Evidence is staged at Stripe.
 comment on column public.disputes.network_reason_code is 'The reason in the card networks words.';
 comment on column public.disputes.funds_withdrawn is 'The bank has taken the money. Stays true.';
 comment on column public.disputes.funds_reinstated is 'And given it back. Stays true.';
+comment on column public.disputes.funds_reinstated_at is 'When it did, by the earliest word of it; the day on which accounting books it. Null: it has not.';
 comment on column public.disputes.version is 'Which of Stripes reports this is; decides which one is newer.';
 comment on column public.disputes.created_at is 'When it was opened.';
 CREATE INDEX disputes_charge_id_idx ON public.disputes USING btree (charge_id);
@@ -1496,7 +1498,7 @@ table public.reconciliation_drift (
   constraint reconciliation_drift_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE SET NULL
 );
 comment on table public.reconciliation_drift is 'Repairs: what Stripe knew and we did not, with the state before and after. Append-only.';
-comment on column public.reconciliation_drift.kind is 'missed_event (object_id is the event), or the kind of the object that differed: checkout_session, payment, refund, dispute, review.';
+comment on column public.reconciliation_drift.kind is 'missed_event (object_id is the event), or the kind of the object that differed: checkout_session, payment, charge, refund, dispute, review, early_fraud_warning.';
 CREATE INDEX reconciliation_drift_found_at_idx ON public.reconciliation_drift USING btree (found_at DESC);
 CREATE INDEX reconciliation_drift_order_id_idx ON public.reconciliation_drift USING btree (order_id);
 CREATE TRIGGER count_drift AFTER INSERT ON public.reconciliation_drift FOR EACH ROW EXECUTE FUNCTION private.count_drift();
@@ -5394,7 +5396,7 @@ CREATE OR REPLACE FUNCTION private.run_accept_dispute(p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_accept_dispute(p_args jsonb) is 'Carries out accept_dispute: queues the job that closes it at Stripe, once. SHINV: no such dispute, it does not wait for an answer, or evidence is on its way.';
+comment on function private.run_accept_dispute(p_args jsonb) is 'Carries out accept_dispute: queues the job that closes it at Stripe, once in each round. SHINV: no such dispute, it does not wait for an answer, or evidence is on its way.';
 
 
 CREATE OR REPLACE FUNCTION private.run_add_product(p_args jsonb)
@@ -5478,7 +5480,7 @@ CREATE OR REPLACE FUNCTION private.run_leave_dispute(p_args jsonb)
  RETURNS uuid
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.run_leave_dispute(p_args jsonb) is 'Carries out leave_dispute: this round of the dispute is not answered by itself. SHINV: no such dispute, it does not wait for an answer, or is being answered right now.';
+comment on function private.run_leave_dispute(p_args jsonb) is 'Carries out leave_dispute: this round of the dispute is not answered by itself. SHINV: no such dispute, it does not wait for an answer, is being answered right now, or staff have answered it.';
 
 
 CREATE OR REPLACE FUNCTION private.run_lift_mail_suppression(p_command_id uuid, p_args jsonb)

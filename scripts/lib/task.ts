@@ -1,5 +1,6 @@
 /** What every `deno task` has in common: its flags, `--help`, and what it does where it may not or cannot work. */
 import { parseArgs, type ParseArgsConfig } from "node:util";
+import { AppError } from "../../supabase/functions/_shared/errors.ts";
 import { TaskError } from "./errors.ts";
 import { refuseRealProject } from "./real_project.ts";
 
@@ -50,11 +51,18 @@ export async function runTask<const F extends Flags>(task: Task<F>, args: string
       console.error(`${error.message}: is that the right address, and does anything answer there?`);
       return 1;
     }
-    if (!(error instanceof TaskError)) throw error;
+    if (!(error instanceof TaskError || error instanceof AppError)) throw error;
     console.error(error.message);
-    if (error.cause instanceof Error && error.cause.message !== "") console.error(`  ${error.cause.message}`);
+    for (const reason of reasonsOf(error)) console.error(`  ${reason}`);
     return 1;
   }
+}
+
+/** What is behind an error, outermost first: what a shopper would be told says nothing to who runs a task. */
+function reasonsOf(error: Error): string[] {
+  const reasons = new Set<string>();
+  for (let { cause } = error; cause instanceof Error; { cause } = cause) reasons.add(cause.message);
+  return [...reasons].filter((reason) => reason !== "" && reason !== error.message);
 }
 
 /** Whether a database or a host did not answer: a wrong address as a rule, and no fault of the task. */

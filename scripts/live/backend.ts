@@ -36,6 +36,9 @@ export async function openBackend(
   const [url, keys, stripeKey] = [env("SUPABASE_URL"), env("SUPABASE_SECRET_KEYS"), env("STRIPE_SECRET_KEY")];
   if (url && keys && stripeKey) {
     const base = env("STRIPE_API_BASE");
+    for (const [name, text] of [["SUPABASE_URL", url], ["STRIPE_API_BASE", base]]) {
+      if (text && !URL.canParse(text)) throw new NoBackendError(`${name}=${text} is no address: https://…`);
+    }
     return backend(
       url,
       parseSecretKeys(keys),

@@ -129,6 +129,9 @@ async function explained<T>(work: () => Promise<T>): Promise<T> {
         `Stripe refuses its lists to this key: give it write access to Radar value lists (${error.message})`,
       );
     }
+    if (error instanceof Stripe.errors.StripeError) {
+      throw new TaskError("The lists are not in step: run it again once this is mended", { cause: error });
+    }
     throw error;
   }
 }

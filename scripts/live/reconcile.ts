@@ -19,7 +19,9 @@ const sinceMaxMs = 30 * 86_400_000;
 /** Objects are compared over this time when nothing else is asked for. */
 const objectsMs = 3 * 86_400_000;
 /** Nobody waits with a stopwatch: a command may take as long as it needs. */
-const budgetMs = 60 * 60_000;
+const usualBudgetMs = 60 * 60_000;
+/** What is open of a shop that was not told of anything for days. */
+const openMax = 100_000;
 
 const flags = { since: { type: "string" }, "dry-run": { type: "boolean", default: false } } as const;
 
@@ -35,20 +37,21 @@ if (import.meta.main) {
 }
 
 async function main(sinceMs: number | null, dryRun: boolean): Promise<number> {
-  const { drift, problems } = await reconcile(await openBackend(), { sinceMs, dryRun });
-  printDrift(drift, dryRun);
+  const { drift, problems, complete } = await reconcile(await openBackend(), { sinceMs, dryRun });
+  printDrift(drift, dryRun, complete);
   for (const { id, error } of problems) console.error(`${id} was left out: ${reasonOf(error)}`);
-  return problems.length === 0 ? 0 : 1;
+  if (!complete) console.error("Stopped after an hour, and there is more to compare: give a shorter --since");
+  return problems.length === 0 && complete ? 0 : 1;
 }
 
-/** Runs both halves and returns what differed, and what could not be compared or repaired. */
+/** Runs both halves and returns what differed, what could not be compared or repaired, and whether all was. */
 export async function reconcile(
   { rpc, stripe, env }: Pick<Backend, "stripe" | "env"> & { rpc: JobCalls },
-  options: { sinceMs: number | null; dryRun: boolean },
-): Promise<{ drift: Drift[]; problems: Problem[] }> {
+  options: { sinceMs: number | null; dryRun: boolean; budgetMs?: number },
+): Promise<{ drift: Drift[]; problems: Problem[]; complete: boolean }> {
   const context = { rpc, stripe, env, now: Date.now, log: quietLog };
   const runId = crypto.randomUUID();
-  const { dryRun, sinceMs } = options;
+  const { dryRun, sinceMs, budgetMs = usualBudgetMs } = options;
   const events = await reconcileEvents(context, {
     runId,
     ...(sinceMs === null ? {} : { from: new Date(Date.now() - sinceMs) }),
@@ -58,10 +61,11 @@ export async function reconcile(
     dryRun,
   });
   const since = new Date(Date.now() - (sinceMs ?? objectsMs));
-  const objects = await reconcileObjects(context, { runId, since, budgetMs, dryRun });
+  const objects = await reconcileObjects(context, { runId, since, budgetMs, dryRun, openMax });
   return {
     drift: [...events.drift, ...objects.drift],
     problems: [...events.problems, ...objects.problems],
+    complete: events.complete && objects.complete,
   };
 }
 
@@ -86,13 +90,17 @@ function parseDuration(text: string): number {
   return ms;
 }
 
-function printDrift(drift: Drift[], dryRun: boolean): void {
+function printDrift(drift: Drift[], dryRun: boolean, complete: boolean): void {
   for (const { kind, id, detail, before, after } of drift) {
     console.log(`${kind.padEnd(16)}  ${id.padEnd(30)}  ${detail.padEnd(38)}  ${orderChanges(before, after)}`);
   }
   const repaired = dryRun ? "would be repaired" : "repaired";
   console.log(
-    drift.length === 0 ? "No drift: the database agrees with Stripe." : `${drift.length} ${repaired}.`,
+    drift.length > 0
+      ? `${drift.length} ${repaired}.`
+      : complete
+      ? "No drift: the database agrees with Stripe."
+      : "No drift so far.",
   );
 }
 

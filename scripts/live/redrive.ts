@@ -54,7 +54,8 @@ async function main(selection: RedriveSelection): Promise<number> {
 }
 
 /** @throws UsageError when the arguments select nothing, or name something that is neither an event nor a job. */
-function selectionOf({ values, positionals }: Given<typeof flags>): RedriveSelection {
+function selectionOf({ values, positionals: named }: Given<typeof flags>): RedriveSelection {
+  const positionals = [...new Set(named)];
   const unknown = positionals.find((id) => !/^(evt_\w+|\d{1,15})$/.test(id));
   if (unknown !== undefined) throw new UsageError(`${unknown} is neither an event (evt_…) nor a job id`);
   if (positionals.length === 0 && values.type === undefined && !values.all) {

@@ -2,6 +2,7 @@
  * `deno task rescue`: after the database was restored from a backup, takes over from Stripe what has happened since,
  * with the orders' own ids and numbers. Checkout is closed meanwhile. docs/disaster.md has the whole way.
  */
+import type { RescueWindow } from "../../supabase/functions/_shared/database/rescue.ts";
 import { AppError } from "../../supabase/functions/_shared/errors.ts";
 import { runTask, UsageError } from "../lib/task.ts";
 import { TaskError } from "../lib/errors.ts";
@@ -26,6 +27,12 @@ const flags = {
   "dry-run": { type: "boolean", default: false },
 } as const;
 
+/**
+ * Dates alone and times without a zone are refused: they would mean another moment on another machine, and so would
+ * `5` or `11.12.2026`, which JavaScript takes for a date of some year.
+ */
+const momentPattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/;
+
 if (import.meta.main) {
   Deno.exit(
     await runTask({
@@ -43,29 +50,51 @@ async function main(since: Date | null, stoppedAt: Date | null, dryRun: boolean)
   }
   const backend = await openBackend();
   const options = { since, stoppedAt, progress: (text: string) => console.error(text) };
+  let closed = false;
   try {
+    closed = requireSameWindow(await backend.rpc.getRescueWindow(since, stoppedAt), since, stoppedAt);
     if (dryRun) {
       printPlan(await planRescue(backend, options));
       return 0;
     }
+    closed = true;
     const report = await rescue(backend, options);
     printReport(report);
     return report.problems.length === 0 ? 0 : 1;
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     throw new TaskError(
-      dryRun ? "Nothing was changed" : "Interrupted, and checkout is closed: run it again",
+      closed && !dryRun ? "Interrupted, and checkout is closed: run it again" : "Nothing was changed",
       { cause: error },
     );
   }
 }
 
+/**
+ * Whether the rescue that is asked for has begun already.
+ * @throws TaskError when it is another one: the window of the one that has begun would be taken without a word.
+ */
+function requireSameWindow(window: RescueWindow, since: Date | null, stoppedAt: Date | null): boolean {
+  if (!window.under_way) return false;
+  const differs = (asked: Date | null, begun: string) =>
+    asked !== null && Math.floor(asked.getTime() / 1000) !== Math.floor(Date.parse(begun) / 1000);
+  if (differs(since, window.since) || differs(stoppedAt, window.stopped_at)) {
+    throw new TaskError(
+      `A rescue has begun with --since ${window.since} --stopped ${window.stopped_at}, and checkout is closed: ` +
+        "run it to its end without these flags, or give it up with 'select finish_rescue()'",
+    );
+  }
+  return true;
+}
+
 /** @throws UsageError when it is no time, or one that has not come. */
 function momentOf(flag: string, text: string | undefined): Date | null {
   if (text === undefined) return null;
-  const moment = new Date(text);
+  const moment = new Date(momentPattern.test(text) ? text : NaN);
   if (Number.isNaN(moment.getTime()) || moment.getTime() > Date.now()) {
-    throw new UsageError(`${flag} ${text} is no time in the past, written like 2026-11-26T03:00Z`);
+    throw new UsageError(
+      `${flag} ${text} is no time in the past with its zone, written like 2026-11-26T03:00Z`,
+    );
   }
   return moment;
 }
@@ -85,12 +114,11 @@ function printWindow({ since, stopped_at, under_way }: RescuePlan["window"]): vo
 }
 
 function printReport(
-  { window, others, made, reopened, refunds, events, objects, end, problems }: RescueReport,
+  { window, others, made, reopened, renumbered, refunds, events, objects, end, problems }: RescueReport,
 ): void {
   printWindow(window);
   printOthers(others);
   console.log(`Made anew: ${counted(made.length, "order")}${listed(made)}`);
-  const renumbered = made.filter((number) => /\d-\d+$/.test(number));
   if (renumbered.length > 0) {
     console.log(
       `Their numbers were given to other orders meanwhile, so both buyers know them${listed(renumbered)}`,

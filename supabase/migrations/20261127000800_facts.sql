@@ -387,7 +387,9 @@ as $$
 declare
   v_before constant public.disputes := (select d from public.disputes d where d.id = p_fact ->> 'id');
   v_after public.disputes;
-  v_snapshot constant jsonb := p_fact - '{payment_id,charge_id,funds_withdrawn,funds_reinstated}'::text[];
+  v_snapshot constant jsonb := p_fact - array[
+    'payment_id', 'charge_id', 'funds_withdrawn', 'funds_reinstated', 'funds_reinstated_at'
+  ];
   v_version constant text := private.version(
     private.stamp(p_at),
     private.rank(
@@ -403,16 +405,19 @@ begin
   insert into public.disputes as d (
     id, order_id, payment_id, charge_id, livemode, amount, currency, reason, status, statuses_seen,
     evidence_due_by, first_due_by, evidence_submission_count, has_evidence, network_reason_code,
-    funds_withdrawn, funds_reinstated, version, created_at
+    funds_withdrawn, funds_reinstated, funds_reinstated_at, version, created_at
   )
   select f.id, p_order_id, f.payment_id, f.charge_id, f.livemode, f.amount, f.currency, f.reason, f.status,
     array[f.status], to_timestamp(f.evidence_due_by), to_timestamp(f.evidence_due_by),
     f.evidence_submission_count, f.has_evidence, f.network_reason_code,
-    f.funds_withdrawn, f.funds_reinstated, v_version, to_timestamp(f.created)
+    f.funds_withdrawn, f.funds_reinstated,
+    case when f.funds_reinstated then least(to_timestamp(f.funds_reinstated_at), p_at) end, v_version,
+    to_timestamp(f.created)
   from jsonb_to_record(p_fact) as f (
     id text, payment_id text, charge_id text, livemode boolean, amount bigint, currency text, reason text,
     status text, evidence_due_by bigint, evidence_submission_count integer, has_evidence boolean,
-    network_reason_code text, funds_withdrawn boolean, funds_reinstated boolean, created bigint
+    network_reason_code text, funds_withdrawn boolean, funds_reinstated boolean,
+    funds_reinstated_at bigint, created bigint
   )
   on conflict (id) do update set
     order_id = coalesce(d.order_id, excluded.order_id),
@@ -425,6 +430,7 @@ begin
     first_due_by = least(d.first_due_by, excluded.first_due_by),
     funds_withdrawn = d.funds_withdrawn or excluded.funds_withdrawn,
     funds_reinstated = d.funds_reinstated or excluded.funds_reinstated,
+    funds_reinstated_at = least(d.funds_reinstated_at, excluded.funds_reinstated_at),
     (livemode, amount, currency, reason, status, evidence_due_by, evidence_submission_count,
       has_evidence, network_reason_code, version) = (
       select (n.r).livemode, (n.r).amount, (n.r).currency, (n.r).reason, (n.r).status,

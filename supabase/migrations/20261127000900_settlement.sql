@@ -1813,11 +1813,14 @@ begin
     -- The job looks again: the deadline may have moved, the dispute may be over.
     if not private.enqueue_job(
       'remind_dispute', v_key, jsonb_build_object('dispute_id', d.id, 'days', v_days), v_run_at
-    ) and private.awaits_evidence(d) and v_run_at > now() then
+    ) and private.awaits_evidence(d) then
       -- Spent for an earlier deadline: an inquiry that was answered has become a chargeback, or there is an
-      -- appeal.
+      -- appeal. Or it waits for a later one: the chargeback came before the inquiry's deadline.
       update private.jobs set status = 'queued', run_at = v_run_at, attempts = 0, finished_at = null
-      where dedupe_key = v_key and status in ('done', 'discarded');
+      where dedupe_key = v_key and (
+        (status in ('done', 'discarded') and v_run_at > now())
+        or (status = 'queued' and attempts = 0 and run_at > v_run_at)
+      );
     end if;
   end loop;
 end;

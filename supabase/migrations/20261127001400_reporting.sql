@@ -542,17 +542,17 @@ with refund_bookings as (
     b.amount
   from refund_sums b
   left join public.payments p on p.id = b.payment_id
-  left join public.orders o on o.id = coalesce(b.order_id, p.order_id)
+  -- Of others at the same account only what went is known, and not what came: none of it is the shop's.
+  join public.orders o on o.id = coalesce(b.order_id, p.order_id)
   union all
   select d.created_at, 'dispute', o.number, o.shipping_address ->> 'country', d.id, d.currency, d.livemode,
     0, 0, 0, 0, -d.amount
-  from public.disputes d left join public.orders o on o.id = d.order_id
+  from public.disputes d join public.orders o on o.id = d.order_id
   where d.funds_withdrawn
   union all
-  -- A dispute is stamped with Stripe's newest word of it, in milliseconds.
-  select to_timestamp(left(d.version, 15)::bigint / 1000), 'dispute_returned', o.number,
+  select d.funds_reinstated_at, 'dispute_returned', o.number,
     o.shipping_address ->> 'country', d.id, d.currency, d.livemode, 0, 0, 0, 0, d.amount
-  from public.disputes d left join public.orders o on o.id = d.order_id
+  from public.disputes d join public.orders o on o.id = d.order_id
   where d.funds_withdrawn and d.funds_reinstated
 )
 select (b.booked_at at time zone (select private.report_setting('shop_time_zone')))::date as day, b.kind,
@@ -578,7 +578,7 @@ comment on view reporting.accounting_export is
 comment on column reporting.accounting_export.day is 'The shop''s day on which it happened.';
 comment on column reporting.accounting_export.kind is
   'sale, duplicate_payment, refund, refund_returned, dispute, dispute_returned.';
-comment on column reporting.accounting_export.order_number is 'The order''s number; null: not known to us.';
+comment on column reporting.accounting_export.order_number is 'The order''s number.';
 comment on column reporting.accounting_export.reference is
   'Stripe''s id: pi_… of a payment (cs_… where nothing was to pay), re_…, du_….';
 comment on column reporting.accounting_export.country is 'Where the goods went, two letters.';
@@ -597,9 +597,9 @@ comment on column reporting.accounting_export.amount_net_text is 'Net as text.';
 comment on column reporting.accounting_export.tax_ids is
   'Tax ids that a business buyer has given; sales only. Null: none, or the buyer was erased.';
 comment on column reporting.accounting_export.booked_at is
-  'The moment: payment, success or failure of the refund, opening of the dispute; of dispute_returned, what '
-  'Stripe said last of it.';
-comment on column reporting.accounting_export.livemode is 'False: made with test keys; null: not known.';
+  'The moment: payment, success or failure of the refund, opening of the dispute; of dispute_returned, the '
+  'earliest word of it.';
+comment on column reporting.accounting_export.livemode is 'False: made with test keys.';
 
 create view reporting.revenue_daily with (security_invoker = true) as
 select s.*, private.money_text(s.amount_net, s.currency) as amount_net_text
@@ -647,7 +647,7 @@ comment on view reporting.refunds_daily is
   'Refunds by the shop''s day on which they happened, whenever the order was paid.';
 comment on column reporting.refunds_daily.day is 'The shop''s day on which the money went, or came back.';
 comment on column reporting.refunds_daily.currency is 'ISO code in lower case. Sum each by itself.';
-comment on column reporting.refunds_daily.livemode is 'False: made with test keys; null: not known.';
+comment on column reporting.refunds_daily.livemode is 'False: made with test keys.';
 comment on column reporting.refunds_daily.refunds is 'Refunds made on that day.';
 comment on column reporting.refunds_daily.amount_refunded is 'What went back to customers, in minor units.';
 comment on column reporting.refunds_daily.returned is

@@ -39,7 +39,17 @@ const EXPECTED: Record<string, Expected> = {
   reconcile: { offline: false, wrong: [["--since"], ["--since", "60d"], ["--since", "soon"]] },
   rescue: {
     offline: false,
-    wrong: [["surplus"], ["--since"], ["--since", "soon"], ["--stopped", "2999-01-01"], ["--dry-run=yes"]],
+    wrong: [
+      ...[["surplus"], ["--since"], ["--dry-run=yes"], ["--since", "soon"], [
+        "--stopped",
+        "2999-01-01T00:00Z",
+      ]],
+      // Another moment on another machine, and other years.
+      ...[["--since", "2026-11-26"], ["--stopped", "2026-11-26T03:00"], ["--since", "5"], [
+        "--since",
+        "11.12.2025",
+      ]],
+    ],
   },
   radar: { offline: false, wrong: [["surplus"]] },
   rotate: {
@@ -259,4 +269,30 @@ Deno.test("openBackend() never takes the stack for a real project that is named 
     openBackend((name) => shell[name]),
     /SUPABASE_SECRET_KEYS and STRIPE_SECRET_KEY are not set/,
   );
+});
+
+Deno.test("a task whose project refuses its key or does not answer says why in a few lines, and no stack", async () => {
+  await using server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, () => {
+    return Response.json({ message: "Invalid API key" }, { status: 401 });
+  });
+  const env = {
+    SUPABASE_URL: `http://127.0.0.1:${server.addr.port}`,
+    SUPABASE_SECRET_KEYS: JSON.stringify({ default: SECRET }),
+    STRIPE_SECRET_KEY: "sk_test_" + "0".repeat(20),
+  };
+  const lines: [string, string[]][] = [
+    ["redrive", ["--all"]],
+    ["reconcile", []],
+    ["rescue", ["--dry-run"]],
+    ["radar", []],
+    ["trace", ["KCT-1"]],
+  ];
+  for (const [task, args] of lines) {
+    const { code, err } = await run(task, args, env);
+    assert.equal(code, 1, task);
+    assert.match(err, /^ {2}Invalid API key$/m, task);
+    assert.ok(err.trim().split("\n").length <= 3, `${task}: ${err}`);
+  }
+  const { code, err } = await run("redrive", ["--all"], { ...env, STRIPE_API_BASE: "nonsense" });
+  assert.deepEqual([code, err], [1, "STRIPE_API_BASE=nonsense is no address: https://…\n"]);
 });

@@ -44,6 +44,8 @@ export interface RescueReport {
   /** Numbers of orders that were made anew, and of known ones that had gone on to another attempt. */
   made: string[];
   reopened: string[];
+  /** Numbers of orders whose own had been given to others, also of those that an interrupted run made. */
+  renumbered: string[];
   refunds: number;
   events: number;
   objects: number;
@@ -112,7 +114,7 @@ export async function rescue(context: RescueContext, options: RescueOptions): Pr
 
   progress("Orders …");
   const { own: sessions, others } = await sessionsSince(window, stripe);
-  const { made, reopened } = await rescueOrders(sessions, context, each);
+  const { made, reopened, renumbered } = await rescueOrders(sessions, context, each);
 
   progress("Refunds that were asked for here …");
   const refunds = await all(listSince(new Date(window.since), (page) => stripe.refunds.list(page)));
@@ -163,6 +165,7 @@ export async function rescue(context: RescueContext, options: RescueOptions): Pr
     others,
     made,
     reopened,
+    renumbered,
     refunds: asked,
     events: events.drift.length + again,
     objects,
@@ -218,8 +221,9 @@ async function rescueOrders(
     objects: Iterable<{ id: string; sessions: Stripe.Checkout.Session[] }>,
     work: (object: { id: string; sessions: Stripe.Checkout.Session[] }) => Promise<void>,
   ) => Promise<void>,
-): Promise<{ made: string[]; reopened: string[] }> {
+): Promise<{ made: string[]; reopened: string[]; renumbered: string[] }> {
   const made = new Set<string>();
+  const renumbered = new Set<string>();
   const reopened = new Set<string>();
   const byOrder = Map.groupBy(
     sessions.map(({ object }) => object),
@@ -236,10 +240,11 @@ async function rescueOrders(
       const order = orderOfSession(session, await linesOf(session, stripe));
       const { outcome, number } = await rpc.rescueOrder(order, sessionAtFirst(session));
       if (outcome === "made") made.add(number);
+      if (number !== order.number) renumbered.add(number);
       if (outcome === "reopened" && !made.has(number)) reopened.add(number);
     }
   });
-  return { made: [...made].sort(), reopened: [...reopened].sort() };
+  return { made: [...made].sort(), reopened: [...reopened].sort(), renumbered: [...renumbered].sort() };
 }
 
 async function all<T>(readings: AsyncGenerator<Reading<T>>): Promise<Reading<T>[]> {

@@ -48,7 +48,9 @@ const notThereYet = {
  */
 export async function readEnvFile(path: string): Promise<Record<string, string>> {
   const text = await Deno.readTextFile(path).catch((error) => {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    if (!(error instanceof Deno.errors.NotFound)) {
+      throw new SetupError(`${path} is no file to read`, { cause: error });
+    }
     throw new SetupError(`${path} does not exist: copy .env.example to ${path} and fill it in`);
   });
   const values: Record<string, string> = {};

@@ -90,7 +90,8 @@ insert into private.metrics (name, type, unit, labels, allowed, bounds, counted_
   ),
   (
     'reconciliation_drift', 'counter', null, '{kind}', '{"kind": [
-      "missed_event", "checkout_session", "payment", "refund", "dispute"
+      "missed_event", "checkout_session", "payment", "charge", "refund", "dispute", "review",
+      "early_fraud_warning"
     ]}', null, 'database', 'Repairs: what Stripe knew and the shop did not.'
   ),
   (

@@ -18,6 +18,7 @@ create table public.disputes (
   network_reason_code text,
   funds_withdrawn boolean not null default false,
   funds_reinstated boolean not null default false,
+  funds_reinstated_at timestamptz,
   version text collate "C" not null,
   created_at timestamptz not null
 );
@@ -43,6 +44,8 @@ comment on column public.disputes.has_evidence is 'Evidence is staged at Stripe.
 comment on column public.disputes.network_reason_code is 'The reason in the card networks words.';
 comment on column public.disputes.funds_withdrawn is 'The bank has taken the money. Stays true.';
 comment on column public.disputes.funds_reinstated is 'And given it back. Stays true.';
+comment on column public.disputes.funds_reinstated_at is
+  'When it did, by the earliest word of it; the day on which accounting books it. Null: it has not.';
 comment on column public.disputes.version is 'Which of Stripes reports this is; decides which one is newer.';
 comment on column public.disputes.created_at is 'When it was opened.';
 comment on column public.disputes.statuses_seen is

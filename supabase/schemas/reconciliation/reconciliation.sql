@@ -16,7 +16,7 @@ comment on table public.reconciliation_drift is
   'Repairs: what Stripe knew and we did not, with the state before and after. Append-only.';
 comment on column public.reconciliation_drift.kind is
   'missed_event (object_id is the event), or the kind of the object that differed: checkout_session, '
-  'payment, refund, dispute, review.';
+  'payment, charge, refund, dispute, review, early_fraud_warning.';
 create index reconciliation_drift_found_at_idx on public.reconciliation_drift (found_at desc);
 create index reconciliation_drift_order_id_idx on public.reconciliation_drift (order_id);
 create trigger refuse_change before update on public.reconciliation_drift
@@ -151,11 +151,15 @@ security definer
 set search_path = ''
 as $$
 declare
-  v_order_ids uuid[] := private.orders_of_facts(p_facts);
-  v_before jsonb := private.digest_facts(p_facts, v_order_ids);
+  v_order_ids uuid[];
+  v_before jsonb;
   v_after jsonb;
   v_changed boolean;
 begin
+  -- Locked before it is looked at: what a webhook or another run changes meanwhile is no repair of this one.
+  perform private.lock_facts(p_facts);
+  v_order_ids := private.orders_of_facts(p_facts);
+  v_before := private.digest_facts(p_facts, v_order_ids);
   begin
     perform public.apply_stripe_facts(p_facts, 'reconcile', p_observed_at);
     v_after := private.digest_facts(p_facts, v_order_ids);

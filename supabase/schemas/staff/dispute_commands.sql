@@ -61,6 +61,7 @@ set search_path = ''
 as $$
 declare
   d constant public.disputes := private.dispute_to_answer(p_args ->> 'dispute_id');
+  v_key constant text := 'close_dispute:' || d.id || ':' || d.status;
 begin
   if exists (
     select 1 from private.jobs j
@@ -69,16 +70,18 @@ begin
   ) then
     raise exception 'evidence for dispute % is on its way', d.id using errcode = 'SHINV';
   end if;
-  -- Once for each dispute: asked again, the job that is there does it.
-  perform private.enqueue_job(
-    'close_dispute', 'close_dispute:' || d.id, jsonb_build_object('dispute_id', d.id), now(), 20
-  );
+  -- Once for each round: asked again, the job that is there does it, also one that had been given up.
+  if not private.enqueue_job(
+    'close_dispute', v_key, jsonb_build_object('dispute_id', d.id, 'round', d.status), now(), 20
+  ) then
+    perform private.requeue_job(j.id) from private.jobs j where j.dedupe_key = v_key;
+  end if;
   return d.order_id;
 end;
 $$;
 comment on function private.run_accept_dispute(jsonb) is
-  'Carries out accept_dispute: queues the job that closes it at Stripe, once. SHINV: no such dispute, it '
-  'does not wait for an answer, or evidence is on its way.';
+  'Carries out accept_dispute: queues the job that closes it at Stripe, once in each round. SHINV: no such '
+  'dispute, it does not wait for an answer, or evidence is on its way.';
 
 create function private.run_leave_dispute(p_args jsonb) returns uuid
 language plpgsql
@@ -87,6 +90,9 @@ as $$
 declare
   d constant public.disputes := private.dispute_to_answer(p_args ->> 'dispute_id');
 begin
+  if private.dispute_answer_on_its_way(d.id) then
+    raise exception 'an answer to dispute % is on its way', d.id using errcode = 'SHINV';
+  end if;
   insert into public.dispute_decisions (dispute_id, round, decision, reason, submissions)
   values (d.id, d.status, 'leave', 'staff', d.evidence_submission_count)
   on conflict on constraint dispute_decisions_pkey do update
@@ -96,7 +102,7 @@ end;
 $$;
 comment on function private.run_leave_dispute(jsonb) is
   'Carries out leave_dispute: this round of the dispute is not answered by itself. SHINV: no such dispute, '
-  'it does not wait for an answer, or is being answered right now.';
+  'it does not wait for an answer, is being answered right now, or staff have answered it.';
 
 create function public.submit_dispute_evidence(
   p_dispute_id text,

@@ -156,7 +156,8 @@ Deno.test("refused requests, repairs, breakers and events of nobody's are counte
     await forget(tx);
     await tx`select public.record_webhook_rejection('invalid_signature', '203.0.113.7', 12)`;
     await tx`insert into public.reconciliation_drift (run_id, kind, object_id)
-      values (gen_random_uuid(), 'payment', 'pi_1')`;
+      values (gen_random_uuid(), 'payment', 'pi_1'), (gen_random_uuid(), 'charge', 'ch_1'),
+        (gen_random_uuid(), 'early_fraud_warning', 'issfr_1'), (gen_random_uuid(), 'review', 'prv_1')`;
     for (let outage = 0; outage < 7; outage++) {
       await tx`select private.note_provider('stripe', 0, 1, false, 'down')`;
     }
@@ -178,7 +179,10 @@ Deno.test("refused requests, repairs, breakers and events of nobody's are counte
       ),
       {
         "provider_breaker_openings stripe": 1,
+        "reconciliation_drift charge": 1,
+        "reconciliation_drift early_fraud_warning": 1,
         "reconciliation_drift payment": 1,
+        "reconciliation_drift review": 1,
         "webhook_deliveries other duplicate": 1,
         "webhook_deliveries other ignored": 1,
         "webhook_deliveries type.of.evt_2 ignored": 1,

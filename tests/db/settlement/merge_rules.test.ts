@@ -124,6 +124,7 @@ const kinds: { name: string; table: string; fact: (random: Random) => Fact }[] =
       has_evidence: pick(r, true, false),
       funds_withdrawn: pick(r, true, false),
       funds_reinstated: pick(r, true, false),
+      funds_reinstated_at: pick(r, null, base - 7, base + 3),
       created: base,
     }),
   },

@@ -46,10 +46,18 @@ Deno.test("accept_dispute() closes the dispute at Stripe, once", async () => {
   await drain(stack, context);
   assert.equal((await stripe.disputes.retrieve(order.dispute)).status, "lost");
   const [row] = await stack.sql`select d.status, j.status as job from public.disputes d
-    join private.jobs j on j.dedupe_key = 'close_dispute:' || d.id where d.id = ${order.dispute}`;
+    join private.jobs j on j.dedupe_key = 'close_dispute:' || d.id || ':needs_response' where d.id = ${order.dispute}`;
   assert.deepEqual({ ...row }, { status: "lost", job: "done" });
   // A try whose answer was lost finds it closed.
   assert.deepEqual(await run("close_dispute", { dispute_id: order.dispute }), { kind: "done" });
+});
+
+Deno.test("what staff accepted as an inquiry is not closed as the chargeback that has come of it", async () => {
+  const order = await disputedOrder();
+  const outcome = await run("close_dispute", { dispute_id: order.dispute, round: "warning_needs_response" });
+  assert.equal(outcome.kind, "discard");
+  assert.equal("alert" in outcome && outcome.alert, "critical");
+  assert.equal((await stripe.disputes.retrieve(order.dispute)).status, "needs_response");
 });
 
 Deno.test("submit_dispute_evidence() submits once, with staff's note first", async () => {

@@ -94,7 +94,13 @@ Deno.test("reconcile: orders whose webhooks never came end like orders whose web
     assert.deepEqual(await reconcile(context, { sinceMs: 3_600_000, dryRun: false }), {
       drift: [],
       problems: [],
+      complete: true,
     });
+  });
+
+  await test.step("a run that is out of time does not say that all is well", async () => {
+    const { complete } = await reconcile(context, { sinceMs: 3_600_000, dryRun: true, budgetMs: -1 });
+    assert.equal(complete, false);
   });
 
   await test.step("an event that was stored and lost its effect is found by comparing objects", async () => {

@@ -316,7 +316,7 @@ const ONLY_IN_EVENTS: Record<string, string[]> = {
   sessions: ["completed_at", "awaited_payment"],
   payments: ["succeeded_at"],
   refunds: ["succeeded_at", "failed_at", "was_pending"],
-  disputes: ["statuses_seen", "first_due_by", "funds_withdrawn", "funds_reinstated"],
+  disputes: ["statuses_seen", "first_due_by", "funds_withdrawn", "funds_reinstated", "funds_reinstated_at"],
   signals: ["was_actionable", "answer"],
 };
 

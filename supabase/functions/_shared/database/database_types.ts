@@ -75,14 +75,14 @@ isOneToOne: false
                   ]
                 },"disputes": {
                   Row: {
-                    "amount": number,"charge_id": string | null,"created_at": string,"currency": string,"evidence_due_by": string | null,"evidence_submission_count": number,"first_due_by": string | null,"funds_reinstated": boolean,"funds_withdrawn": boolean,"has_evidence": boolean,"id": string,"livemode": boolean,"network_reason_code": string | null,"order_id": string | null,"payment_id": string | null,"reason": string,"status": string,"statuses_seen": (string)[],"version": string
+                    "amount": number,"charge_id": string | null,"created_at": string,"currency": string,"evidence_due_by": string | null,"evidence_submission_count": number,"first_due_by": string | null,"funds_reinstated": boolean,"funds_reinstated_at": string | null,"funds_withdrawn": boolean,"has_evidence": boolean,"id": string,"livemode": boolean,"network_reason_code": string | null,"order_id": string | null,"payment_id": string | null,"reason": string,"status": string,"statuses_seen": (string)[],"version": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "amount": number,"charge_id"?: string | null,"created_at": string,"currency": string,"evidence_due_by"?: string | null,"evidence_submission_count"?: number,"first_due_by"?: string | null,"funds_reinstated"?: boolean,"funds_withdrawn"?: boolean,"has_evidence"?: boolean,"id": string,"livemode": boolean,"network_reason_code"?: string | null,"order_id"?: string | null,"payment_id"?: string | null,"reason": string,"status": string,"statuses_seen": (string)[],"version": string
+                    "amount": number,"charge_id"?: string | null,"created_at": string,"currency": string,"evidence_due_by"?: string | null,"evidence_submission_count"?: number,"first_due_by"?: string | null,"funds_reinstated"?: boolean,"funds_reinstated_at"?: string | null,"funds_withdrawn"?: boolean,"has_evidence"?: boolean,"id": string,"livemode": boolean,"network_reason_code"?: string | null,"order_id"?: string | null,"payment_id"?: string | null,"reason": string,"status": string,"statuses_seen": (string)[],"version": string
                   }
                   Update: {
-                    "amount"?: number,"charge_id"?: string | null,"created_at"?: string,"currency"?: string,"evidence_due_by"?: string | null,"evidence_submission_count"?: number,"first_due_by"?: string | null,"funds_reinstated"?: boolean,"funds_withdrawn"?: boolean,"has_evidence"?: boolean,"id"?: string,"livemode"?: boolean,"network_reason_code"?: string | null,"order_id"?: string | null,"payment_id"?: string | null,"reason"?: string,"status"?: string,"statuses_seen"?: (string)[],"version"?: string
+                    "amount"?: number,"charge_id"?: string | null,"created_at"?: string,"currency"?: string,"evidence_due_by"?: string | null,"evidence_submission_count"?: number,"first_due_by"?: string | null,"funds_reinstated"?: boolean,"funds_reinstated_at"?: string | null,"funds_withdrawn"?: boolean,"has_evidence"?: boolean,"id"?: string,"livemode"?: boolean,"network_reason_code"?: string | null,"order_id"?: string | null,"payment_id"?: string | null,"reason"?: string,"status"?: string,"statuses_seen"?: (string)[],"version"?: string
                   }
                   Relationships: [
                     {

@@ -6,7 +6,7 @@ import { done, type JobHandler, textField } from "./outcome.ts";
 const waiting: readonly string[] = ["needs_response", "warning_needs_response", "appeal_needs_response"];
 const ended: readonly string[] = ["lost", "warning_closed"];
 
-/** Payload: { dispute_id }. */
+/** Payload: { dispute_id, round }: the status in which staff accepted it. */
 export const closeDispute: JobHandler = async (job, { stripe, rpc, now }) => {
   const id = textField(job, "dispute_id");
   let observedAt = new Date(now());
@@ -16,6 +16,14 @@ export const closeDispute: JobHandler = async (job, { stripe, rpc, now }) => {
   if (ended.includes(dispute.status)) return done;
   if (!waiting.includes(dispute.status)) {
     return { kind: "discard", reason: `the dispute does not wait for an answer (${dispute.status})` };
+  }
+  // An inquiry costs nothing to accept; the chargeback that has come of it meanwhile does.
+  if (job.payload["round"] !== undefined && job.payload["round"] !== dispute.status) {
+    return {
+      kind: "discard",
+      reason: `the dispute was accepted before it went on to ${dispute.status}: accept it anew`,
+      alert: "critical",
+    };
   }
   observedAt = new Date(now());
   const closed = await callStripe(() =>

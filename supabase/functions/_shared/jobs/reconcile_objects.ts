@@ -26,6 +26,8 @@ export interface ObjectsOptions {
   since: Date;
   budgetMs: number;
   dryRun: boolean;
+  /** Of what is open so many, chosen at random where there are more. */
+  openMax?: number;
 }
 
 export interface ObjectsReport {
@@ -76,7 +78,7 @@ export async function reconcileObjects(context: Context, options: ObjectsOptions
   const report: ObjectsReport = { seen: 0, drift: [], problems: [], complete: true };
   const created = { gte: Math.floor(options.since.getTime() / 1000) };
   const late = deadline(context, options);
-  await checkOpenObjects(context, options, report);
+  await checkOpenObjects(late, context, options, report);
 
   const list = <P extends Page>(read: (page: { limit: number; starting_after?: string }) => Promise<P>) =>
     pages(read, late, context, report);
@@ -223,12 +225,17 @@ function hasHappened(intent: { status: string; last_payment_error: unknown }): b
 }
 
 async function checkOpenObjects(
+  late: () => boolean,
   context: Context,
   options: ObjectsOptions,
   report: ObjectsReport,
 ): Promise<void> {
-  const objects = await context.rpc.listOpenObjects(options.since, openPerRun);
+  const objects = await context.rpc.listOpenObjects(options.since, options.openMax ?? openPerRun);
   for (const object of objects) {
+    if (late()) {
+      report.complete = false;
+      break;
+    }
     await attempt(object.id, { problems: report.problems, log: context.log }, async () => {
       const reading = await takeReading(context.now, () => readFacts(object, context.stripe));
       await repair(object, reading, context, options, report);

@@ -29,6 +29,7 @@ export function disputeFacts(
 ): Fact[] {
   const evidence = dispute.evidence_details;
   const movements = dispute.balance_transactions ?? [];
+  const returned = movements.filter(({ amount }) => amount > 0).map(({ created }) => created);
   return [{
     fact: "dispute",
     id: dispute.id,
@@ -45,7 +46,8 @@ export function disputeFacts(
     has_evidence: evidence?.has_evidence ?? false,
     network_reason_code: dispute.network_reason_code ?? null,
     funds_withdrawn: funds.withdrawn || movements.some(({ amount }) => amount < 0),
-    funds_reinstated: funds.reinstated || movements.some(({ amount }) => amount > 0),
+    funds_reinstated: funds.reinstated || returned.length > 0,
+    funds_reinstated_at: returned.length === 0 ? null : Math.min(...returned),
     created: dispute.created,
   }, ...unknownValues(dispute.id, { "dispute.status": dispute.status })];
 }

@@ -152,6 +152,8 @@ export interface DisputeFact {
   /** True only in `charge.dispute.funds_withdrawn` / `.funds_reinstated`. */
   funds_withdrawn: boolean;
   funds_reinstated: boolean;
+  /** By the movements, where they are told; null: when it was heard of. */
+  funds_reinstated_at: number | null;
   created: number;
 }
 
