@@ -151,10 +151,11 @@ begin
   end if;
   -- Compared as asked for, not as priced: a price change meanwhile is not another cart. A guest's address is
   -- part of it (none, too), and of a key that can be guessed the network: a key that two guests happen to
-  -- share, or that somebody tries, does not show one the other's payment page.
+  -- share, or that somebody tries, does not show one the other's payment page. Once a payment page was
+  -- confirmed, the address is the one typed there, and what was asked for is not known any more.
   if p_lines is distinct from private.order_lines(o.id) or o.ui_mode <> p_ui_mode
     or (p_currency, p_country) is distinct from (o.asked_currency, o.asked_country)
-    or (p_idempotency_key like 'guest:%' and o.session_id is null
+    or (p_idempotency_key like 'guest:%' and o.session_id is null and private.confirmed_email(o.id) is null
       and lower(o.email) is distinct from lower(p_email))
     or (p_idempotency_key like 'guest:%' and length(p_idempotency_key) < c_guessable
       and private.address_key(o.purchase_ip) is distinct from private.address_key(p_client_ip)) then
