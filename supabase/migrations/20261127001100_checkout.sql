@@ -550,7 +550,8 @@ create function private.find_checkout(
   p_client_ip inet,
   p_ui_mode text,
   p_currency text,
-  p_country text
+  p_country text,
+  p_livemode boolean
 ) returns jsonb
 language plpgsql
 set search_path = ''
@@ -568,7 +569,8 @@ begin
   -- part of it (none, too), and of a key that can be guessed the network: a key that two guests happen to
   -- share, or that somebody tries, does not show one the other's payment page. Once a payment page was
   -- confirmed, the address is the one typed there, and what was asked for is not known any more.
-  if p_lines is distinct from private.order_lines(o.id) or o.ui_mode <> p_ui_mode
+  -- A project that goes live keeps its test orders, and nothing that is paid for one would be heard of.
+  if p_lines is distinct from private.order_lines(o.id) or o.ui_mode <> p_ui_mode or o.livemode <> p_livemode
     or (p_currency, p_country) is distinct from (o.asked_currency, o.asked_country)
     or (p_idempotency_key like 'guest:%' and o.session_id is null and private.confirmed_email(o.id) is null
       and lower(o.email) is distinct from lower(p_email))
@@ -587,11 +589,11 @@ begin
   return private.checkout_snapshot(o.id, 'existing');
 end;
 $$;
-comment on function private.find_checkout(text, jsonb, text, jsonb, inet, text, text, text) is
+comment on function private.find_checkout(text, jsonb, text, jsonb, inet, text, text, text, boolean) is
   'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be '
   'opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as '
-  'of asked_lines(). SHIDC: the key belongs to another cart or kind of page. SHSTA: staff have cancelled '
-  'the order.';
+  'of asked_lines(). SHIDC: the key belongs to another cart, kind of page or mode. SHSTA: staff have '
+  'cancelled the order.';
 
 create function private.velocity_exceeded(p_risk jsonb) returns jsonb
 language plpgsql
@@ -912,7 +914,7 @@ begin
   if v_key is not null then
     v_found := private.find_checkout(
       v_key, private.asked_lines(p_items), p_email, v_superseded, p_client_ip::inet, p_ui_mode, p_currency,
-      p_country
+      p_country, p_livemode
     );
     if v_found ->> 'outcome' in ('ended', 'existing') then
       return private.enter_checkout(
@@ -1120,7 +1122,7 @@ comment on function public.abandon_checkout(uuid, integer, jsonb) is
   'such order.';
 grant execute on function public.abandon_checkout(uuid, integer, jsonb) to service_role;
 
-create function private.checkout_end(o public.orders) returns jsonb
+create function private.checkout_end(o public.orders, p_livemode boolean) returns jsonb
 language plpgsql
 stable
 set search_path = ''
@@ -1131,17 +1133,18 @@ begin
       select s.id from public.checkout_sessions s
       where s.order_id = o.id and s.status = 'complete' order by s.completed_at desc limit 1
     )));
-  elsif o.cancelled_at is not null or o.erased_at is not null then
+  elsif o.cancelled_at is not null or o.erased_at is not null or o.livemode <> p_livemode then
     return jsonb_build_object('outcome', 'cancelled');
   end if;
   return null;
 end;
 $$;
-comment on function private.checkout_end(public.orders) is
+comment on function private.checkout_end(public.orders, boolean) is
   'Why an order leads to no payment page any more: paid { session_id }, also while the payment is under '
-  'way, or cancelled. Null while it waits to be paid.';
+  'way, or cancelled, as are all of the other mode once a project has gone live. Null while it waits to be '
+  'paid. p_livemode null: of either mode.';
 
-create function public.find_open_checkout(p_order_id uuid) returns jsonb
+create function public.find_open_checkout(p_order_id uuid, p_livemode boolean default null) returns jsonb
 language plpgsql
 stable
 security definer
@@ -1154,7 +1157,7 @@ begin
   if not found then
     raise exception 'order % does not exist', p_order_id using errcode = 'SHORD';
   end if;
-  return coalesce(private.checkout_end(o), jsonb_build_object('outcome', 'unpaid', 'session', (
+  return coalesce(private.checkout_end(o, p_livemode), jsonb_build_object('outcome', 'unpaid', 'session', (
     select jsonb_build_object('id', s.id, 'url', s.url)
     from public.checkout_sessions s
     where s.order_id = o.id and s.attempt = o.attempt and s.status = 'open' and s.url is not null
@@ -1163,10 +1166,11 @@ begin
   )));
 end;
 $$;
-comment on function public.find_open_checkout(uuid) is
+comment on function public.find_open_checkout(uuid, boolean) is
   'What a resume link leads to without changing anything: unpaid with the session { id, url } that can '
-  'still be paid, or null; paid: { session_id } for the success page; cancelled. SHORD: no such order.';
-grant execute on function public.find_open_checkout(uuid) to service_role;
+  'still be paid, or null; paid: { session_id } for the success page; cancelled, also for an order of the '
+  'other mode than p_livemode. SHORD: no such order.';
+grant execute on function public.find_open_checkout(uuid, boolean) to service_role;
 
 create function public.resume_checkout(
   p_order_id uuid,
@@ -1174,7 +1178,8 @@ create function public.resume_checkout(
   p_hold_seconds integer,
   p_velocity_mode text default null,
   p_client_ip text default null,
-  p_supersede boolean default true
+  p_supersede boolean default true,
+  p_livemode boolean default null
 ) returns jsonb
 language plpgsql
 security definer
@@ -1185,19 +1190,20 @@ declare
   o public.orders := private.lock_order(p_order_id);
 begin
   perform private.refuse_during_rescue();
-  return coalesce(private.checkout_end(o), private.enter_checkout(
+  return coalesce(private.checkout_end(o, p_livemode), private.enter_checkout(
     o.id, coalesce(p_velocity_mode, (private.risk_of(o.id)).velocity_mode), p_client_ip, p_supersede,
     o.status in ('expired', 'payment_failed'), p_session_seconds, p_hold_seconds, 'hosted_page'
   ));
 end;
 $$;
-comment on function public.resume_checkout(uuid, integer, integer, text, text, boolean) is
+comment on function public.resume_checkout(uuid, integer, integer, text, text, boolean, boolean) is
   'Opens an unpaid order again, on a hosted page. existing: the snapshot of an attempt that can be paid, '
   'a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success '
-  'page; cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; '
-  'velocity_exceeded. p_velocity_mode null: that of the last attempt. SHORD: no such order. SHSTK: sold '
-  'out. SHCLO: checkout is closed.';
-grant execute on function public.resume_checkout(uuid, integer, integer, text, text, boolean) to service_role;
+  'page; cancelled, also for an order of the other mode than p_livemode; superseded: expire session_ids at '
+  'Stripe, then ask again with p_supersede false; velocity_exceeded. p_velocity_mode null: that of the last '
+  'attempt. SHORD: no such order. SHSTK: sold out. SHCLO: checkout is closed.';
+grant execute on function public.resume_checkout(uuid, integer, integer, text, text, boolean, boolean)
+  to service_role;
 
 create function public.forget_stripe_customer(p_order_id uuid, p_stripe_customer_id text) returns jsonb
 language plpgsql

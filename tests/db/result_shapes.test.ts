@@ -120,6 +120,7 @@ Deno.test("the shapes of a checkout and of its order", async () => {
     p_velocity_mode: "off",
     p_client_ip: null,
     p_supersede: false,
+    p_livemode: false,
   });
   assert(resumed.outcome === "existing");
   check<checkouts.Checkout>(resumed, checkoutShape, "resumeCheckout()");
@@ -128,7 +129,7 @@ Deno.test("the shapes of a checkout and of its order", async () => {
     checkoutShape,
     "forgetStripeCustomer()",
   );
-  const found = await rpc.findOpenCheckout(begun.order_id);
+  const found = await rpc.findOpenCheckout(begun.order_id, false);
   assert(found.outcome === "unpaid");
   check<Extract<checkouts.FoundCheckout, { outcome: "unpaid" }>>(found, {
     outcome: "set",

@@ -139,8 +139,8 @@ export const checkoutCalls = (call: Call) => ({
     }),
 
   /** Changes nothing. @throws AppError `order_not_found`. */
-  findOpenCheckout: (orderId: string) =>
-    call("find_open_checkout", { p_order_id: orderId }) as Promise<FoundCheckout>,
+  findOpenCheckout: (orderId: string, livemode: boolean) =>
+    call("find_open_checkout", { p_order_id: orderId, p_livemode: livemode }) as Promise<FoundCheckout>,
 
   /** @throws AppError `order_not_found`, `insufficient_stock`, `shipping_unavailable`. */
   resumeCheckout: (request: ResumeRequest) => call("resume_checkout", request) as Promise<ResumedCheckout>,
