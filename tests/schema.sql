@@ -6528,6 +6528,15 @@ comment on function public.finish_rescue() is 'Ends a rescue: checkout opens, jo
 grant execute on function public.finish_rescue() to service_role;
 
 
+CREATE OR REPLACE FUNCTION public.forget_checkout_session(p_session_id text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.forget_checkout_session(p_session_id text) is 'Stripe says that there is no such session: its account is another one now, or its test data was deleted. Counts it as expired, which frees its stock, once it has been over for a day. Returns whether it has been. Should Stripe tell of its payment after all, that is settled as late money.';
+grant execute on function public.forget_checkout_session(p_session_id text) to service_role;
+
+
 CREATE OR REPLACE FUNCTION public.forget_stripe_customer(p_order_id uuid, p_stripe_customer_id text)
  RETURNS jsonb
  LANGUAGE plpgsql

@@ -1122,6 +1122,39 @@ comment on function public.abandon_checkout(uuid, integer, jsonb) is
   'such order.';
 grant execute on function public.abandon_checkout(uuid, integer, jsonb) to service_role;
 
+create function public.forget_checkout_session(p_session_id text) returns boolean
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  -- A wrong key knows no session either: there is a day to put it right.
+  c_patience constant interval := '1 day';
+  v_order_id uuid;
+begin
+  select s.order_id into v_order_id
+  from public.checkout_sessions s
+  where s.id = p_session_id and s.status = 'open' and s.expires_at < now() - c_patience;
+  if v_order_id is null then
+    return false;
+  end if;
+  perform private.lock_order(v_order_id);
+  update public.checkout_sessions set status = 'expired' where id = p_session_id and status = 'open';
+  if found then
+    perform private.record_order_event(
+      v_order_id, 'checkout_session_forgotten', 'job', jsonb_build_object('session_id', p_session_id)
+    );
+    perform private.settle_order(v_order_id, 'job');
+  end if;
+  return true;
+end;
+$$;
+comment on function public.forget_checkout_session(text) is
+  'Stripe says that there is no such session: its account is another one now, or its test data was deleted. '
+  'Counts it as expired, which frees its stock, once it has been over for a day. Returns whether it has '
+  'been. Should Stripe tell of its payment after all, that is settled as late money.';
+grant execute on function public.forget_checkout_session(text) to service_role;
+
 create function private.checkout_end(o public.orders, p_livemode boolean) returns jsonb
 language plpgsql
 stable

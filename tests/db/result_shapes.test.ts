@@ -136,6 +136,7 @@ Deno.test("the shapes of a checkout and of its order", async () => {
     session: { orNull: { id: "set", url: "set" } },
   }, "findOpenCheckout()");
   assert.equal(await rpc.abandonCheckout(begun.order_id, restarted.attempt), false);
+  assert.equal(await rpc.forgetCheckoutSession("cs_unknown"), false);
 });
 
 Deno.test("the shape of an order's page", async () => {

@@ -152,6 +152,10 @@ export const checkoutCalls = (call: Call) => ({
       p_stripe_customer_id: stripeCustomerId,
     }) as Promise<Checkout>,
 
+  /** Stripe knows no such session: it counts as expired once it has been over for a day. True: it does. */
+  forgetCheckoutSession: (sessionId: string): Promise<boolean> =>
+    call("forget_checkout_session", { p_session_id: sessionId }),
+
   /**
    * Gives up an attempt that has no session at Stripe; its stock becomes free. With `refusal` staff are told why
    * Stripe does not take the order. False: the attempt has a session, or is not the current one.

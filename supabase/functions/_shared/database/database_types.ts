@@ -876,6 +876,9 @@ isOneToOne: false
         isOneToOne: true
         isSetofReturn: false
       } },
+"forget_checkout_session":
+{ Args: { "p_session_id": string }; Returns: boolean
+                           },
 "forget_stripe_customer":
 { Args: { "p_order_id": string,"p_stripe_customer_id": string }; Returns: Json
                            },
