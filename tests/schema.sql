@@ -3166,7 +3166,7 @@ CREATE OR REPLACE FUNCTION private.erase_person(p_email text)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.erase_person(p_email text) is 'Removes a person from everything that is known under an e-mail address, and ends their open payment pages. What comes later about their orders is stored without them. Returns counts; all of them 0: nobody is known, and nothing was changed. SHINV: a dispute needs the data.';
+comment on function private.erase_person(p_email text) is 'Removes a person from everything that is known under an e-mail address, and ends their open payment pages; what a payment under way brings goes back. What comes later about their orders is stored without them. Returns counts; all of them 0: nobody is known, and nothing was changed. SHINV: a dispute needs the data.';
 
 
 CREATE OR REPLACE FUNCTION private.erase_stripe_customers(p_ids text[], p_livemode boolean)
