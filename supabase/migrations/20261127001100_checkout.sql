@@ -1221,11 +1221,23 @@ set plan_cache_mode = 'force_generic_plan'
 as $$
 declare
   o public.orders := private.lock_order(p_order_id);
+  v_ended constant boolean := o.status in ('expired', 'payment_failed');
+  v_superseded jsonb;
 begin
   perform private.refuse_during_rescue();
-  return coalesce(private.checkout_end(o, p_livemode), private.enter_checkout(
+  if v_ended and p_supersede then
+    -- As under its key: what the account's other page holds may be what this order needs.
+    v_superseded := private.superseded_sessions(
+      o.idempotency_key, (select c.user_id from public.customers c where c.id = o.customer_id), null,
+      o.livemode
+    );
+  end if;
+  return coalesce(private.checkout_end(o, p_livemode), case
+    when v_superseded is not null
+      then jsonb_build_object('outcome', 'superseded', 'session_ids', v_superseded)
+  end, private.enter_checkout(
     o.id, coalesce(p_velocity_mode, (private.risk_of(o.id)).velocity_mode), p_client_ip, p_supersede,
-    o.status in ('expired', 'payment_failed'), p_session_seconds, p_hold_seconds, 'hosted_page'
+    v_ended, p_session_seconds, p_hold_seconds, 'hosted_page'
   ));
 end;
 $$;
