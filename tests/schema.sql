@@ -2752,12 +2752,12 @@ CREATE OR REPLACE FUNCTION private.check_velocity(p_mode text, p_user_id uuid, p
 comment on function private.check_velocity(p_mode text, p_user_id uuid, p_email text, p_ip inet, p_cart jsonb, p_livemode boolean, p_order_id uuid) is 'Measures the rules for a door to a payment page: { action, three_d_secure, retry_after_seconds, hits }, the strongest action of all hits. p_cart: { amount, currency, lines: [{ variant_id, quantity }] }; p_order_id: the order that the page is for, once it exists. Mode report: every action is allow, and the hits tell what would have been. Records the hits of a block itself, since nothing will carry them.';
 
 
-CREATE OR REPLACE FUNCTION private.checkout_end(o orders)
+CREATE OR REPLACE FUNCTION private.checkout_end(o orders, p_livemode boolean)
  RETURNS jsonb
  LANGUAGE plpgsql
  STABLE
  SET search_path TO '';
-comment on function private.checkout_end(o orders) is 'Why an order leads to no payment page any more: paid { session_id }, also while the payment is under way, or cancelled. Null while it waits to be paid.';
+comment on function private.checkout_end(o orders, p_livemode boolean) is 'Why an order leads to no payment page any more: paid { session_id }, also while the payment is under way, or cancelled, as are all of the other mode once a project has gone live. Null while it waits to be paid. p_livemode null: of either mode.';
 
 
 CREATE OR REPLACE FUNCTION private.checkout_snapshot(p_order_id uuid, p_outcome text)
@@ -3180,7 +3180,7 @@ CREATE OR REPLACE FUNCTION private.erase_person(p_email text)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.erase_person(p_email text) is 'Removes a person from everything that is known under an e-mail address, and ends their open payment pages. What comes later about their orders is stored without them. Returns counts; all of them 0: nobody is known, and nothing was changed. SHINV: a dispute needs the data.';
+comment on function private.erase_person(p_email text) is 'Removes a person from everything that is known under an e-mail address, and ends their open payment pages; what a payment under way brings goes back. What comes later about their orders is stored without them. Returns counts; all of them 0: nobody is known, and nothing was changed. SHINV: a dispute needs the data.';
 
 
 CREATE OR REPLACE FUNCTION private.erase_stripe_customers(p_ids text[], p_livemode boolean)
@@ -3282,11 +3282,11 @@ CREATE OR REPLACE FUNCTION private.facts_of_order(o orders, h private.order_hist
 comment on function private.facts_of_order(o orders, h private.order_history, p_mismatches text[]) is 'What derive_order() needs to know of an order as it is now; p_mismatches: see unreleased_mismatches().';
 
 
-CREATE OR REPLACE FUNCTION private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_client_ip inet, p_ui_mode text, p_currency text, p_country text)
+CREATE OR REPLACE FUNCTION private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_client_ip inet, p_ui_mode text, p_currency text, p_country text, p_livemode boolean)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_client_ip inet, p_ui_mode text, p_currency text, p_country text) is 'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as of asked_lines(). SHIDC: the key belongs to another cart or kind of page. SHSTA: staff have cancelled the order.';
+comment on function private.find_checkout(p_idempotency_key text, p_lines jsonb, p_email text, p_superseded jsonb, p_client_ip inet, p_ui_mode text, p_currency text, p_country text, p_livemode boolean) is 'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as of asked_lines(). SHIDC: the key belongs to another cart, kind of page or mode. SHSTA: staff have cancelled the order.';
 
 
 CREATE OR REPLACE FUNCTION private.finish_job(p_job_id bigint, p_lease_id uuid, p_outcome text, p_reason text, p_run_at timestamp with time zone, p_alert text)
@@ -6593,13 +6593,13 @@ grant execute on function public.export_person(p_email text, p_dry_run boolean, 
 grant execute on function public.export_person(p_email text, p_dry_run boolean, p_command_id uuid) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.find_open_checkout(p_order_id uuid)
+CREATE OR REPLACE FUNCTION public.find_open_checkout(p_order_id uuid, p_livemode boolean DEFAULT NULL::boolean)
  RETURNS jsonb
  LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO '';
-comment on function public.find_open_checkout(p_order_id uuid) is 'What a resume link leads to without changing anything: unpaid with the session { id, url } that can still be paid, or null; paid: { session_id } for the success page; cancelled. SHORD: no such order.';
-grant execute on function public.find_open_checkout(p_order_id uuid) to service_role;
+comment on function public.find_open_checkout(p_order_id uuid, p_livemode boolean) is 'What a resume link leads to without changing anything: unpaid with the session { id, url } that can still be paid, or null; paid: { session_id } for the success page; cancelled, also for an order of the other mode than p_livemode. SHORD: no such order.';
+grant execute on function public.find_open_checkout(p_order_id uuid, p_livemode boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.finish_jobs(p_results jsonb)
@@ -6618,6 +6618,15 @@ CREATE OR REPLACE FUNCTION public.finish_rescue()
  SET search_path TO '';
 comment on function public.finish_rescue() is 'Ends a rescue: checkout opens, jobs run. SHINV: none is under way.';
 grant execute on function public.finish_rescue() to service_role;
+
+
+CREATE OR REPLACE FUNCTION public.forget_checkout_session(p_session_id text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '';
+comment on function public.forget_checkout_session(p_session_id text) is 'Stripe says that there is no such session: its account is another one now, or its test data was deleted. Counts it as expired, which frees its stock, once it has been over for a day. Returns whether it has been. Should Stripe tell of its payment after all, that is settled as late money.';
+grant execute on function public.forget_checkout_session(p_session_id text) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.forget_stripe_customer(p_order_id uuid, p_stripe_customer_id text)
@@ -7090,14 +7099,14 @@ comment on function public.restart_checkout_attempt(p_order_id uuid, p_attempt i
 grant execute on function public.restart_checkout_attempt(p_order_id uuid, p_attempt integer, p_session_seconds integer, p_hold_seconds integer) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text DEFAULT NULL::text, p_client_ip text DEFAULT NULL::text, p_supersede boolean DEFAULT true)
+CREATE OR REPLACE FUNCTION public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text DEFAULT NULL::text, p_client_ip text DEFAULT NULL::text, p_supersede boolean DEFAULT true, p_livemode boolean DEFAULT NULL::boolean)
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
  SET plan_cache_mode TO 'force_generic_plan';
-comment on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) is 'Opens an unpaid order again, on a hosted page. existing: the snapshot of an attempt that can be paid, a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success page; cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; velocity_exceeded. p_velocity_mode null: that of the last attempt. SHORD: no such order. SHSTK: sold out. SHCLO: checkout is closed.';
-grant execute on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean) to service_role;
+comment on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean, p_livemode boolean) is 'Opens an unpaid order again, on a hosted page. existing: the snapshot of an attempt that can be paid, a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success page; cancelled, also for an order of the other mode than p_livemode; superseded: expire session_ids at Stripe, then ask again with p_supersede false; velocity_exceeded. p_velocity_mode null: that of the last attempt. SHORD: no such order. SHSTK: sold out. SHCLO: checkout is closed.';
+grant execute on function public.resume_checkout(p_order_id uuid, p_session_seconds integer, p_hold_seconds integer, p_velocity_mode text, p_client_ip text, p_supersede boolean, p_livemode boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.retry_stripe_event(p_event_id text, p_facts jsonb, p_ignored_reason text, p_error text)

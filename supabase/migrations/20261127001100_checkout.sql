@@ -559,7 +559,8 @@ create function private.find_checkout(
   p_client_ip inet,
   p_ui_mode text,
   p_currency text,
-  p_country text
+  p_country text,
+  p_livemode boolean
 ) returns jsonb
 language plpgsql
 set search_path = ''
@@ -575,10 +576,12 @@ begin
   end if;
   -- Compared as asked for, not as priced: a price change meanwhile is not another cart. A guest's address is
   -- part of it (none, too), and of a key that can be guessed the network: a key that two guests happen to
-  -- share, or that somebody tries, does not show one the other's payment page.
-  if p_lines is distinct from private.order_lines(o.id) or o.ui_mode <> p_ui_mode
+  -- share, or that somebody tries, does not show one the other's payment page. Once a payment page was
+  -- confirmed, the address is the one typed there, and what was asked for is not known any more.
+  -- A project that goes live keeps its test orders, and nothing that is paid for one would be heard of.
+  if p_lines is distinct from private.order_lines(o.id) or o.ui_mode <> p_ui_mode or o.livemode <> p_livemode
     or (p_currency, p_country) is distinct from (o.asked_currency, o.asked_country)
-    or (p_idempotency_key like 'guest:%' and o.session_id is null
+    or (p_idempotency_key like 'guest:%' and o.session_id is null and private.confirmed_email(o.id) is null
       and lower(o.email) is distinct from lower(p_email))
     or (p_idempotency_key like 'guest:%' and length(p_idempotency_key) < c_guessable
       and private.address_key(o.purchase_ip) is distinct from private.address_key(p_client_ip)) then
@@ -597,11 +600,11 @@ begin
   return private.checkout_snapshot(o.id, 'existing');
 end;
 $$;
-comment on function private.find_checkout(text, jsonb, text, jsonb, inet, text, text, text) is
+comment on function private.find_checkout(text, jsonb, text, jsonb, inet, text, text, text, boolean) is
   'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be '
   'opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as '
-  'of asked_lines(). SHIDC: the key belongs to another cart or kind of page. SHSTA: staff have cancelled '
-  'the order.';
+  'of asked_lines(). SHIDC: the key belongs to another cart, kind of page or mode. SHSTA: staff have '
+  'cancelled the order.';
 
 create function private.velocity_exceeded(p_risk jsonb) returns jsonb
 language plpgsql
@@ -939,7 +942,7 @@ begin
   if v_key is not null then
     v_found := private.find_checkout(
       v_key, private.asked_lines(p_items), p_email, v_superseded, p_client_ip::inet, p_ui_mode, p_currency,
-      p_country
+      p_country, p_livemode
     );
     if v_found ->> 'outcome' in ('ended', 'existing') then
       v_order_id := (v_found ->> 'order_id')::uuid;
@@ -1147,7 +1150,40 @@ comment on function public.abandon_checkout(uuid, integer, jsonb) is
   'such order.';
 grant execute on function public.abandon_checkout(uuid, integer, jsonb) to service_role;
 
-create function private.checkout_end(o public.orders) returns jsonb
+create function public.forget_checkout_session(p_session_id text) returns boolean
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  -- A wrong key knows no session either: there is a day to put it right.
+  c_patience constant interval := '1 day';
+  v_order_id uuid;
+begin
+  select s.order_id into v_order_id
+  from public.checkout_sessions s
+  where s.id = p_session_id and s.status = 'open' and s.expires_at < now() - c_patience;
+  if v_order_id is null then
+    return false;
+  end if;
+  perform private.lock_order(v_order_id);
+  update public.checkout_sessions set status = 'expired' where id = p_session_id and status = 'open';
+  if found then
+    perform private.record_order_event(
+      v_order_id, 'checkout_session_forgotten', 'job', jsonb_build_object('session_id', p_session_id)
+    );
+    perform private.settle_order(v_order_id, 'job');
+  end if;
+  return true;
+end;
+$$;
+comment on function public.forget_checkout_session(text) is
+  'Stripe says that there is no such session: its account is another one now, or its test data was deleted. '
+  'Counts it as expired, which frees its stock, once it has been over for a day. Returns whether it has '
+  'been. Should Stripe tell of its payment after all, that is settled as late money.';
+grant execute on function public.forget_checkout_session(text) to service_role;
+
+create function private.checkout_end(o public.orders, p_livemode boolean) returns jsonb
 language plpgsql
 stable
 set search_path = ''
@@ -1158,17 +1194,18 @@ begin
       select s.id from public.checkout_sessions s
       where s.order_id = o.id and s.status = 'complete' order by s.completed_at desc limit 1
     )));
-  elsif o.cancelled_at is not null or o.erased_at is not null then
+  elsif o.cancelled_at is not null or o.erased_at is not null or o.livemode <> p_livemode then
     return jsonb_build_object('outcome', 'cancelled');
   end if;
   return null;
 end;
 $$;
-comment on function private.checkout_end(public.orders) is
+comment on function private.checkout_end(public.orders, boolean) is
   'Why an order leads to no payment page any more: paid { session_id }, also while the payment is under '
-  'way, or cancelled. Null while it waits to be paid.';
+  'way, or cancelled, as are all of the other mode once a project has gone live. Null while it waits to be '
+  'paid. p_livemode null: of either mode.';
 
-create function public.find_open_checkout(p_order_id uuid) returns jsonb
+create function public.find_open_checkout(p_order_id uuid, p_livemode boolean default null) returns jsonb
 language plpgsql
 stable
 security definer
@@ -1181,7 +1218,7 @@ begin
   if not found then
     raise exception 'order % does not exist', p_order_id using errcode = 'SHORD';
   end if;
-  return coalesce(private.checkout_end(o), jsonb_build_object('outcome', 'unpaid', 'session', (
+  return coalesce(private.checkout_end(o, p_livemode), jsonb_build_object('outcome', 'unpaid', 'session', (
     select jsonb_build_object('id', s.id, 'url', s.url)
     from public.checkout_sessions s
     where s.order_id = o.id and s.attempt = o.attempt and s.status = 'open' and s.url is not null
@@ -1190,10 +1227,11 @@ begin
   )));
 end;
 $$;
-comment on function public.find_open_checkout(uuid) is
+comment on function public.find_open_checkout(uuid, boolean) is
   'What a resume link leads to without changing anything: unpaid with the session { id, url } that can '
-  'still be paid, or null; paid: { session_id } for the success page; cancelled. SHORD: no such order.';
-grant execute on function public.find_open_checkout(uuid) to service_role;
+  'still be paid, or null; paid: { session_id } for the success page; cancelled, also for an order of the '
+  'other mode than p_livemode. SHORD: no such order.';
+grant execute on function public.find_open_checkout(uuid, boolean) to service_role;
 
 create function public.resume_checkout(
   p_order_id uuid,
@@ -1201,7 +1239,8 @@ create function public.resume_checkout(
   p_hold_seconds integer,
   p_velocity_mode text default null,
   p_client_ip text default null,
-  p_supersede boolean default true
+  p_supersede boolean default true,
+  p_livemode boolean default null
 ) returns jsonb
 language plpgsql
 security definer
@@ -1210,21 +1249,40 @@ set plan_cache_mode = 'force_generic_plan'
 as $$
 declare
   o public.orders := private.lock_order(p_order_id);
+  v_ended constant boolean := o.status in ('expired', 'payment_failed');
+  v_end constant jsonb := private.checkout_end(o, p_livemode);
+  v_superseded jsonb;
 begin
   perform private.refuse_during_rescue();
-  return coalesce(private.checkout_end(o), private.enter_checkout(
+  if v_end is not null then
+    return v_end;
+  end if;
+  if v_ended and p_supersede then
+    -- As under its key: what the account's other page holds may be what this order needs.
+    v_superseded := private.superseded_sessions(
+      o.idempotency_key, (select c.user_id from public.customers c where c.id = o.customer_id), null,
+      o.livemode
+    );
+  end if;
+  if v_superseded is not null then
+    perform private.refuse_shortage(jsonb_agg(to_jsonb(i)), v_superseded)
+    from public.order_items i where i.order_id = o.id and i.quantity > 0;
+    return jsonb_build_object('outcome', 'superseded', 'session_ids', v_superseded);
+  end if;
+  return private.enter_checkout(
     o.id, coalesce(p_velocity_mode, (private.risk_of(o.id)).velocity_mode), p_client_ip, p_supersede,
-    o.status in ('expired', 'payment_failed'), p_session_seconds, p_hold_seconds, 'hosted_page'
-  ));
+    v_ended, p_session_seconds, p_hold_seconds, 'hosted_page'
+  );
 end;
 $$;
-comment on function public.resume_checkout(uuid, integer, integer, text, text, boolean) is
+comment on function public.resume_checkout(uuid, integer, integer, text, text, boolean, boolean) is
   'Opens an unpaid order again, on a hosted page. existing: the snapshot of an attempt that can be paid, '
   'a new one at today''s prices when the last has expired or failed; paid: { session_id } for the success '
-  'page; cancelled; superseded: expire session_ids at Stripe, then ask again with p_supersede false; '
-  'velocity_exceeded. p_velocity_mode null: that of the last attempt. SHORD: no such order. SHSTK: sold '
-  'out. SHCLO: checkout is closed.';
-grant execute on function public.resume_checkout(uuid, integer, integer, text, text, boolean) to service_role;
+  'page; cancelled, also for an order of the other mode than p_livemode; superseded: expire session_ids at '
+  'Stripe, then ask again with p_supersede false; velocity_exceeded. p_velocity_mode null: that of the last '
+  'attempt. SHORD: no such order. SHSTK: sold out. SHCLO: checkout is closed.';
+grant execute on function public.resume_checkout(uuid, integer, integer, text, text, boolean, boolean)
+  to service_role;
 
 create function public.forget_stripe_customer(p_order_id uuid, p_stripe_customer_id text) returns jsonb
 language plpgsql

@@ -1544,8 +1544,9 @@ begin
     return v_count;
   end if;
   perform private.erase_digests(v_email, s.order_ids);
+  -- A payment under way too: who would get the goods is not known any more when its money comes.
   update public.orders o set cancelled_at = coalesce(o.cancelled_at, now())
-  where o.id = any (s.order_ids) and o.status = 'pending';
+  where o.id = any (s.order_ids) and o.status in ('pending', 'processing');
   perform private.erase_orders(s.order_ids);
   perform private.erase_stripe_customers(s.stripe_ids, coalesce(v_modes[1], false));
   perform private.erase_customers(s.customer_ids);
@@ -1557,8 +1558,9 @@ end;
 $$;
 comment on function private.erase_person(text) is
   'Removes a person from everything that is known under an e-mail address, and ends their open payment '
-  'pages. What comes later about their orders is stored without them. Returns counts; all of them 0: nobody '
-  'is known, and nothing was changed. SHINV: a dispute needs the data.';
+  'pages; what a payment under way brings goes back. What comes later about their orders is stored without '
+  'them. Returns counts; all of them 0: nobody is known, and nothing was changed. SHINV: a dispute needs the '
+  'data.';
 
 create function private.erase_digests(p_email text, p_order_ids uuid[]) returns void
 language plpgsql

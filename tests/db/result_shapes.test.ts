@@ -120,6 +120,7 @@ Deno.test("the shapes of a checkout and of its order", async () => {
     p_velocity_mode: "off",
     p_client_ip: null,
     p_supersede: false,
+    p_livemode: false,
   });
   assert(resumed.outcome === "existing");
   check<checkouts.Checkout>(resumed, checkoutShape, "resumeCheckout()");
@@ -128,13 +129,14 @@ Deno.test("the shapes of a checkout and of its order", async () => {
     checkoutShape,
     "forgetStripeCustomer()",
   );
-  const found = await rpc.findOpenCheckout(begun.order_id);
+  const found = await rpc.findOpenCheckout(begun.order_id, false);
   assert(found.outcome === "unpaid");
   check<Extract<checkouts.FoundCheckout, { outcome: "unpaid" }>>(found, {
     outcome: "set",
     session: { orNull: { id: "set", url: "set" } },
   }, "findOpenCheckout()");
   assert.equal(await rpc.abandonCheckout(begun.order_id, restarted.attempt), false);
+  assert.equal(await rpc.forgetCheckoutSession("cs_unknown"), false);
 });
 
 Deno.test("the shape of an order's page", async () => {

@@ -74,7 +74,7 @@ async function tokenOf(request: Request): Promise<string> {
 
 /** Where a link leads as things are. */
 async function look(orderId: string, token: string, deps: BoundDeps, deadline: Deadline): Promise<string> {
-  const found = await deps.rpc.findOpenCheckout(orderId);
+  const found = await deps.rpc.findOpenCheckout(orderId, deps.env.livemode);
   if (found.outcome !== "unpaid") return endOf(found, deps);
   if (found.session === null) return resumeUrl(token, deps.env);
   const { id, url } = found.session;
@@ -99,6 +99,7 @@ async function reopen(
           p_velocity_mode: deps.env.velocityMode,
           p_client_ip: address,
           p_supersede: supersede,
+          p_livemode: deps.env.livemode,
         }),
       deps,
       deadline,

@@ -225,7 +225,7 @@ begin
   if v_key is not null then
     v_found := private.find_checkout(
       v_key, private.asked_lines(p_items), p_email, v_superseded, p_client_ip::inet, p_ui_mode, p_currency,
-      p_country
+      p_country, p_livemode
     );
     if v_found ->> 'outcome' in ('ended', 'existing') then
       v_order_id := (v_found ->> 'order_id')::uuid;

@@ -135,7 +135,8 @@ create function private.find_checkout(
   p_client_ip inet,
   p_ui_mode text,
   p_currency text,
-  p_country text
+  p_country text,
+  p_livemode boolean
 ) returns jsonb
 language plpgsql
 set search_path = ''
@@ -151,10 +152,12 @@ begin
   end if;
   -- Compared as asked for, not as priced: a price change meanwhile is not another cart. A guest's address is
   -- part of it (none, too), and of a key that can be guessed the network: a key that two guests happen to
-  -- share, or that somebody tries, does not show one the other's payment page.
-  if p_lines is distinct from private.order_lines(o.id) or o.ui_mode <> p_ui_mode
+  -- share, or that somebody tries, does not show one the other's payment page. Once a payment page was
+  -- confirmed, the address is the one typed there, and what was asked for is not known any more.
+  -- A project that goes live keeps its test orders, and nothing that is paid for one would be heard of.
+  if p_lines is distinct from private.order_lines(o.id) or o.ui_mode <> p_ui_mode or o.livemode <> p_livemode
     or (p_currency, p_country) is distinct from (o.asked_currency, o.asked_country)
-    or (p_idempotency_key like 'guest:%' and o.session_id is null
+    or (p_idempotency_key like 'guest:%' and o.session_id is null and private.confirmed_email(o.id) is null
       and lower(o.email) is distinct from lower(p_email))
     or (p_idempotency_key like 'guest:%' and length(p_idempotency_key) < c_guessable
       and private.address_key(o.purchase_ip) is distinct from private.address_key(p_client_ip)) then
@@ -173,11 +176,11 @@ begin
   return private.checkout_snapshot(o.id, 'existing');
 end;
 $$;
-comment on function private.find_checkout(text, jsonb, text, jsonb, inet, text, text, text) is
+comment on function private.find_checkout(text, jsonb, text, jsonb, inet, text, text, text, boolean) is
   'The order that an Idempotency-Key made before, or null. ended: it has expired or failed and can be '
   'opened again. superseded: it can, once other pages of the shopper (p_superseded) are closed. p_lines as '
-  'of asked_lines(). SHIDC: the key belongs to another cart or kind of page. SHSTA: staff have cancelled '
-  'the order.';
+  'of asked_lines(). SHIDC: the key belongs to another cart, kind of page or mode. SHSTA: staff have '
+  'cancelled the order.';
 
 create function private.velocity_exceeded(p_risk jsonb) returns jsonb
 language plpgsql

@@ -20,6 +20,7 @@ export interface CheckoutCall {
   uiMode?: "hosted_page" | "embedded_page" | "elements";
   currency?: string | null;
   country?: string | null;
+  livemode?: boolean;
 }
 
 /** The answer of begin_checkout(), as far as tests look at it. */
@@ -65,7 +66,7 @@ export async function beginCheckout(sql: postgres.Sql, call: CheckoutCall): Prom
       p_user_id => ${call.userId ?? null}, p_email => ${call.email ?? null}, p_client_ip => ${
     call.ip ?? null
   },
-      p_user_agent => 'test', p_locale => null, p_livemode => false,
+      p_user_agent => 'test', p_locale => null, p_livemode => ${call.livemode ?? false},
       p_session_seconds => ${sessionSeconds}, p_hold_seconds => ${holdSeconds},
       p_velocity_mode => ${call.velocityMode ?? "off"},
       p_previous_session_id => ${call.previousSessionId ?? null}, p_supersede => ${call.supersede ?? true},

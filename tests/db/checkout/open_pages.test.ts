@@ -4,9 +4,12 @@ import {
   applyFacts,
   attachSession,
   beginCheckout,
+  type Begun,
+  holdSeconds,
   isRefusal,
   levels,
   sessionFact,
+  sessionSeconds,
   tryCheckout,
   violations,
 } from "./cart_support.ts";
@@ -82,6 +85,29 @@ Deno.test("begin_checkout() asks to end an account's open page before an older c
   await expire(sql, second, session);
   const again = await beginCheckout(sql, { ...back, supersede: false });
   assert.deepEqual([again.order_id, again.attempt], [first.order_id, 2]);
+  assert.deepEqual(await violations(sql), []);
+});
+
+Deno.test("resume_checkout() asks to end an account's open page as well, since that may hold what the order needs", async () => {
+  await using database = await world();
+  const { sql } = database;
+  const userId = await addUser(sql);
+  const first = await beginCheckout(sql, { items, userId, key: "one" });
+  await expire(sql, first, await attachSession(sql, first));
+  const changed = [...items, { sku: "TIE", quantity: 1 }];
+  const second = await beginCheckout(sql, { items: changed, userId, key: "two" });
+  const session = await attachSession(sql, second);
+  const resume = async (supersede: boolean) => {
+    const [row] = await sql<{ answer: Begun }[]>`
+      select public.resume_checkout(
+        ${first.order_id}, ${sessionSeconds}, ${holdSeconds}, p_supersede => ${supersede}
+      ) as answer`;
+    return row?.answer;
+  };
+  assert.deepEqual(await resume(true), { outcome: "superseded", session_ids: [session.id] });
+  await expire(sql, second, session);
+  const again = await resume(false);
+  assert.deepEqual([again?.outcome, again?.order_id, again?.attempt], ["existing", first.order_id, 2]);
   assert.deepEqual(await violations(sql), []);
 });
 

@@ -1,10 +1,10 @@
 /** What erase_customer() leaves. */
 import assert from "node:assert/strict";
-import { deliver } from "./arrange.ts";
+import { deliver, endingOf } from "./arrange.ts";
 import { paidOrder, refusal } from "./goods.ts";
 import { delivery } from "./moves.ts";
 import { searchDatabase, undone } from "./search.ts";
-import { attachSession, beginOrder } from "./shop.ts";
+import { attachSession, beginOrder, stockOf } from "./shop.ts";
 import { Story } from "./story.ts";
 
 const database = await searchDatabase();
@@ -86,4 +86,29 @@ Deno.test("an order whose customer is erased before it is sent waits for a perso
     await tx`select public.cancel_order(${orderNumber}, 'erased')`;
     assert.deepEqual(await listed(), [0, []]);
   });
+});
+
+Deno.test("what a slow payment brings after its buyer was erased goes back: there is nobody to send the goods to", async () => {
+  for (const end of ["arrives", "bounces"]) {
+    await undone(sql, async (tx) => {
+      const story = new Story(await beginOrder(tx), 60, "T");
+      await attachSession(tx, story, "a");
+      const payment = story.processing("a");
+      await deliver(tx, story.moves);
+      await tx`select public.erase_customer('ada@example.com')`;
+      assert.deepEqual(await stockOf(tx), [10, 2, 0], "held until it is known how the payment ends");
+      story.events.length = 0;
+      if (end === "arrives") story.arrived(payment);
+      else story.bounced(payment);
+      await deliver(tx, story.moves);
+      const { fulfillment, jobs, stock } = await endingOf(tx, story);
+      assert.deepEqual(stock, [10, 0, 0]);
+      assert.deepEqual(
+        jobs.filter((job) => job.startsWith("refund")),
+        end === "arrives" ? ["refund_payment:cancelled:a"] : [],
+      );
+      assert.equal(fulfillment, "cancelled");
+      assert.deepEqual([...await tx`select * from public.check_invariants()`], []);
+    });
+  }
 });

@@ -161,6 +161,17 @@ Deno.test("checkout over HTTP happens once, whatever goes wrong on the way", asy
     await fetch(`${stack.stripe_url}/_control/faults`, { method: "DELETE" });
   });
 
+  await test.step("a page that Stripe does not know, since its account is another one, keeps nobody from the next cart", async () => {
+    const token = await signUp(stack);
+    const old = await checkout(stack, { items }, { token, key: "of-another-account" });
+    await stack
+      .sql`update public.checkout_sessions set id = 'cs_test_gone' where id = ${old.body.session_id}`;
+    const fresh = await checkout(stack, { items: [{ sku, quantity: 2 }] }, { token, key: "of-this-account" });
+    assert.equal(fresh.status, 201, JSON.stringify(fresh.body));
+    await stack
+      .sql`update public.checkout_sessions set id = ${old.body.session_id} where id = 'cs_test_gone'`;
+  });
+
   await test.step("a paid key leads to the success page", async () => {
     const first = await checkout(stack, { items }, { key: "paid" });
     assert.ok((await control(stack, "pay", { session: first.body.session_id })).ok);

@@ -42,6 +42,21 @@ Deno.test("sweep: stock is released on Stripe's word only", async (test) => {
     assert.equal(await holdOf(stack, order.order_id), "released");
   });
 
+  await test.step("a session that Stripe does not know any more is given up a day after its end", async () => {
+    const order = await checkout(stack);
+    const id = `cs_test_gone_${order.order_number}`;
+    await stack.sql`update public.checkout_sessions set id = ${id} where id = ${order.session_id}`;
+    await runOut(id);
+    await sweep();
+    assert.equal(await holdOf(stack, order.order_id), "active", "a wrong key knows no session either");
+    await stack
+      .sql`update public.checkout_sessions set expires_at = now() - interval '25 hours' where id = ${id}`;
+    await sweep();
+    assert.equal((await orderRow(stack, order.order_id)).status, "expired");
+    assert.equal(await holdOf(stack, order.order_id), "released");
+    await stack.sql`update public.alerts set status = 'resolved'`;
+  });
+
   await test.step("a session that turns out paid is settled instead", async () => {
     const order = await checkout(stack);
     await pay(stack, order.session_id);

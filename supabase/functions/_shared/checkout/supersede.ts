@@ -30,7 +30,7 @@ export async function expireSuperseded(
   await observe(
     { rpc, now, source: "checkout" },
     () => Promise.all(sessionIds.map((id) => end(id, stripe, deadline))),
-    (sessions) => sessions.flatMap((session) => checkoutSessionFacts(session)),
+    (sessions) => sessions.flatMap((session) => session === null ? [] : checkoutSessionFacts(session)),
   );
 }
 
@@ -63,10 +63,12 @@ async function end(
   id: string,
   stripe: SupersedeDeps["stripe"],
   deadline: Deadline,
-): Promise<Stripe.Checkout.Session> {
+): Promise<Stripe.Checkout.Session | null> {
   try {
     return await stripe.expireSession(id, deadline.stripeMs());
   } catch (error) {
+    // Stripe has no such session, since its account is another one or its test data was deleted: nobody can pay there.
+    if (stripeErrorOf(error)?.code === "resource_missing") return null;
     // Only open sessions can be expired: this one has been paid, or ended by itself.
     if (stripeErrorOf(error)?.statusCode !== 400) throw error;
     return await stripe.retrieveSession(id, deadline.stripeMs());

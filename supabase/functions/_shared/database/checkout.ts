@@ -139,8 +139,8 @@ export const checkoutCalls = (call: Call) => ({
     }),
 
   /** Changes nothing. @throws AppError `order_not_found`. */
-  findOpenCheckout: (orderId: string) =>
-    call("find_open_checkout", { p_order_id: orderId }) as Promise<FoundCheckout>,
+  findOpenCheckout: (orderId: string, livemode: boolean) =>
+    call("find_open_checkout", { p_order_id: orderId, p_livemode: livemode }) as Promise<FoundCheckout>,
 
   /** @throws AppError `order_not_found`, `insufficient_stock`, `shipping_unavailable`. */
   resumeCheckout: (request: ResumeRequest) => call("resume_checkout", request) as Promise<ResumedCheckout>,
@@ -151,6 +151,10 @@ export const checkoutCalls = (call: Call) => ({
       p_order_id: orderId,
       p_stripe_customer_id: stripeCustomerId,
     }) as Promise<Checkout>,
+
+  /** Stripe knows no such session: it counts as expired once it has been over for a day. True: it does. */
+  forgetCheckoutSession: (sessionId: string): Promise<boolean> =>
+    call("forget_checkout_session", { p_session_id: sessionId }),
 
   /**
    * Gives up an attempt that has no session at Stripe; its stock becomes free. With `refusal` staff are told why

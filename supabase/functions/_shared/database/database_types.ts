@@ -861,7 +861,7 @@ isOneToOne: false
 { Args: { "p_command_id"?: string,"p_dry_run"?: boolean,"p_email": string }; Returns: Json
                            },
 "find_open_checkout":
-{ Args: { "p_order_id": string }; Returns: Json
+{ Args: { "p_livemode"?: boolean,"p_order_id": string }; Returns: Json
                            },
 "finish_jobs":
 { Args: { "p_results": Json }; Returns: {
@@ -876,6 +876,9 @@ isOneToOne: false
         isOneToOne: true
         isSetofReturn: false
       } },
+"forget_checkout_session":
+{ Args: { "p_session_id": string }; Returns: boolean
+                           },
 "forget_stripe_customer":
 { Args: { "p_order_id": string,"p_stripe_customer_id": string }; Returns: Json
                            },
@@ -1128,7 +1131,7 @@ isOneToOne: false
 { Args: { "p_attempt": number,"p_hold_seconds": number,"p_order_id": string,"p_session_seconds": number }; Returns: Json
                            },
 "resume_checkout":
-{ Args: { "p_client_ip"?: string,"p_hold_seconds": number,"p_order_id": string,"p_session_seconds": number,"p_supersede"?: boolean,"p_velocity_mode"?: string }; Returns: Json
+{ Args: { "p_client_ip"?: string,"p_hold_seconds": number,"p_livemode"?: boolean,"p_order_id": string,"p_session_seconds": number,"p_supersede"?: boolean,"p_velocity_mode"?: string }; Returns: Json
                            },
 "retry_stripe_event":
 { Args: { "p_error": string,"p_event_id": string,"p_facts": Json,"p_ignored_reason": string }; Returns: Database["public"]['CompositeTypes']["event_outcome"]

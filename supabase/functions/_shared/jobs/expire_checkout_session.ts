@@ -1,7 +1,7 @@
 /**
  * Ends an open session, so that nobody can pay what is cancelled, paid already or out of time. Stock goes back
  * only on Stripe's word: a session that turns out paid is settled instead, and while Stripe cannot be asked the
- * hold stays.
+ * hold stays. A session that Stripe does not know any more is given up a day after its end.
  */
 import type Stripe from "stripe";
 import { observe } from "../database/readings.ts";
@@ -14,11 +14,17 @@ import { done, type JobContext, type JobHandler, textField } from "./outcome.ts"
 export const expireCheckoutSession: JobHandler = async (job, context) => {
   const id = textField(job, "session_id");
   const key = `expire_${id}_job_${job.id}_${job.attempts}`;
-  await observe(
-    { ...context, source: "job" },
-    () => end(id, key, context),
-    (session) => checkoutSessionFacts(session),
-  );
+  try {
+    await observe(
+      { ...context, source: "job" },
+      () => end(id, key, context),
+      (session) => checkoutSessionFacts(session),
+    );
+  } catch (error) {
+    const unknown = stripeErrorOf(error)?.code === "resource_missing";
+    if (!unknown || !(await context.rpc.forgetCheckoutSession(id))) throw error;
+    context.log.warn("checkout_session_forgotten", { session_id: id });
+  }
   return done;
 };
 
