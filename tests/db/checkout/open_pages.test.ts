@@ -1,5 +1,6 @@
 /** Carts without a key, and pages that are open when another cart comes. */
 import assert from "node:assert/strict";
+import { sqlstateOf } from "../../support/role.ts";
 import {
   applyFacts,
   attachSession,
@@ -210,4 +211,7 @@ Deno.test("begin_checkout() leaves the open page alone when the changed cart can
   await beginCheckout(sql, { items: [{ sku: "TIE", quantity: 1 }], key: "stranger" });
   const again = await tryCheckout(sql, { items: [{ sku: "TIE", quantity: 9 }], userId, key: "zero" });
   assert.deepEqual(again, { sqlstate: "SHSTK", detail: [{ sku: "TIE", requested: 9, available: 8 }] });
+  const byLink = sql`
+    select public.resume_checkout(${expired.order_id}, ${sessionSeconds}, ${holdSeconds}, p_supersede => true)`;
+  assert.equal(await sqlstateOf(byLink), "SHSTK");
 });
