@@ -89,14 +89,16 @@ const disputed: Outcome = { kind: "discard", reason: "a bank has the money, or d
  * shop owes the money by its own decision. A person who asked can ask again, and hears of it at once.
  */
 function refusalOutcome(error: unknown, cause: unknown, now: number): Outcome {
+  const outcome = outcomeOf(error, now);
+  // Replayed under each of its names, so all of those requests are over: as a refusal it gets another key next time.
+  if (outcome.kind === "retry" && isReplayedFailure(error)) return { ...outcome, alert: "warning" };
   const failure = stripeErrorOf(error);
-  if (failure === null || classifyStripeFailure(error) !== "discard") return outcomeOf(error, now);
+  if (failure === null || classifyStripeFailure(error) !== "discard") return outcome;
   const code = failure.code ?? "";
   const passes = emptyBalanceCodes.includes(code) ||
     /insufficient (available )?(funds|balance)/i.test(failure.message);
-  if (!passes && (finalCodes.includes(code) || cause === "requested")) return outcomeOf(error, now);
-  const refused = outcomeOf(error, now);
-  const reason = refused.kind === "discard" ? refused.reason : failure.message;
+  if (!passes && (finalCodes.includes(code) || cause === "requested")) return outcome;
+  const reason = outcome.kind === "discard" ? outcome.reason : failure.message;
   return { kind: "retry", error: reason, alert: "warning", provider: "up" };
 }
 
