@@ -6,6 +6,7 @@
 import type Stripe from "stripe";
 import { observe } from "../database/readings.ts";
 import { callStripe, classifyStripeFailure, isReplayedFailure, stripeErrorOf } from "../stripe/client.ts";
+import { beginningOf } from "../text/outside_text.ts";
 import { refundedLinesMetadata } from "../stripe/metadata_lines.ts";
 import { disputeFacts } from "../stripe_events/dispute.ts";
 import { refundFacts } from "../stripe_events/refund.ts";
@@ -50,7 +51,7 @@ export const refundPayment: JobHandler = async (job, context) => {
     metadata: {
       order_id: textField(job, "order_id"),
       refund_request_id: requestId,
-      ...(typeof reason === "string" ? { reason: reason.slice(0, 500) } : {}),
+      ...(typeof reason === "string" ? { reason: beginningOf(reason, 500) } : {}),
       // What a database that was restored cannot know otherwise: `deno task rescue`.
       ...(typeof cause === "string" ? { cause } : {}),
       ...(typeof amount === "number" ? {} : { whole: "true" }),
