@@ -94,7 +94,10 @@ Deno.test("while Auth cannot be asked for a key, nobody is told that their sessi
   const request = requestWith(await fresh.token());
   await assert.rejects(requireApiKey(request, testEnv(), keys), { code: "database_unavailable" });
   up = true;
-  clock.advance(60_000);
+  clock.advance(4_999);
+  await assert.rejects(requireApiKey(request, testEnv(), keys), { code: "database_unavailable" });
+  assert.equal(auth.asked.length, 1, "a flood while Auth is away costs a question each five seconds");
+  clock.advance(1);
   assert.equal((await requireApiKey(request, testEnv(), keys)).user?.id, userId);
 });
 

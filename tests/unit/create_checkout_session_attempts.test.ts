@@ -1,5 +1,6 @@
 /** What Stripe answers to a checkout, and what becomes of it then. */
 import assert from "node:assert/strict";
+import type Stripe from "stripe";
 import { handle } from "../../supabase/functions/create-checkout-session/handler.ts";
 import { AppError } from "../../supabase/functions/_shared/errors.ts";
 import { errorOf } from "./fakes.ts";
@@ -62,6 +63,22 @@ Deno.test("create-checkout-session makes an account's first Stripe customer unde
     return here.customers[0]?.key;
   }));
   assert.equal(keys[0], keys[1]);
+});
+
+Deno.test("create-checkout-session makes an account's customer although Stripe replays that it failed", async () => {
+  const customer = { id: "c0ffee00-0000-4000-8000-000000000001", email: "ada@example.com", generation: 0 };
+  const stored = new Set<string>();
+  const here = world({ begin: () => Promise.resolve(checkoutOf({ customer })) });
+  here.deps.stripe.createCustomer = (params, key) => {
+    here.customers.push({ params, key });
+    stored.add(here.customers[0]?.key ?? "");
+    return stored.has(key)
+      ? Promise.reject(stripeRefusal("", { "idempotent-replayed": "true" }, 500))
+      : Promise.resolve({ id: "cus_new" } as Stripe.Customer);
+  };
+  assert.equal((await handle(requestOf(), here.deps)).status, 201);
+  assert.equal(here.asked[0]?.params.customer, "cus_new");
+  assert.equal(here.restarted, 0);
 });
 
 Deno.test("create-checkout-session expires the session at Stripe when the database cannot note it", async () => {

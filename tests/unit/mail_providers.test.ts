@@ -46,6 +46,8 @@ const providers: Record<string, Case> = {
         name: "validation_error",
         message: "The `subject` is too long.",
       }]],
+      ["misunderstood", "what looks unsafe in it", [451, { name: "security_error" }]],
+      ["misunderstood", "its size", [413, "<html>"]],
       ["misunderstood", "the same mail at once", [409, { name: "concurrent_idempotent_requests" }]],
       ["sent", "the same mail in other words", [409, { name: "invalid_idempotent_request" }]],
       ["busy", "too many", [429, { name: "rate_limit_exceeded" }, { "retry-after": "7" }]],

@@ -138,6 +138,16 @@ const read: [string, Record<string, unknown>, Partial<MailEvent>][] = [
   ["email.delivered", { tags: { notification_id: "no id of ours" } }, { notificationId: null }],
   ["email.delivered", { to: ["Ada <ada@example.com>"] }, { recipient: "ada@example.com" }],
   ["email.delivered", { to: [] }, { recipient: null }],
+  ["email.delivered", { to: null, tags: null, bounce: null, suppressed: null, failed: null }, {
+    status: "delivered",
+    recipient: null,
+    notificationId: null,
+  }],
+  ["email.bounced", { bounce: { type: "Permanent", subType: null, message: null } }, {
+    permanent: true,
+    detail: "Permanent",
+  }],
+  ["email.failed", { failed: { reason: null } }, { status: "failed", detail: null }],
 ];
 
 Deno.test("what Resend says of a mail is read as it is meant", async () => {

@@ -29,6 +29,13 @@ Deno.test("createMemoryLimiter() refuses when any of several buckets is full", a
   assert.equal(decision.key, "narrow");
 });
 
+Deno.test("createMemoryLimiter() lets nobody use up what others share by being refused", async () => {
+  const limiter = createMemoryLimiter();
+  const ask = (address: string) => limiter.take([bucket(address, 2), bucket("all", 20)]);
+  for (let index = 0; index < 100; index++) await ask("flood");
+  assert.equal((await ask("shopper")).allowed, true);
+});
+
 Deno.test("createMemoryLimiter() stays within its capacity", async () => {
   const limiter = createMemoryLimiter({ capacity: 100 });
   for (let index = 0; index < 10_000; index++) await limiter.take([bucket(`address ${index}`)]);

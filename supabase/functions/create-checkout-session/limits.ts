@@ -1,4 +1,4 @@
-/** Requests per minute: by address and by account, counted in one round trip. */
+/** Requests per minute: by address and by account, counted together. */
 import type { User } from "../_shared/auth/caller.ts";
 import { addressBuckets } from "../_shared/http/client_ip.ts";
 import type { Env } from "../_shared/env.ts";

@@ -25,27 +25,28 @@ export function reportTypeOf(payload: unknown): string | null {
   return typeof type === "string" && reportTypes.includes(type) ? type : null;
 }
 
+/** Beside whose mail it is and when, everything may be missing or null: a detail must not cost the report. */
 const eventSchema = z.object({
   type: z.string(),
   created_at: z.iso.datetime({ offset: true }),
   data: z.object({
     email_id: z.string().check(z.minLength(1), z.maxLength(200)),
-    to: z.optional(z.union([z.string(), z.array(z.string())])),
+    to: z.nullish(z.union([z.string(), z.array(z.string())])),
     // An object in today's events, a list of pairs in older ones.
-    tags: z.optional(z.union([
+    tags: z.nullish(z.union([
       z.record(z.string(), z.string()),
       z.pipe(
         z.array(z.object({ name: z.string(), value: z.string() })),
         z.transform((tags) => Object.fromEntries(tags.map(({ name, value }) => [name, value]))),
       ),
     ])),
-    bounce: z.optional(z.object({
-      type: z.optional(z.string()),
-      subType: z.optional(z.string()),
-      message: z.optional(z.string()),
+    bounce: z.nullish(z.object({
+      type: z.nullish(z.string()),
+      subType: z.nullish(z.string()),
+      message: z.nullish(z.string()),
     })),
-    suppressed: z.optional(z.object({ message: z.optional(z.string()) })),
-    failed: z.optional(z.object({ reason: z.optional(z.string()) })),
+    suppressed: z.nullish(z.object({ message: z.nullish(z.string()) })),
+    failed: z.nullish(z.object({ reason: z.nullish(z.string()) })),
   }),
 });
 

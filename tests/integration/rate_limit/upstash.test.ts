@@ -63,6 +63,13 @@ Deno.test({ name: "the Upstash limiter", ignore: !available }, async (test) => {
     assert.equal(upstash.commands.length, before);
   });
 
+  await test.step("lets nobody use up what others share by being refused", async () => {
+    const limiter = createUpstashLimiter(upstash, patienceMs);
+    const ask = (address: string) => limiter.take([bucket(address, 2), bucket("all", 20)]);
+    for (let index = 0; index < 40; index++) await ask("flood");
+    assert.equal((await ask("shopper")).allowed, true);
+  });
+
   await test.step("holds under a parallel burst", async () => {
     const limiter = createUpstashLimiter(upstash, patienceMs);
     const decisions = await Promise.all(

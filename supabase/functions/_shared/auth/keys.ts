@@ -13,6 +13,8 @@ export type AuthKeys = (env: Pick<Env, "supabaseUrl" | "jwks">, kid: string | nu
 
 /** Anybody can make up key ids: Auth is not asked more often, whatever comes. */
 const pauseMs = 60_000;
+/** After a question without an answer: until there is one, nobody with such a token can buy. */
+const retryMs = 5_000;
 /** A key that Auth has withdrawn is believed no longer than this. */
 const ageMaxMs = 10 * 60_000;
 const timeoutMs = 3_000;
@@ -20,7 +22,8 @@ const timeoutMs = 3_000;
 interface Known {
   keys: Jwk[] | null;
   readAt: number;
-  askedAt: number;
+  /** Auth is not asked before. */
+  askAt: number;
   /** Settles when the question that is under way is answered. */
   asking: Promise<void> | null;
 }
@@ -37,11 +40,12 @@ export function createAuthKeys(deps: { fetch?: typeof fetch; now?: () => number 
     try {
       const response = await ask(url, { signal: AbortSignal.timeout(timeoutMs) });
       const body: unknown = response.ok ? await response.json() : null;
-      if (!isKeySet(body)) return;
+      if (!isKeySet(body)) throw new Error("no key set");
       state.keys = body.keys;
       state.readAt = now();
     } catch {
       // What was read before still stands.
+      state.askAt = now() + retryMs;
     } finally {
       state.asking = null;
     }
@@ -51,17 +55,17 @@ export function createAuthKeys(deps: { fetch?: typeof fetch; now?: () => number 
     const inline = (jwks?.keys ?? []) as Jwk[];
     if (kid === null || has(inline, kid)) return inline;
     const url = `${supabaseUrl}/auth/v1/.well-known/jwks.json`;
-    const state = known.get(url) ?? { keys: null, readAt: 0, askedAt: -Infinity, asking: null };
+    const state = known.get(url) ?? { keys: null, readAt: 0, askAt: -Infinity, asking: null };
     known.set(url, state);
     if (state.keys !== null && has(state.keys, kid) && now() - state.readAt < ageMaxMs) return state.keys;
-    if (state.asking === null && now() - state.askedAt >= pauseMs) {
-      state.askedAt = now();
+    if (state.asking === null && now() >= state.askAt) {
+      state.askAt = now() + pauseMs;
       state.asking = read(url, state);
     }
     await state.asking;
     if (state.keys !== null) return state.keys;
     throw new AppError("database_unavailable", {
-      retryAfterSeconds: 5,
+      retryAfterSeconds: retryMs / 1000,
       cause: new Error("the signing keys of Auth cannot be read"),
     });
   };

@@ -131,7 +131,7 @@ async function currentCustomer(
  * noted with the session; should that be lost, the key finds the same customer again.
  */
 async function createCustomer(
-  { customer }: Checkout,
+  { customer, order_id, attempt }: Checkout,
   { stripe }: OpenSessionDeps,
   deadline: Deadline,
 ): Promise<string | null> {
@@ -141,7 +141,12 @@ async function createCustomer(
     ...(customer.email === null ? {} : { email: customer.email }),
   };
   const key = `customer_${customer.id}_${customer.generation}_${await shortHash(JSON.stringify(params))}`;
-  const created = await stripe.createCustomer(params, key, deadline.stripeMs());
+  const create = (name: string) => stripe.createCustomer(params, name, deadline.stripeMs());
+  const created = await create(key).catch((error) => {
+    // Stripe would replay the failure to each order of the account for a day.
+    if (!isReplayedFailure(error)) throw error;
+    return create(`${key}_${order_id}_${attempt}`);
+  });
   if (typeof created?.id !== "string") throw noAnswer("no customer in answer");
   return created.id;
 }

@@ -6,6 +6,7 @@
 import type Stripe from "stripe";
 import type { Env } from "../env.ts";
 import { bestLocale } from "../text/locale.ts";
+import { beginningOf } from "../text/outside_text.ts";
 import { webAddress } from "../text/web_address.ts";
 import type { Checkout, CheckoutItem, ShippingRate } from "../database/checkout.ts";
 import { AppError } from "../errors.ts";
@@ -90,7 +91,7 @@ export function sessionMetadata(checkout: Checkout): Record<string, string> {
     cart_hash: checkout.cart_hash,
     shop_id: checkout.shop_id,
     ...(checkout.account_id === null ? {} : { account_id: checkout.account_id }),
-    ...(checkout.terms_version === null ? {} : { terms_version: checkout.terms_version.slice(0, 500) }),
+    ...(checkout.terms_version === null ? {} : { terms_version: beginningOf(checkout.terms_version, 500) }),
     ...soldLinesMetadata(checkout.items),
   };
 }

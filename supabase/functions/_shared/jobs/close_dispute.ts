@@ -26,9 +26,9 @@ export const closeDispute: JobHandler = async (job, { stripe, rpc, now }) => {
     };
   }
   observedAt = new Date(now());
-  const closed = await callStripe(() =>
-    stripe.disputes.close(id, {}, { idempotencyKey: `job_${job.id}_close` })
-  );
+  // A key for each try: Stripe would replay a stored 500 for a day, and closes a dispute once anyway.
+  const idempotencyKey = `job_${job.id}_${job.lease_id}`;
+  const closed = await callStripe(() => stripe.disputes.close(id, {}, { idempotencyKey }));
   await rpc.applyStripeFacts(disputeFacts(closed), "job", observedAt);
   return done;
 };

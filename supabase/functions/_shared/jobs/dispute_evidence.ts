@@ -1,7 +1,7 @@
 /** Turns what the shop knows of an order into the fields of Stripe's dispute evidence. */
 import type Stripe from "stripe";
 import { formatMoney } from "../stripe/money.ts";
-import { oneLine } from "../text/outside_text.ts";
+import { beginningOf, oneLine } from "../text/outside_text.ts";
 import { type Disputed, type EvidenceField, fieldsFor } from "./dispute_fields.ts";
 import type { DisputedOrder, EarlierOrder, Parcel, SentMail } from "../database/disputes.ts";
 import type { Address } from "../stripe_events/facts.ts";
@@ -56,7 +56,7 @@ export function evidenceParams(
  * (https://docs.stripe.com/changelog/endive/2026-10-28/evidence-submission-appeal-dispute-decisions).
  */
 export function appealParams(order: DisputedOrder, note: string | null): Stripe.DisputeUpdateParams.Evidence {
-  return { appeal: { card: { reason_for_filing: narrative(order, note).slice(0, textMax) } } };
+  return { appeal: { card: { reason_for_filing: beginningOf(narrative(order, note), textMax) } } };
 }
 
 /** What the programmes of the card networks take. What a person has filled in there is left out. */
@@ -85,7 +85,7 @@ type TextField = keyof {
 };
 
 function known(field: TextField, text: string | null): Stripe.DisputeUpdateParams.Evidence {
-  return text === null || text === "" ? {} : { [field]: text.slice(0, textMax) };
+  return text === null || text === "" ? {} : { [field]: beginningOf(text, textMax) };
 }
 
 function description(items: DisputedOrder["items"]): string {

@@ -3,7 +3,7 @@
  * field, a hash of what is in it, and its id. So a file is uploaded once, whatever dies in between.
  */
 import type Stripe from "stripe";
-import { callStripe, classifyStripeFailure } from "../stripe/client.ts";
+import { callStripe, classifyStripeFailure, isReplayedFailure } from "../stripe/client.ts";
 import { type Bytes, writePdf } from "../text/pdf.ts";
 import { evidenceDocuments } from "./dispute_documents.ts";
 import type { EvidenceField } from "./dispute_fields.ts";
@@ -47,7 +47,7 @@ export async function uploadFiles(
   dispute: Stripe.Dispute,
   order: DisputedOrder,
   written: readonly string[],
-  job: Pick<Job, "attempts">,
+  job: Pick<Job, "attempts" | "lease_id">,
   { stripe, log }: Pick<JobContext, "stripe" | "log">,
 ): Promise<StagedFile[]> {
   const staged = ourFiles(dispute);
@@ -63,10 +63,7 @@ export async function uploadFiles(
       // The same contents have the same key: a try that died after its upload left no second file.
       const idempotencyKey = `dispute_file:${dispute.id}:${field}:${digest.slice(0, 32)}`;
       try {
-        const { id } = await callStripe(() =>
-          stripe.files.create({ file, purpose: "dispute_evidence" }, { idempotencyKey })
-        );
-        return [{ field, hash, id }];
+        return [{ field, hash, id: await upload(file, idempotencyKey, job.lease_id, stripe) }];
       } catch (error) {
         if (classifyStripeFailure(error) === "retry" && job.attempts < triesMax) throw error;
         log.warn("dispute_file_left_out", { dispute_id: dispute.id, field, error });
@@ -75,6 +72,24 @@ export async function uploadFiles(
     }),
   );
   return files.flat();
+}
+
+/** Uploads a file and answers its id. What Stripe replays as failed has ended: this try has a key of its own then. */
+async function upload(
+  file: { data: Bytes; name: string; type: string },
+  key: string,
+  leaseId: string,
+  stripe: Stripe,
+): Promise<string> {
+  const create = async (idempotencyKey: string) =>
+    (await callStripe(() => stripe.files.create({ file, purpose: "dispute_evidence" }, { idempotencyKey })))
+      .id;
+  try {
+    return await create(key);
+  } catch (error) {
+    if (!isReplayedFailure(error)) throw error;
+    return await create(`${key}:${leaseId}`);
+  }
 }
 
 /** The parameters without our files; null when they have none. */

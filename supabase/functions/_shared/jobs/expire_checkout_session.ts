@@ -13,7 +13,8 @@ import { done, type JobContext, type JobHandler, textField } from "./outcome.ts"
 /** Payload: { session_id, order_id }. */
 export const expireCheckoutSession: JobHandler = async (job, context) => {
   const id = textField(job, "session_id");
-  const key = `expire_${id}_job_${job.id}_${job.attempts}`;
+  // A key for each try: Stripe would replay a stored 500 for a day, and a try while Stripe is down costs no attempt.
+  const key = `expire_${id}_job_${job.id}_${job.lease_id}`;
   try {
     await observe(
       { ...context, source: "job" },

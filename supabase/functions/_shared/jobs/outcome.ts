@@ -5,7 +5,7 @@ import { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Job, JobResult } from "../database/jobs.ts";
 import type { JobCalls } from "./calls.ts";
-import { classifyStripeFailure, stripeErrorOf } from "../stripe/client.ts";
+import { classifyStripeFailure, isReplayedFailure, stripeErrorOf } from "../stripe/client.ts";
 
 type Severity = "warning" | "critical";
 
@@ -68,7 +68,7 @@ export function outcomeOf(error: unknown, now: number): Outcome {
         kind: "retry",
         error: message,
         ...waitOf(error, now),
-        provider: isConflict(error) ? "up" : "down",
+        ...providerAfter(error),
       };
   }
 }
@@ -115,6 +115,12 @@ export function textField(job: Job, name: string): string {
     throw new Error(`job ${job.id} (${job.kind}) has no ${name}`);
   }
   return value;
+}
+
+/** What a failure that may pass says of Stripe: a stored one that is replayed, nothing of how it is by now. */
+function providerAfter(error: unknown): { provider?: "up" | "down" } {
+  if (isReplayedFailure(error)) return {};
+  return { provider: isConflict(error) ? "up" : "down" };
 }
 
 /** Stripe answers, and somebody else works on the same object. */

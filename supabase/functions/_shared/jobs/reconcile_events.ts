@@ -26,7 +26,10 @@ export interface EventsOptions {
   from?: Date;
   /** Events younger than this are left to the next run: their webhooks may be on their way. */
   graceMs: number;
-  /** Stop after the window in which this runs out; the cursor keeps what has been read. */
+  /**
+   * Stop after the window in which this runs out, or within one that takes half as long; the cursor keeps what has been
+   * read.
+   */
   budgetMs: number;
   dryRun: boolean;
 }
@@ -91,6 +94,8 @@ export async function reconcileEvents(context: Context, options: EventsOptions):
     }
     report.seen += events.length;
     await ingest(events, context, options, report);
+    // The window is listed again, and what it has left is all that is unknown then.
+    if (!report.complete) return report;
     // Reading from later than the cursor leaves a gap, which the cursor must not jump; nor what could not be received.
     const whole = start <= position && report.problems.length === 0;
     if (!options.dryRun && whole) await rpc.advanceReconciliationCursor(cursor, new Date(to));
@@ -130,9 +135,12 @@ async function ingest(
   events: Stripe.Event[],
   context: Context,
   options: EventsOptions,
-  { drift, problems }: EventsReport,
+  report: EventsReport,
 ): Promise<void> {
   if (events.length === 0) return;
+  const { drift, problems } = report;
+  // Of its own, so that a slow list leaves time to get on.
+  const end = context.now() + options.budgetMs / 2;
   const unknown = new Set(await context.rpc.listUnknownEvents(events.map((event) => event.id)));
   const receive = async (event: Stripe.Event) => {
     const judgement = judge(event, context.env);
@@ -150,6 +158,9 @@ async function ingest(
   await inLanes(
     events.filter((event) => unknown.has(event.id)),
     lanes,
-    (event) => attempt(event.id, { problems, log: context.log }, () => receive(event)),
+    async (event) => {
+      if (context.now() > end) report.complete = false;
+      else await attempt(event.id, { problems, log: context.log }, () => receive(event));
+    },
   );
 }

@@ -40,6 +40,9 @@ export interface ObjectsReport {
 
 type Context = Pick<JobContext, "rpc" | "stripe" | "now" | "log">;
 
+/** `late`: time has run out. */
+type Run = ObjectsOptions & { late: () => boolean };
+
 /** An object of Stripe's with the state that we compare, and a way to its facts. */
 interface Candidate extends ObjectState {
   facts: () => Promise<Reading<Fact[]>>;
@@ -73,15 +76,15 @@ export const reconcileObjectsJob: JobHandler = async (_job, context) => {
 };
 
 /** Compares and repairs; newest first, so that a run that is out of time has seen what matters most. */
-export async function reconcileObjects(context: Context, options: ObjectsOptions): Promise<ObjectsReport> {
+export async function reconcileObjects(context: Context, asked: ObjectsOptions): Promise<ObjectsReport> {
   const { stripe } = context;
+  const options = { ...asked, late: deadline(context, asked.budgetMs) };
   const report: ObjectsReport = { seen: 0, drift: [], problems: [], complete: true };
   const created = { gte: Math.floor(options.since.getTime() / 1000) };
-  const late = deadline(context, options);
-  await checkOpenObjects(late, context, options, report);
+  await checkOpenObjects(context, options, report);
 
   const list = <P extends Page>(read: (page: { limit: number; starting_after?: string }) => Promise<P>) =>
-    pages(read, late, context, report);
+    pages(read, options.late, context, report);
   for await (const { object: { data } } of list((page) => stripe.paymentIntents.list({ created, ...page }))) {
     const ours = data.filter((intent) => orderIdOf(intent.metadata) !== null && hasHappened(intent));
     await compare(
@@ -159,7 +162,7 @@ type List = <P extends Page>(
 /** Warnings of the card networks, and reviews that are open. */
 async function compareSignals(
   context: Context,
-  options: ObjectsOptions,
+  options: Run,
   report: ObjectsReport,
   list: List,
   created: { gte: number },
@@ -213,7 +216,7 @@ async function compareSignals(
   }
 }
 
-function deadline({ now }: Context, { budgetMs }: ObjectsOptions): () => boolean {
+function deadline({ now }: Context, budgetMs: number): () => boolean {
   const end = now() + budgetMs;
   return () => now() > end;
 }
@@ -225,23 +228,23 @@ function hasHappened(intent: { status: string; last_payment_error: unknown }): b
 }
 
 async function checkOpenObjects(
-  late: () => boolean,
   context: Context,
-  options: ObjectsOptions,
+  options: Run,
   report: ObjectsReport,
 ): Promise<void> {
-  const objects = await context.rpc.listOpenObjects(options.since, options.openMax ?? openPerRun);
-  for (const object of objects) {
+  // Half of the time is for the lists. Chosen at random, each of the others has its turn.
+  const late = deadline(context, options.budgetMs / 2);
+  for (const object of await context.rpc.listOpenObjects(options.since, options.openMax ?? openPerRun)) {
     if (late()) {
       report.complete = false;
-      break;
+      return;
     }
+    report.seen++;
     await attempt(object.id, { problems: report.problems, log: context.log }, async () => {
       const reading = await takeReading(context.now, () => readFacts(object, context.stripe));
       await repair(object, reading, context, options, report);
     });
   }
-  report.seen += objects.length;
 }
 
 /** Reads one object; only the call is Stripe's to answer for. */
@@ -292,13 +295,18 @@ async function* pages<P extends Page>(
 async function compare(
   candidates: Candidate[],
   context: Context,
-  options: ObjectsOptions,
+  options: Run,
   report: ObjectsReport,
 ): Promise<void> {
   if (candidates.length === 0) return;
   const states = candidates.map(({ kind, id, status, amount }) => ({ kind, id, status, amount }));
   const differing = new Set(await context.rpc.listDifferingObjects(states));
   for (const candidate of candidates.filter(({ id }) => differing.has(id))) {
+    // What differs does so in the next run, too.
+    if (options.late()) {
+      report.complete = false;
+      return;
+    }
     await attempt(candidate.id, { problems: report.problems, log: context.log }, async () => {
       await repair(candidate, await candidate.facts(), context, options, report);
     });

@@ -6,6 +6,7 @@
 import type Stripe from "stripe";
 import { observe } from "../database/readings.ts";
 import { callStripe, classifyStripeFailure, isReplayedFailure, stripeErrorOf } from "../stripe/client.ts";
+import { beginningOf } from "../text/outside_text.ts";
 import { refundedLinesMetadata } from "../stripe/metadata_lines.ts";
 import { disputeFacts } from "../stripe_events/dispute.ts";
 import { refundFacts } from "../stripe_events/refund.ts";
@@ -50,7 +51,7 @@ export const refundPayment: JobHandler = async (job, context) => {
     metadata: {
       order_id: textField(job, "order_id"),
       refund_request_id: requestId,
-      ...(typeof reason === "string" ? { reason: reason.slice(0, 500) } : {}),
+      ...(typeof reason === "string" ? { reason: beginningOf(reason, 500) } : {}),
       // What a database that was restored cannot know otherwise: `deno task rescue`.
       ...(typeof cause === "string" ? { cause } : {}),
       ...(typeof amount === "number" ? {} : { whole: "true" }),
@@ -89,14 +90,16 @@ const disputed: Outcome = { kind: "discard", reason: "a bank has the money, or d
  * shop owes the money by its own decision. A person who asked can ask again, and hears of it at once.
  */
 function refusalOutcome(error: unknown, cause: unknown, now: number): Outcome {
+  const outcome = outcomeOf(error, now);
+  // Replayed under each of its names, so all of those requests are over: as a refusal it gets another key next time.
+  if (outcome.kind === "retry" && isReplayedFailure(error)) return { ...outcome, alert: "warning" };
   const failure = stripeErrorOf(error);
-  if (failure === null || classifyStripeFailure(error) !== "discard") return outcomeOf(error, now);
+  if (failure === null || classifyStripeFailure(error) !== "discard") return outcome;
   const code = failure.code ?? "";
   const passes = emptyBalanceCodes.includes(code) ||
     /insufficient (available )?(funds|balance)/i.test(failure.message);
-  if (!passes && (finalCodes.includes(code) || cause === "requested")) return outcomeOf(error, now);
-  const refused = outcomeOf(error, now);
-  const reason = refused.kind === "discard" ? refused.reason : failure.message;
+  if (!passes && (finalCodes.includes(code) || cause === "requested")) return outcome;
+  const reason = outcome.kind === "discard" ? outcome.reason : failure.message;
   return { kind: "retry", error: reason, alert: "warning", provider: "up" };
 }
 

@@ -12,7 +12,10 @@ import type { Metrics } from "../metrics.ts";
 
 export type { Bucket, LimitDecision } from "../database/limits.ts";
 
-/** Counts one request in each bucket and says whether all of them had room. */
+/**
+ * Counts one request in each bucket and says whether all of them had room. Narrow buckets come first: what one of them
+ * refuses uses up none of those behind it, which others share.
+ */
 export interface RateLimiter {
   take(buckets: Bucket[]): Promise<LimitDecision>;
 }
@@ -120,15 +123,11 @@ export function createMemoryLimiter(
 
   return {
     take(buckets) {
-      const counted = buckets.map((bucket) => ({ bucket, ...count(bucket) }));
-      const refused = counted.filter((item) => item.refused).sort((a, b) => b.endsAt - a.endsAt)[0];
-      return Promise.resolve(
-        refused === undefined ? { allowed: true, retry_after_seconds: 0, key: null } : {
-          allowed: false,
-          retry_after_seconds: secondsUntil(refused.endsAt, now()),
-          key: refused.bucket.key,
-        },
-      );
+      for (const bucket of buckets) {
+        const { refused, endsAt } = count(bucket);
+        if (refused) return Promise.resolve(refusal(bucket, endsAt, now()));
+      }
+      return Promise.resolve(allowed);
     },
     size: () => windows.size,
   };
@@ -182,24 +181,28 @@ export function createUpstashLimiter(
     };
   });
 
-  async function takeOne(bucket: Bucket): Promise<{ bucket: Bucket; refused: boolean; endsAt: number }> {
+  async function takeOne(bucket: Bucket): Promise<{ refused: boolean; endsAt: number }> {
     const limiterFor = await load();
     const answer = await limiterFor(bucket.limit, bucket.window_seconds).limit(bucket.key);
     if (answer.reason === "timeout") throw new Error("Upstash did not answer in time");
-    return { bucket, refused: !answer.success, endsAt: answer.reset };
+    return { refused: !answer.success, endsAt: answer.reset };
   }
 
   return {
     async take(buckets) {
-      const taken = await Promise.all(buckets.map(takeOne));
-      const refused = taken.filter((item) => item.refused).sort((a, b) => b.endsAt - a.endsAt)[0];
-      return refused === undefined ? { allowed: true, retry_after_seconds: 0, key: null } : {
-        allowed: false,
-        retry_after_seconds: secondsUntil(refused.endsAt, Date.now()),
-        key: refused.bucket.key,
-      };
+      for (const bucket of buckets) {
+        const { refused, endsAt } = await takeOne(bucket);
+        if (refused) return refusal(bucket, endsAt, Date.now());
+      }
+      return allowed;
     },
   };
+}
+
+const allowed: LimitDecision = { allowed: true, retry_after_seconds: 0, key: null };
+
+function refusal({ key }: Bucket, endsAt: number, now: number): LimitDecision {
+  return { allowed: false, retry_after_seconds: secondsUntil(endsAt, now), key };
 }
 
 function secondsUntil(time: number, now: number): number {

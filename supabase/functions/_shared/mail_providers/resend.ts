@@ -57,6 +57,10 @@ function failure({ status, headers, body }: HttpAnswer): MailAnswer {
       return body["name"] === "invalid_idempotent_request"
         ? { kind: "sent", id: null }
         : { kind: "misunderstood", error };
+    case 413:
+    case 451:
+      // About this mail alone, its size or what is in it: as an outage it would hold all others.
+      return { kind: "misunderstood", error };
     case 429:
       return { kind: "busy", error, waitMs: busyWaitMs(headers) };
     default:

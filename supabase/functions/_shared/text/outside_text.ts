@@ -14,6 +14,11 @@ export function oneLine(text: string, max = lengthMax): string {
   return characters.length <= max ? characters.join("") : `${characters.slice(0, max - 1).join("").trim()}…`;
 }
 
+/** The first `max` units of a text; a character of two that does not fit is replaced: half of one cannot be sent. */
+export function beginningOf(text: string, max: number): string {
+  return text.slice(0, max).toWellFormed();
+}
+
 /**
  * The text on one line, and nothing in it that a mail program makes a link of: an address needs its dots, its at sign
  * and its scheme in one piece. Names are read as before: J.R.R. Tolkien gets two spaces.
