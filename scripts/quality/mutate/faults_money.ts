@@ -23,9 +23,8 @@ export const moneyFaults: Mutant[] = [
   {
     name: "money: an empty balance is the end of a refund",
     file: "supabase/functions/_shared/jobs/refund_payment.ts",
-    find:
-      `if (!passes && (finalCodes.includes(code) || cause === "requested")) return outcomeOf(error, now);`,
-    replace: "if (Number(now) > 0) return outcomeOf(error, now);",
+    find: `if (!passes && (finalCodes.includes(code) || cause === "requested")) return outcome;`,
+    replace: "if (Number(now) > 0) return outcome;",
     tests: ["tests/unit/job_outcomes.test.ts", "tests/integration/jobs/effects.test.ts"],
   },
   {
