@@ -1016,10 +1016,11 @@ declare
 begin
   perform private.lock_order(p_order_id);
   v_created := not exists (select 1 from public.checkout_sessions where id = p_fact ->> 'id');
-  -- Time zero: whatever an event says of this session is newer than what its creation said.
+  -- Time zero: whatever an event says of this session is newer than what its creation said. One that is not
+  -- open any more was read later: it may have been paid, and not in 1970.
   perform private.merge_checkout_session(
     private.without_person(p_fact, p_order_id) || jsonb_build_object('attempt', p_attempt), p_order_id,
-    to_timestamp(0)
+    case p_fact ->> 'status' when 'open' then to_timestamp(0) else now() end
   );
   -- A webhook that came first has merged the session without its link.
   update public.checkout_sessions set url = p_fact ->> 'url' where id = p_fact ->> 'id' and url is null;

@@ -51,6 +51,29 @@ Deno.test("abandon_checkout() frees the stock of an attempt without a session, a
   assert.deepEqual(await violations(sql), []);
 });
 
+Deno.test("a session that was paid before anybody noted it is dated when it was seen, not at time zero", async () => {
+  await using database = await world();
+  const { sql } = database;
+  const begun = await beginCheckout(sql, { items, key: "k" });
+  const session = await attachSession(sql, begun, {
+    status: "complete",
+    payment_status: "paid",
+    payment_id: "pi_1",
+  });
+  const dated = async () => {
+    const [row] = await sql`
+      select o.status, o.paid_at > now() - interval '1 hour' as paid_lately,
+        s.completed_at > now() - interval '1 hour' as completed_lately
+      from public.orders o join public.checkout_sessions s on s.id = o.session_id
+      where o.id = ${begun.order_id}`;
+    return { ...row };
+  };
+  assert.deepEqual(await dated(), { status: "paid", paid_lately: true, completed_lately: true });
+  await attachSession(sql, begun, { id: session.id });
+  assert.deepEqual(await dated(), { status: "paid", paid_lately: true, completed_lately: true });
+  assert.deepEqual(await violations(sql), []);
+});
+
 Deno.test("abandon_checkout() tells staff what Stripe refuses to sell, once per cause", async () => {
   await using database = await world(5);
   const { sql } = database;
