@@ -26,7 +26,8 @@ with refund_bookings as (
     p.livemode, 0, 0, 0, 0, p.amount_received
   from public.refund_requests q
   join public.payments p on p.id = q.payment_id and p.succeeded_at is not null
-  join public.orders o on o.id = p.order_id and o.payment_id <> p.id
+  -- An order that keeps a free page has no payment of its own.
+  join public.orders o on o.id = p.order_id and o.payment_id is distinct from p.id
   where q.cause = 'duplicate'
   union all
   select b.booked_at, b.kind, o.number, o.shipping_address ->> 'country', b.id, b.currency, p.livemode,
