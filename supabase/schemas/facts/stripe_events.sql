@@ -104,6 +104,25 @@ end;
 $$;
 comment on function private.closing_sessions() is 'The payment pages that this transaction has ended.';
 
+create function private.queue_retry(p_event_id text, p_run_at timestamptz) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_key constant text := 'retry_event:' || p_event_id;
+begin
+  if not private.enqueue_job(
+    'retry_event', v_key, jsonb_build_object('event_id', p_event_id), p_run_at, 10
+  ) then
+    -- It had failed and was applied since; delivered again in a newer version, it has failed anew.
+    update private.jobs set status = 'queued', run_at = p_run_at, attempts = 0, finished_at = null
+    where dedupe_key = v_key and status in ('done', 'discarded');
+  end if;
+end;
+$$;
+comment on function private.queue_retry(text, timestamptz) is
+  'Queues another try of an event that could not be applied. A job that waits, or is at it, stays as it is.';
+
 create function private.process_stripe_event(
   e public.webhook_events,
   p_facts jsonb,
@@ -145,9 +164,7 @@ begin
   if e.last_error is not null then
     e.status := 'failed';
     e.next_attempt_at := now() + private.backoff(1);
-    perform private.enqueue_job(
-      'retry_event', 'retry_event:' || e.id, jsonb_build_object('event_id', e.id), e.next_attempt_at, 10
-    );
+    perform private.queue_retry(e.id, e.next_attempt_at);
     v_outcome.outcome := 'queued';
     v_outcome.reason := e.last_error;
   else

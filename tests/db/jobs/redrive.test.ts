@@ -228,3 +228,20 @@ test("redrive() leaves alone what has no payload any more", async () => {
     [],
   );
 });
+
+test("an event that fails anew after its job had ended is tried again", async () => {
+  // Facts that nobody can merge.
+  const deliver = (version: string) =>
+    sql`select public.receive_stripe_event(
+      'evt_again', 'charge.failed', false, ${version}, now(), null, '{"id": "evt_again"}',
+      '[{"fact": "riddle"}]', null, null, '[]')`;
+  await deliver("2025-01-01");
+  const [job] = await sql<{ id: string }[]>`
+    select id from private.jobs where dedupe_key = 'retry_event:evt_again'`;
+  await sql`select public.retry_stripe_event('evt_again', '[]', null, null)`;
+  await sql`update private.jobs set status = 'done', finished_at = now() where id = ${job?.id ?? null}`;
+  await deliver("2026-01-01");
+  const [event] = await sql`select status from public.webhook_events where id = 'evt_again'`;
+  assert.equal(event?.["status"], "failed");
+  assert.equal((await jobRow(sql, Number(job?.id))).status, "queued");
+});
