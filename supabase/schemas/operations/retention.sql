@@ -145,6 +145,8 @@ begin
   where id in (
     select e.id from public.webhook_events e
     where e.status in ('processed', 'ignored') and not e.payload ? 'purged' and not e.payload ? 'erased'
+      -- One that is to be applied anew is needed until it was.
+      and e.next_attempt_at is null
       and e.received_at < now() - least(private.retention('payload'), private.retention('foreign'))
       and (
         e.received_at < now() - private.retention('payload') or e.ignored_reason = 'foreign_object'

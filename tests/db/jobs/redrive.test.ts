@@ -245,3 +245,15 @@ test("an event that fails anew after its job had ended is tried again", async ()
   assert.equal(event?.["status"], "failed");
   assert.equal((await jobRow(sql, Number(job?.id))).status, "queued");
 });
+
+test("purge_old_data() leaves an old event its payload while it waits to be applied anew", async () => {
+  await settledEvent("evt_old", "charge.failed", { id: "evt_old" });
+  await settledEvent("evt_waits", "charge.failed", { id: "evt_waits" });
+  await sql`update public.webhook_events set received_at = now() - interval '1 year'
+    where id in ('evt_old', 'evt_waits')`;
+  await redrive({ events: ["evt_waits"] });
+  await sql`select public.purge_old_data(1000)`;
+  const rows = await sql`select id, payload ? 'purged' as purged from public.webhook_events
+    where id in ('evt_old', 'evt_waits') order by id`;
+  assert.deepEqual(rows.map(({ id, purged }) => [id, purged]), [["evt_old", true], ["evt_waits", false]]);
+});
