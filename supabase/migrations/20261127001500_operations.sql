@@ -1581,8 +1581,11 @@ begin
     ) keys
     where k is not null
   );
-  delete from private.rate_limits l using public.orders o
-  where o.id = any (p_order_ids) and l.key like '%' || host(o.purchase_ip) || '%';
+  -- A counter's key ends in what it counts: an IPv4 address, or one of the networks of an IPv6 address.
+  delete from private.rate_limits l
+  using public.orders o cross join lateral private.address_keys(o.purchase_ip) n
+  where o.id = any (p_order_ids)
+    and substring(l.key from ':([0-9]+(?:\.[0-9]+){3}|[0-9a-f:]+::/[0-9]+)$')::inet = n.network;
 end;
 $$;
 comment on function private.erase_digests(text, uuid[]) is

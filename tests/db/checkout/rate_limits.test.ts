@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import type postgres from "postgres";
 import { createTestDatabase } from "../../../scripts/local/test_database.ts";
+import { items, world } from "./attempt_support.ts";
+import { beginCheckout } from "./cart_support.ts";
 
 interface Decision {
   allowed: boolean;
@@ -25,6 +27,35 @@ async function take(sql: postgres.Sql, buckets: Bucket[]): Promise<Decision> {
 
 /** A window that lasts far longer than the test: at its end, at midnight, hardly anything of it has slid out yet. */
 const day = 86_400;
+
+Deno.test("erasing a buyer removes the counters of their networks, and of no others", async () => {
+  await using database = await world(2);
+  const { sql } = database;
+  const keys = [
+    "checkout:192.0.2.1",
+    "checkout:192.0.2.10",
+    "checkout:2001:db8:0:0::/64",
+    "checkout:2001:db8:1::/48",
+    "checkout:2001:db8:0::/48",
+    "checkout:unknown",
+    "resume:192.0.2.1",
+    "resume:92.0.2.1",
+    "resume:all",
+  ];
+  await take(sql, keys.map((key) => ({ key, limit: 5, window_seconds: day })));
+  for (const ip of ["192.0.2.1", "2001:db8::5"]) {
+    await beginCheckout(sql, { items, key: ip, ip, email: "ada@example.com" });
+  }
+  await sql`select public.erase_customer('ada@example.com')`;
+  const left = await sql<{ key: string }[]>`select key from private.rate_limits order by key collate "C"`;
+  assert.deepEqual(left.map(({ key }) => key), [
+    "checkout:192.0.2.10",
+    "checkout:2001:db8:1::/48",
+    "checkout:unknown",
+    "resume:92.0.2.1",
+    "resume:all",
+  ]);
+});
 
 Deno.test("take_rate_limits() lets exactly the limit through, also side by side", async () => {
   await using database = await createTestDatabase();
