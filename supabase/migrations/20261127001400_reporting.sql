@@ -1038,7 +1038,8 @@ from (
   select 'rejected webhooks' as what, host(r.source_ip) as who, r.reason as detail, r.count, r.last_at
   from public.webhook_rejections r
   union all
-  select 'fraud signal', o.number, f.kind, 1, f.created_at
+  -- Of checkouts that were refused there is one row for many.
+  select 'fraud signal', o.number, f.kind, coalesce((f.data ->> 'count')::bigint, 1), f.created_at
   from public.fraud_signals f left join public.orders o on o.id = f.order_id
 ) s
 where (select private.sees_reports())

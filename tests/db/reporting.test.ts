@@ -128,8 +128,13 @@ Deno.test("disputes_due lists what waits for evidence, most urgent first, and no
 Deno.test("suspicious_activity has refused webhooks with who sent them, and signs of fraud with their order", async () => {
   await sql`insert into public.webhook_rejections (reason, source_ip, count)
     values ('bad_signature', '203.0.113.9', 7), ('not_listed', null, 2)`;
+  const refused = sql.json({
+    hits: [{ rule: "address_declined_orders", subject_digest: "0f", window_seconds: 3600, action: "block" }],
+  });
+  for (let times = 0; times < 3; times++) await sql`select private.record_velocity_hits(${refused}, null)`;
   assert.deepEqual(await sorted("suspicious_activity", "what, who, detail, count"), [
     ["fraud signal", held.frame.orderNumber, "early_fraud_warning", 1],
+    ["fraud signal", null, "velocity", 3],
     ["rejected webhooks", "203.0.113.9", "bad_signature", 7],
     ["rejected webhooks", null, "not_listed", 2],
   ]);
