@@ -210,15 +210,16 @@ begin
     );
   else
     update public.alerts set status = 'resolved'
-    where dedupe_key = 'unsellable_price:' || new.id and status <> 'resolved';
+    where dedupe_key = 'unsellable_price:' || coalesce(new.id, old.id) and status <> 'resolved';
   end if;
   return null;
 end;
 $$;
 comment on function private.judge_price() is
   'Trigger of product_variants: staff hear at once of a price that Stripe refuses, whichever way it came '
-  'in; corrected or retired, the alert closes.';
-create trigger judge_price after insert or update of price_amount, currency, active on public.product_variants
+  'in; corrected, retired or deleted, the alert closes.';
+create trigger judge_price
+  after insert or update of price_amount, currency, active or delete on public.product_variants
   for each row execute function private.judge_price();
 
 create function private.tidy_options() returns trigger

@@ -90,6 +90,17 @@ Deno.test("a price that Stripe would refuse, typed into the table, is told to st
   }
 });
 
+Deno.test("the alert about a price closes when the variant that was typed wrongly is deleted", async () => {
+  const [product] = await sql`insert into public.products (slug, name) values ('wrong', 'Suit') returning id`;
+  const [variant] = await sql`
+    insert into public.product_variants (product_id, sku, price_amount, currency)
+    values (${product?.["id"]}, 'WRONG', 12345, 'kwd') returning id`;
+  await sql`delete from public.product_variants where id = ${variant?.["id"]}`;
+  const [alert] = await sql`
+    select status from public.alerts where dedupe_key = ${`unsellable_price:${variant?.["id"]}`}`;
+  assert.equal(alert?.["status"], "resolved");
+});
+
 Deno.test("add_variant() puts a variant on sale with its stock, and refuses what cannot be one", async () => {
   await sql`insert into public.products (slug, name) values ('belt-2', 'Belt')`;
   await sql`select public.add_variant('belt-2', 'BELT-2-M', 4900, 'USD', 'M', '', 5)`;
