@@ -89,33 +89,40 @@ security definer
 set search_path = ''
 as $$
 begin
-  if tg_op = 'UPDATE' and old.email is distinct from new.email then
-    -- Auth mailed a link to the new address and the link was opened. Without confirmations it changes the
-    -- address at once, and email_change was never written.
-    perform private.note_email_proof(
-      new.id,
-      coalesce(lower(old.email_change) = lower(new.email) and old.email_change_sent_at is not null, false)
-    );
-  end if;
-  if new.email_confirmed_at is not null and (tg_op = 'INSERT' or old.email_confirmed_at is null) and (
-    new.confirmation_sent_at <= new.email_confirmed_at or private.is_vouched_for(new.id, new.email)
-  ) then
-    perform private.note_email_proof(new.id, true);
-  end if;
-  if nullif(new.email, '') is null or new.email_confirmed_at is null then
-    return new;
-  end if;
-  update public.customers set email = lower(new.email)
-  where user_id = new.id and email is distinct from lower(new.email);
-  if exists (select 1 from private.proven_accounts p where p.user_id = new.id) then
-    perform private.attach_guest_orders(new.id, new.email);
-  end if;
+  -- Apart from the rest, so that what fails there does not undo that the address is not proven any more.
+  begin
+    if tg_op = 'UPDATE' and old.email is distinct from new.email then
+      -- Auth mailed a link to the new address and the link was opened. Without confirmations it changes the
+      -- address at once, and email_change was never written.
+      perform private.note_email_proof(
+        new.id,
+        coalesce(lower(old.email_change) = lower(new.email) and old.email_change_sent_at is not null, false)
+      );
+    end if;
+  exception when others then
+    raise warning 'proof of an address not noted: %', private.error_text(sqlstate, sqlerrm);
+    perform private.note_email_proof(new.id, false);
+  end;
+  begin
+    if new.email_confirmed_at is not null and (tg_op = 'INSERT' or old.email_confirmed_at is null) and (
+      new.confirmation_sent_at <= new.email_confirmed_at or private.is_vouched_for(new.id, new.email)
+    ) then
+      perform private.note_email_proof(new.id, true);
+    end if;
+    if nullif(new.email, '') is null or new.email_confirmed_at is null then
+      return new;
+    end if;
+    update public.customers set email = lower(new.email)
+    where user_id = new.id and email is distinct from lower(new.email);
+    if exists (select 1 from private.proven_accounts p where p.user_id = new.id) then
+      perform private.attach_guest_orders(new.id, new.email);
+    end if;
+  exception
+    -- Nobody may be kept from signing in by what becomes of old orders.
+    when others then
+      raise warning 'guest orders not attached: %', private.error_text(sqlstate, sqlerrm);
+  end;
   return new;
-exception
-  -- Nobody may be kept from signing in by what becomes of old orders.
-  when others then
-    raise warning 'guest orders not attached: %', private.error_text(sqlstate, sqlerrm);
-    return new;
 end;
 $$;
 comment on function private.on_email_changed() is

@@ -264,6 +264,18 @@ Deno.test("an address that is changed without a mail is not proven, one with a m
   assert.equal(await ownerOf(sql, proven), account);
 });
 
+Deno.test("an address that was changed without a mail is not proven, whatever fails after it", async () => {
+  await using database = await shopWith();
+  const { sql } = database;
+  const account = await addUser(sql, "first@example.com", true);
+  await beginCheckout(sql, { items, userId: account, key: "1" });
+  const proofs = () => sql`select 1 from private.proven_accounts where user_id = ${account}`;
+  assert.equal((await proofs()).length, 1);
+  // No row of customers takes an address as long as this.
+  await sql`update auth.users set email = ${`${"a".repeat(330)}@example.com`} where id = ${account}`;
+  assert.equal((await proofs()).length, 0);
+});
+
 Deno.test("an account that had no address proves one by the mail about the change", async () => {
   await using database = await shopWith();
   const { sql } = database;
