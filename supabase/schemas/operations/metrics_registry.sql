@@ -11,8 +11,9 @@ insert into private.metrics (name, type, unit, labels, allowed, bounds, counted_
   ),
   (
     'checkouts', 'counter', null, '{result}', '{"result": [
-      "created", "repeated", "checkout_refused", "conflict", "database_unavailable", "idempotency_conflict",
-      "insufficient_stock", "internal_error", "invalid_request", "origin_not_allowed", "rate_limited",
+      "created", "repeated", "busy", "checkout_closed", "checkout_refused", "conflict",
+      "currency_unavailable", "database_unavailable", "idempotency_conflict", "insufficient_stock",
+      "internal_error", "invalid_request", "origin_not_allowed", "rate_limited", "shipping_unavailable",
       "stripe_unavailable", "unauthorized", "unknown_sku", "velocity_exceeded"
     ]}', null, 'functions',
     'Checkouts by result: a payment page (created, or repeated for the same key), or the error code.'

@@ -15,6 +15,17 @@ Deno.test.afterAll(() => database.drop());
 const record = async (db: postgres.Sql | postgres.ReservedSql, samples: object[]): Promise<number> =>
   (await db`select public.record_metrics(${db.json(samples as postgres.JSONValue)}) as refused`)[0]?.refused;
 
+Deno.test("every refusal of a checkout and every kind of repair is counted under its own name", async () => {
+  await forget(sql);
+  const refusals = ["busy", "checkout_closed", "currency_unavailable", "shipping_unavailable"];
+  await record(sql, refusals.map((code) => ({ metric: "checkouts", labels: [code], count: 1 })));
+  const repairs = ["charge", "review", "early_fraud_warning"];
+  for (const kind of repairs) await sql`select private.count_metric('reconciliation_drift', array[${kind}])`;
+  const counted = { ...await counts(sql, "checkouts"), ...await counts(sql, "reconciliation_drift") };
+  for (const code of refusals) assert.equal(counted[`checkouts ${code}`], 1, code);
+  for (const kind of repairs) assert.equal(counted[`reconciliation_drift ${kind}`], 1, kind);
+});
+
 Deno.test("ten workers that tell at once while three monitors read: nothing is lost, and nothing is counted twice", async () => {
   await forget(sql);
   const clients = Array.from({ length: 13 }, () => postgres(database.url, { max: 1, onnotice: () => {} }));
