@@ -1447,7 +1447,7 @@ comment on column public.product_variants.color is 'Null when the thing has none
 comment on column public.product_variants.price_amount is 'In Stripe''s minor units. A price that Stripe refuses (KWD 12.345) is stored and raises the alert unsellable_price; add_variant() refuses it.';
 comment on column public.product_variants.image_url is 'The picture of this colour, in the form of products.image_url; null for that of the product.';
 CREATE INDEX product_variants_product_id_idx ON public.product_variants USING btree (product_id);
-CREATE TRIGGER judge_price AFTER INSERT OR UPDATE OF price_amount, currency, active ON public.product_variants FOR EACH ROW EXECUTE FUNCTION private.judge_price();
+CREATE TRIGGER judge_price AFTER INSERT OR DELETE OR UPDATE OF price_amount, currency, active ON public.product_variants FOR EACH ROW EXECUTE FUNCTION private.judge_price();
 CREATE TRIGGER tidy_options BEFORE INSERT OR UPDATE OF size, color ON public.product_variants FOR EACH ROW EXECUTE FUNCTION private.tidy_options();
 row level security on public.product_variants;
 policy product_variants_read on public.product_variants as permissive for select to anon, authenticated using (((active AND (EXISTS ( SELECT 1
@@ -3639,7 +3639,7 @@ CREATE OR REPLACE FUNCTION private.judge_price()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO '';
-comment on function private.judge_price() is 'Trigger of product_variants: staff hear at once of a price that Stripe refuses, whichever way it came in; corrected or retired, the alert closes.';
+comment on function private.judge_price() is 'Trigger of product_variants: staff hear at once of a price that Stripe refuses, whichever way it came in; corrected, retired or deleted, the alert closes.';
 
 
 CREATE OR REPLACE FUNCTION private.keep_terms_text()
@@ -4656,6 +4656,13 @@ CREATE OR REPLACE FUNCTION private.queue_refund(p_payment_id text, p_order_id uu
  LANGUAGE plpgsql
  SET search_path TO '';
 comment on function private.queue_refund(p_payment_id text, p_order_id uuid, p_cause text, p_source text) is 'Queues the refund of all that is left of a payment, once per payment and cause. Returns whether it is new.';
+
+
+CREATE OR REPLACE FUNCTION private.queue_retry(p_event_id text, p_run_at timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '';
+comment on function private.queue_retry(p_event_id text, p_run_at timestamp with time zone) is 'Queues another try of an event that could not be applied. A job that waits, or is at it, stays as it is.';
 
 
 CREATE OR REPLACE FUNCTION private.quiet_hours_text(p_from time without time zone, p_until time without time zone)
