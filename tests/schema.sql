@@ -2760,6 +2760,14 @@ CREATE OR REPLACE FUNCTION private.checkout_end(o orders, p_livemode boolean)
 comment on function private.checkout_end(o orders, p_livemode boolean) is 'Why an order leads to no payment page any more: paid { session_id }, also while the payment is under way, or cancelled, as are all of the other mode once a project has gone live. Null while it waits to be paid. p_livemode null: of either mode.';
 
 
+CREATE OR REPLACE FUNCTION private.checkout_key(p_user_id uuid, p_idempotency_key text)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO '';
+comment on function private.checkout_key(p_user_id uuid, p_idempotency_key text) is 'What is stored of an Idempotency-Key, with whose it is; null: there is none. One that holds what looks like a card number comes as digest:<length>:<SHA-256>, and is stored as a digest with the key of the database, as long as it was: who has a bare one can try all card numbers.';
+
+
 CREATE OR REPLACE FUNCTION private.checkout_snapshot(p_order_id uuid, p_outcome text)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -6825,13 +6833,13 @@ comment on function public.list_missing_orders(p_order_ids uuid[]) is 'Which of 
 grant execute on function public.list_missing_orders(p_order_ids uuid[]) to service_role;
 
 
-CREATE OR REPLACE FUNCTION public.list_open_objects(p_since timestamp with time zone, p_limit integer)
+CREATE OR REPLACE FUNCTION public.list_open_objects(p_since timestamp with time zone, p_limit integer, p_livemode boolean DEFAULT NULL::boolean)
  RETURNS open_object[]
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO '';
-comment on function public.list_open_objects(p_since timestamp with time zone, p_limit integer) is 'What may have ended without a word, however old: sessions that should have ended by now or whose money is on its way, open reviews, and payments, refunds and disputes under way that were made before p_since (the younger ones are in Stripe''s lists). At most p_limit of them, chosen at random.';
-grant execute on function public.list_open_objects(p_since timestamp with time zone, p_limit integer) to service_role;
+comment on function public.list_open_objects(p_since timestamp with time zone, p_limit integer, p_livemode boolean) is 'What may have ended without a word, however old: sessions that should have ended by now or whose money is on its way, open reviews, and payments, refunds and disputes under way that were made before p_since (the younger ones are in Stripe''s lists). At most p_limit of them, chosen at random. p_livemode: those of this mode, and those whose mode is not known; null: all.';
+grant execute on function public.list_open_objects(p_since timestamp with time zone, p_limit integer, p_livemode boolean) to service_role;
 
 
 CREATE OR REPLACE FUNCTION public.list_passed_events(p_after text, p_limit integer)

@@ -867,6 +867,27 @@ comment on function private.wait_for_repeats(text, uuid) is
   'Parallel checkouts of one key, and of one account, queue up here: the later one finds what the '
   'first made.';
 
+create function private.checkout_key(p_user_id uuid, p_idempotency_key text) returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return coalesce(p_user_id::text, 'guest') || ':' || case
+    -- How long a guest's key was says how hard it is to guess.
+    when starts_with(p_idempotency_key, 'digest:') then left(
+      'k' || private.keyed_digest(p_idempotency_key),
+      coalesce(substring(p_idempotency_key from '^digest:(\d{1,3}):')::integer, length(p_idempotency_key))
+    )
+    else p_idempotency_key
+  end;
+end;
+$$;
+comment on function private.checkout_key(uuid, text) is
+  'What is stored of an Idempotency-Key, with whose it is; null: there is none. One that holds what looks '
+  'like a card number comes as digest:<length>:<SHA-256>, and is stored as a digest with the key of the '
+  'database, as long as it was: who has a bare one can try all card numbers.';
+
 create function private.same_checkout_again(
   p_user_id uuid,
   p_email text,
@@ -928,7 +949,7 @@ set search_path = ''
 set plan_cache_mode = 'force_generic_plan'
 as $$
 declare
-  v_key text := coalesce(p_user_id::text, 'guest') || ':' || p_idempotency_key;
+  v_key text := private.checkout_key(p_user_id, p_idempotency_key);
   v_found jsonb;
   v_cart jsonb;
   v_order_id uuid;

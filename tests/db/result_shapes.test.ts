@@ -318,7 +318,7 @@ Deno.test("the shapes of an event, received and tried again", async () => {
     await rpc.listDifferingObjects([{ kind: "refund", id: "re_1", status: "pending", amount: 1 }]),
     ["re_1"],
   );
-  assert.deepEqual(await rpc.listOpenObjects(new Date(), 0), []);
+  assert.deepEqual(await rpc.listOpenObjects(new Date(), 0, false), []);
   assert.deepEqual(await rpc.getLostCheckouts(10), []);
   assert.equal(typeof await rpc.getReconciliationCursor("shape"), "string");
   const now = new Date("2026-11-27T10:00:00Z");

@@ -50,7 +50,8 @@ function slowWorld(open: number, listed: number) {
       return Promise.resolve({ outcome: null, changed: false, before: null, after: null });
     },
   };
-  const context = { stripe, rpc, now: clock.now, log: keptLog().log } as unknown as JobContext;
+  const env = { livemode: false };
+  const context = { stripe, rpc, env, now: clock.now, log: keptLog().log } as unknown as JobContext;
   const run = () =>
     reconcileObjects(context, { runId: "run", since: new Date(0), budgetMs: 40 * secondMs, dryRun: false });
   return { run, clock, lists, readSoFar: () => read };

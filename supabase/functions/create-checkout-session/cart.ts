@@ -1,7 +1,7 @@
 /** What a storefront may ask for, checked field by field; nothing here is trusted for prices. */
 import * as z from "zod/mini";
 import { emailAddress, normalizeEmail } from "../_shared/text/email_address.ts";
-import { type PaymentPage, shortHash } from "../_shared/checkout/session_params.ts";
+import type { PaymentPage } from "../_shared/checkout/session_params.ts";
 import { AppError } from "../_shared/errors.ts";
 import { validBody } from "../_shared/http/valid_body.ts";
 import { maskCardNumbers } from "../_shared/text/card_numbers.ts";
@@ -141,13 +141,15 @@ export function parseIdempotencyKey(headers: Headers, ofGuest: boolean): string 
 }
 
 /**
- * The key as it may be stored. One that holds what looks like a card number, as random digits do at times, would be
- * masked there and be the same as others that end alike: whose key it is would be a matter of four digits. Its digest
- * is no longer than the key was, since how long a guest's key is says how hard it is to guess.
+ * The key as the database may be told. One that holds what looks like a card number, as random digits do at times, would
+ * be masked on the way and be the same as others that end alike: whose key it is would be a matter of four digits. It
+ * goes as its length and digest, of which `begin_checkout()` stores a keyed one.
  */
-export async function storedKey(key: string | null): Promise<string | null> {
+export async function toldKey(key: string | null): Promise<string | null> {
   if (key === null || maskCardNumbers(key) === key) return key;
-  return `k${await shortHash(key)}`.slice(0, key.length);
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(key)));
+  const hex = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return `digest:${key.length}:${hex}`;
 }
 
 function sumBySku(items: Cart["items"]): Cart["items"] {

@@ -27,7 +27,7 @@ import { observe } from "../_shared/database/readings.ts";
 import { checkoutSessionFacts } from "../_shared/stripe_events/checkout_session.ts";
 import type { RateLimiter } from "../_shared/limits/rate_limit.ts";
 import type { Checkout, CheckoutCalls, CheckoutRequest } from "../_shared/database/checkout.ts";
-import { parseCart, parseIdempotencyKey, storedKey } from "./cart.ts";
+import { parseCart, parseIdempotencyKey, toldKey } from "./cart.ts";
 import { takeLimits } from "./limits.ts";
 import { checkTurnstile } from "./turnstile.ts";
 
@@ -69,7 +69,7 @@ export function handle(request: Request, deps: Deps): Promise<Response> {
     const bound = { ...deps, rpc: deps.rpcWithin(deadline) };
     const wanted: Omit<CheckoutRequest, "p_supersede"> = {
       p_items: cart.items,
-      p_idempotency_key: await storedKey(idempotencyKey),
+      p_idempotency_key: await toldKey(idempotencyKey),
       p_user_id: user?.id ?? null,
       p_email: emailOf(cart.customerEmail, user),
       p_client_ip: address,

@@ -100,7 +100,7 @@ begin
   if not found then
     -- One that a worker has in hand was judged before, perhaps.
     perform private.enqueue_job(
-      'send_alert', v_key || ':' || pg_current_xact_id(), jsonb_build_object('alert_id', a.id), now(), 60
+      'send_alert', v_key || ':' || gen_random_uuid(), jsonb_build_object('alert_id', a.id), now(), 60
     )
     from private.jobs j where j.dedupe_key = v_key and j.status = 'running';
   end if;

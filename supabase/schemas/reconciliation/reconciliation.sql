@@ -231,7 +231,11 @@ create index disputes_open_idx on public.disputes (created_at)
 create index fraud_signals_open_reviews_idx on public.fraud_signals (source_id)
   where kind = 'review' and open;
 
-create function public.list_open_objects(p_since timestamptz, p_limit integer) returns public.open_object[]
+create function public.list_open_objects(
+  p_since timestamptz,
+  p_limit integer,
+  p_livemode boolean default null
+) returns public.open_object[]
 language plpgsql
 volatile
 security definer
@@ -241,32 +245,37 @@ begin
   return array(
     select row(x.kind, x.id)::public.open_object
     from (
-      select 'checkout_session' as kind, cs.id
-      from public.checkout_sessions cs
+      select 'checkout_session' as kind, cs.id, o.livemode
+      from public.checkout_sessions cs left join public.orders o on o.id = cs.order_id
       where (cs.status = 'open' and cs.expires_at < now())
         or (cs.status = 'complete' and cs.payment_status = 'unpaid' and not cs.async_payment_failed)
       union all
-      select 'payment', p.id from public.payments p
+      select 'payment', p.id, p.livemode from public.payments p
       where p.status in ('processing', 'requires_capture') and p.created_at < p_since
       union all
-      select 'refund', r.id from public.refunds r
+      select 'refund', r.id, p.livemode
+      from public.refunds r left join public.payments p on p.id = r.payment_id
       where r.status in ('pending', 'requires_action') and r.created_at < p_since
       union all
-      select 'dispute', d.id from public.disputes d
+      select 'dispute', d.id, d.livemode from public.disputes d
       where d.status not in ('won', 'lost', 'warning_closed', 'prevented') and d.created_at < p_since
       union all
       -- No list of Stripe's has them by time, so they are open objects from the start.
-      select 'review', f.source_id from public.fraud_signals f
+      select 'review', f.source_id, p.livemode
+      from public.fraud_signals f left join public.payments p on p.id = f.payment_id
       where f.kind = 'review' and f.open and f.source_id is not null
     ) x
+    -- A shop that went live with its data cannot ask about what it tried out.
+    where p_livemode is null or x.livemode is null or x.livemode = p_livemode
     -- Where there are more than can be looked at, each has its turn.
     order by random()
     limit p_limit
   );
 end;
 $$;
-comment on function public.list_open_objects(timestamptz, integer) is
+comment on function public.list_open_objects(timestamptz, integer, boolean) is
   'What may have ended without a word, however old: sessions that should have ended by now or whose money is '
   'on its way, open reviews, and payments, refunds and disputes under way that were made before p_since (the '
-  'younger ones are in Stripe''s lists). At most p_limit of them, chosen at random.';
-grant execute on function public.list_open_objects(timestamptz, integer) to service_role;
+  'younger ones are in Stripe''s lists). At most p_limit of them, chosen at random. p_livemode: those of '
+  'this mode, and those whose mode is not known; null: all.';
+grant execute on function public.list_open_objects(timestamptz, integer, boolean) to service_role;

@@ -79,11 +79,13 @@ Deno.test("a card number that somebody types is nowhere: not in a table, not in 
   const [row] = await sql`
     select o.customer_name, s.tracking_number, o.shipping_address ->> 'line1' as line1, o.idempotency_key
     from public.orders o join public.shipments s on s.order_id = o.id where o.id = ${order.order_id}`;
-  assert.deepEqual({ ...row }, {
+  // With the key of the database: who finds a bare digest can try all card numbers.
+  assert.match(row?.["idempotency_key"], /^guest:k[0-9a-f]{15}$/);
+  assert.deepEqual({ ...row, idempotency_key: null }, {
     customer_name: "card_***6467",
     tracking_number: "card_***6467",
     line1: "card_***6467",
-    idempotency_key: "guest:card_***6467",
+    idempotency_key: null,
   });
   const written = await everythingIn(`${stack.dir}/mails`);
   assert.match(written, /Tracking: card_\*\*\*6467/);

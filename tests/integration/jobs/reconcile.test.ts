@@ -131,6 +131,9 @@ Deno.test("reconcile: what is still open is looked at, however old it is", async
   const since = new Date(context.now() + 60_000);
   const look = (dryRun: boolean) =>
     reconcileObjects(context, { runId: crypto.randomUUID(), since, budgetMs: 30_000, dryRun });
+  await stack.sql`update disputes set livemode = true where id = ${open?.id}`;
+  assert.deepEqual((await look(true)).drift, [], "Stripe's test mode knows nothing of what is live");
+  await stack.sql`update disputes set livemode = false where id = ${open?.id}`;
   for (const dryRun of [true, false]) {
     const { drift, problems } = await look(dryRun);
     assert.deepEqual(problems, []);

@@ -988,7 +988,7 @@ isOneToOne: false
 { Args: { "p_order_ids": (string)[] }; Returns: (string)[]
                            },
 "list_open_objects":
-{ Args: { "p_limit": number,"p_since": string }; Returns: (Database["public"]['CompositeTypes']["open_object"])[]
+{ Args: { "p_limit": number,"p_livemode"?: boolean,"p_since": string }; Returns: (Database["public"]['CompositeTypes']["open_object"])[]
                            },
 "list_passed_events":
 { Args: { "p_after": string,"p_limit": number }; Returns: (string)[]

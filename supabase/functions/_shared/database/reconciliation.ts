@@ -84,6 +84,10 @@ export const reconciliationCalls = (call: Call) => ({
     call("get_lost_checkouts", { p_limit: limit }),
 
   /** What may have ended without a word, however old; of what Stripe lists by time only what is older than `since`. */
-  listOpenObjects: (since: Date, limit: number) =>
-    call("list_open_objects", { p_since: since.toISOString(), p_limit: limit }) as Promise<OpenObject[]>,
+  listOpenObjects: (since: Date, limit: number, livemode: boolean) =>
+    call("list_open_objects", {
+      p_since: since.toISOString(),
+      p_limit: limit,
+      p_livemode: livemode,
+    }) as Promise<OpenObject[]>,
 });

@@ -17,6 +17,7 @@ import { refundFacts } from "../stripe_events/refund.ts";
 import type { ObjectState, OpenObject } from "../database/reconciliation.ts";
 import { checkoutSessionFacts } from "../stripe_events/checkout_session.ts";
 import { done, type JobContext, type JobHandler } from "./outcome.ts";
+import type { Env } from "../env.ts";
 import { attempt, type Problem, throwFirst } from "./problems.ts";
 import type { Drift } from "./reconcile_events.ts";
 
@@ -38,7 +39,7 @@ export interface ObjectsReport {
   complete: boolean;
 }
 
-type Context = Pick<JobContext, "rpc" | "stripe" | "now" | "log">;
+type Context = Pick<JobContext, "rpc" | "stripe" | "now" | "log"> & { env: Pick<Env, "livemode"> };
 
 /** `late`: time has run out. */
 type Run = ObjectsOptions & { late: () => boolean };
@@ -234,7 +235,12 @@ async function checkOpenObjects(
 ): Promise<void> {
   // Half of the time is for the lists. Chosen at random, each of the others has its turn.
   const late = deadline(context, options.budgetMs / 2);
-  for (const object of await context.rpc.listOpenObjects(options.since, options.openMax ?? openPerRun)) {
+  const open = await context.rpc.listOpenObjects(
+    options.since,
+    options.openMax ?? openPerRun,
+    context.env.livemode,
+  );
+  for (const object of open) {
     if (late()) {
       report.complete = false;
       return;
