@@ -63,10 +63,16 @@ async function attempt(lines, token, uiMode, fingerprint) {
       // The secret of a page of our own is not kept: that page asks for it.
       url: session.url ?? `${store}/pay`,
       expires_at: session.expires_at,
+      shopper: shopper(),
       held,
     },
   });
   return session;
+}
+
+/** Whose a checkout is: an account's address, or a guest's. */
+function shopper() {
+  return currentSession()?.email ?? "guest";
 }
 
 /**
@@ -88,7 +94,7 @@ async function forgetClosedPage() {
 export async function startCheckout(uiMode = "hosted_page") {
   const lines = cartLines();
   const token = await accessToken();
-  const fingerprint = fingerprintOf(lines, currentSession()?.email ?? "guest", uiMode);
+  const fingerprint = fingerprintOf(lines, shopper(), uiMode);
   try {
     return await attempt(lines, token, uiMode, fingerprint);
   } catch (error) {
@@ -102,13 +108,21 @@ export async function startCheckout(uiMode = "hosted_page") {
 }
 
 /**
- * The payment page this browser was last sent to, `{ url, order, endsAt, held }`, while it can still be paid, or null.
+ * The payment page this browser was last sent to, `{ url, order, endsAt, held, closable }`, while it can still be paid,
+ * or null. `closable`: a new bag closes it, so the API counts its pieces as free for that; not the page of an account
+ * that has signed out since.
  */
 export function openCheckout() {
   const session = read(NAME, null)?.session;
   const endsAt = Number(session?.expires_at) * 1000;
   return endsAt > Date.now()
-    ? { url: session.url, order: session.order, endsAt: new Date(endsAt), held: session.held ?? {} }
+    ? {
+      url: session.url,
+      order: session.order,
+      endsAt: new Date(endsAt),
+      held: session.held ?? {},
+      closable: ["guest", shopper()].includes(session.shopper),
+    }
     : null;
 }
 

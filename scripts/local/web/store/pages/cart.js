@@ -182,11 +182,11 @@ function emptyBag() {
   );
 }
 
-/** The pieces that are missing may be held by the shopper's own payment page, opened with another bag. */
+/** The pieces that are missing may be held by the shopper's own payment page, which this bag cannot close. */
 function heldElsewhere(error) {
   const open = openCheckout();
   const missing = error.code === "insufficient_stock" && Array.isArray(error.details) ? error.details : [];
-  if (open === null || !missing.some(({ sku }) => open.held[sku] > 0)) return null;
+  if (open === null || open.closable || !missing.some(({ sku }) => open.held[sku] > 0)) return null;
   return notice(
     "error",
     "You already hold these pieces",
