@@ -10,7 +10,7 @@ import { TextLineStream } from "../../scripts/lib/lines.ts";
 import { runCommand } from "../../scripts/lib/command.ts";
 import { npmProgram } from "../../scripts/lib/npm_program.ts";
 import { deploymentArchive } from "../../scripts/live/bundle.ts";
-import { sha256 } from "../../scripts/live/pci/check.ts";
+import { sha256 } from "../../supabase/functions/_shared/text/sha256.ts";
 import { bundleFunctions, functionNames } from "../../scripts/live/setup/bundle.ts";
 import { functions } from "../../scripts/live/setup/functions.ts";
 import type { SetupContext } from "../../scripts/live/setup/step.ts";

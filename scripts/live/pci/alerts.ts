@@ -1,5 +1,6 @@
 /** Alerts: that somebody looks. */
-import { type Check, emptyResult, noDatabase, sha256 } from "./check.ts";
+import { type Check, emptyResult, noDatabase } from "./check.ts";
+import { sha256 } from "../../../supabase/functions/_shared/text/sha256.ts";
 
 const daysMax = 7;
 

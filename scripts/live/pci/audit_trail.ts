@@ -1,5 +1,6 @@
 /** The sealed record of what staff and the system did. */
-import { type Check, emptyResult, noDatabase, sha256 } from "./check.ts";
+import { type Check, emptyResult, noDatabase } from "./check.ts";
+import { sha256 } from "../../../supabase/functions/_shared/text/sha256.ts";
 
 /** Nothing was changed, removed or slipped in. */
 export const auditTrail: Check = async ({ sql }) => {

@@ -2,7 +2,8 @@
 import { addedLines, repositoryFiles } from "../../lib/repository_texts.ts";
 import { findSecrets } from "../../lib/secrets.ts";
 import { cardNumbersIn } from "./card_finder.ts";
-import { type Check, type CheckResult, emptyResult, type Scene, sha256 } from "./check.ts";
+import { type Check, type CheckResult, emptyResult, type Scene } from "./check.ts";
+import { sha256 } from "../../../supabase/functions/_shared/text/sha256.ts";
 import { withoutPublished } from "./published_cards.ts";
 
 interface Line {

@@ -1,7 +1,8 @@
 /** Card numbers in every text and JSON column of the database, the platform's own tables included. */
 import { maskCardNumbers } from "../../../supabase/functions/_shared/text/card_numbers.ts";
 import { cardNumbersIn, MAYBE_CARD } from "./card_finder.ts";
-import { type Check, emptyResult, noDatabase, sha256 } from "./check.ts";
+import { type Check, emptyResult, noDatabase } from "./check.ts";
+import { sha256 } from "../../../supabase/functions/_shared/text/sha256.ts";
 
 interface Table {
   name: string;

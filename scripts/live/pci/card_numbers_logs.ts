@@ -2,7 +2,8 @@
 import { createHash } from "node:crypto";
 import { join, relative } from "node:path";
 import { TextLineStream } from "../../lib/lines.ts";
-import { type Check, emptyResult, notExamined, sha256 } from "./check.ts";
+import { type Check, emptyResult, notExamined } from "./check.ts";
+import { sha256 } from "../../../supabase/functions/_shared/text/sha256.ts";
 import { cardNumbersIn } from "./card_finder.ts";
 
 /** Reads every file below the folder of logs, line by line. */

@@ -50,13 +50,6 @@ export const noDatabase = notExamined(
   "the database: set SUPABASE_DB_URL to the session pooler's connection string",
 );
 
-/** SHA-256 in hexadecimal. */
-export async function sha256(content: string | Uint8Array): Promise<string> {
-  const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new Uint8Array(bytes)));
-  return [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
 /** Whole days from one moment to another. */
 export function daysBetween(from: Date, to: Date): number {
   return Math.floor((to.getTime() - from.getTime()) / 86_400_000);

@@ -1,5 +1,6 @@
 /** What `deno task doctor` says of the project. */
-import { type Check, type CheckResult, emptyResult, sha256 } from "./check.ts";
+import { type Check, type CheckResult, emptyResult } from "./check.ts";
+import { sha256 } from "../../../supabase/functions/_shared/text/sha256.ts";
 import type { Finding } from "../doctor/finding.ts";
 import type { FindingName } from "../doctor/finding_names.ts";
 import { diagnose } from "../doctor.ts";

@@ -2,7 +2,8 @@
 import { join } from "node:path";
 import { readAdvisories } from "../../lib/advisories.ts";
 import { readLockFile } from "../../lib/lock_file.ts";
-import { type Check, emptyResult, sha256 } from "./check.ts";
+import { type Check, emptyResult } from "./check.ts";
+import { sha256 } from "../../../supabase/functions/_shared/text/sha256.ts";
 
 /** Reads the lock file and asks the registry's advisories (`deno audit`). */
 export const dependencies: Check = async ({ root, run }) => {

@@ -2,7 +2,8 @@
 import { environmentVariables } from "../../../supabase/functions/_shared/env.ts";
 import { readSecretDates } from "../setup/secrets.ts";
 import { supabaseCli } from "../setup/supabase.ts";
-import { type Check, daysBetween, emptyResult, notExamined, type Scene, sha256 } from "./check.ts";
+import { type Check, daysBetween, emptyResult, notExamined, type Scene } from "./check.ts";
+import { sha256 } from "../../../supabase/functions/_shared/text/sha256.ts";
 
 const daysMax = 365;
 

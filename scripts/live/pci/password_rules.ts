@@ -1,6 +1,7 @@
 /** Which passwords Auth takes. */
 import { z } from "zod";
-import { type Check, emptyResult, notExamined, sha256 } from "./check.ts";
+import { type Check, emptyResult, notExamined } from "./check.ts";
+import { sha256 } from "../../../supabase/functions/_shared/text/sha256.ts";
 import { managementApi } from "../management_api.ts";
 
 /** PCI DSS 8.3.6. */

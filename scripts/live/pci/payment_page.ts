@@ -1,5 +1,6 @@
 /** Where shoppers were sent to pay. */
-import { type Check, emptyResult, noDatabase, sha256 } from "./check.ts";
+import { type Check, emptyResult, noDatabase } from "./check.ts";
+import { sha256 } from "../../../supabase/functions/_shared/text/sha256.ts";
 
 /** Every payment page was one of Stripe's, and how many were in frames on the shop's own page. */
 export const paymentPage: Check = async ({ sql, subject, kind }) => {

@@ -1,6 +1,7 @@
 /** Who may open the project in Supabase's dashboard. */
 import { z } from "zod";
-import { type Check, emptyResult, notExamined, sha256 } from "./check.ts";
+import { type Check, emptyResult, notExamined } from "./check.ts";
+import { sha256 } from "../../../supabase/functions/_shared/text/sha256.ts";
 import { managementApi } from "../management_api.ts";
 
 const members = z.array(z.object({ user_id: z.string(), role_name: z.string(), mfa_enabled: z.boolean() }));

@@ -1,6 +1,7 @@
 /** How long data is kept, and that what is too old has gone. */
 import { keptTooLong } from "../kept_too_long.ts";
-import { type Check, emptyResult, noDatabase, sha256 } from "./check.ts";
+import { type Check, emptyResult, noDatabase } from "./check.ts";
+import { sha256 } from "../../../supabase/functions/_shared/text/sha256.ts";
 
 /** Periods as they are set, and the oldest of what each setting ends. */
 export const retention: Check = async ({ sql }) => {

@@ -1,6 +1,7 @@
 /** Who may do what in the database, held against what the repository says. */
 import { expectedFile, readAccessRules } from "../access_rules.ts";
-import { type Check, emptyResult, noDatabase, sha256 } from "./check.ts";
+import { type Check, emptyResult, noDatabase } from "./check.ts";
+import { sha256 } from "../../../supabase/functions/_shared/text/sha256.ts";
 
 /** Every rule of access that differs. */
 export const rights: Check = async ({ root, sql }) => {

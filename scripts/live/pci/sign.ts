@@ -9,7 +9,7 @@ import {
 } from "node:crypto";
 import { join } from "node:path";
 import { TaskError } from "../../lib/errors.ts";
-import { sha256 } from "./check.ts";
+import { sha256 } from "../../../supabase/functions/_shared/text/sha256.ts";
 import { type Manifest, manifestFile } from "./evidence.ts";
 
 const privateFile = "signing-key.pem";

@@ -1,6 +1,7 @@
 /** The shop's site: the page that sends shoppers to Stripe. */
 import { isLoopback } from "../../../supabase/functions/_shared/http/loopback.ts";
-import { type Check, type CheckResult, emptyResult, notExamined, sha256 } from "./check.ts";
+import { type Check, type CheckResult, emptyResult, notExamined } from "./check.ts";
+import { sha256 } from "../../../supabase/functions/_shared/text/sha256.ts";
 
 const timeoutMs = 15_000;
 const pageBytesMax = 2_000_000;

@@ -1,4 +1,5 @@
 /** The functions' environment as Supabase keeps it: secrets, of which it shows a digest only. */
+import { sha256 } from "../../../supabase/functions/_shared/text/sha256.ts";
 import { environmentVariables } from "../../../supabase/functions/_shared/env.ts";
 import { envLine, withPrivateFile } from "./env_file.ts";
 import type { Project } from "./project.ts";
@@ -80,7 +81,7 @@ export async function differingSecrets(
   // Supabase sets its own, and refuses names that begin like them.
   for (const name of environmentVariables.filter((name) => !name.startsWith("SUPABASE_"))) {
     const value = values[name]?.trim() ?? "";
-    if (value !== "" && deployed.get(name) !== await digest(value)) differing.push(name);
+    if (value !== "" && deployed.get(name) !== await sha256(value)) differing.push(name);
   }
   return differing;
 }
@@ -93,9 +94,4 @@ export function emptiedSecrets(values: Record<string, string>, deployed: Map<str
 /** The variables that the project has and the env file says nothing of. */
 export function unnamedSecrets(values: Record<string, string>, deployed: Map<string, string>): string[] {
   return environmentVariables.filter((name) => values[name] === undefined && deployed.has(name));
-}
-
-async function digest(value: string): Promise<string> {
-  const bytes = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(value)));
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

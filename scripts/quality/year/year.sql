@@ -254,14 +254,16 @@ from public.refunds r join public.orders o on o.id = r.order_id where r.failed_a
 
 insert into public.disputes (
   id, order_id, payment_id, charge_id, amount, currency, livemode, reason, status, statuses_seen,
-  evidence_due_by, first_due_by, has_evidence, funds_withdrawn, funds_reinstated, funds_reinstated_at, version,
-  created_at
+  evidence_due_by, first_due_by, has_evidence, funds_withdrawn, funds_reinstated, funds_reinstated_at,
+  version, created_at
 )
 select 'du_' || lpad(s.n::text, 9, '0'), s.id, s.payment_id, replace(s.payment_id, 'pi_', 'ch_'), s.total,
   s.currency, false, pg_temp.pick(array['fraudulent', 'product_not_received'], s.n, 'why'), x.status,
   array['needs_response', x.status], s.paid_at + interval '30 days', s.paid_at + interval '30 days', true, true,
-  x.status = 'won', case x.status when 'won' then s.paid_at + interval '40 days' end, private.stamp(s.paid_at + case x.status when 'needs_response' then interval '1 day'
-    else interval '40 days' end) || '|1', s.paid_at + interval '1 day'
+  x.status = 'won', case x.status when 'won' then s.paid_at + interval '40 days' end,
+  private.stamp(
+    s.paid_at + case x.status when 'needs_response' then interval '1 day' else interval '40 days' end
+  ) || '|1', s.paid_at + interval '1 day'
 from story s
 cross join lateral (
   select case s.life when 'dispute_lost' then 'lost' when 'dispute_won' then 'won' else 'needs_response' end

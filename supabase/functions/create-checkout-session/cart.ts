@@ -5,6 +5,7 @@ import type { PaymentPage } from "../_shared/checkout/session_params.ts";
 import { AppError } from "../_shared/errors.ts";
 import { validBody } from "../_shared/http/valid_body.ts";
 import { maskCardNumbers } from "../_shared/text/card_numbers.ts";
+import { sha256 } from "../_shared/text/sha256.ts";
 
 export interface Cart {
   /** One entry per SKU, quantities summed. */
@@ -147,9 +148,7 @@ export function parseIdempotencyKey(headers: Headers, ofGuest: boolean): string 
  */
 export async function toldKey(key: string | null): Promise<string | null> {
   if (key === null || maskCardNumbers(key) === key) return key;
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(key)));
-  const hex = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  return `digest:${key.length}:${hex}`;
+  return `digest:${key.length}:${await sha256(key)}`;
 }
 
 function sumBySku(items: Cart["items"]): Cart["items"] {

@@ -5,6 +5,7 @@
 import type { Env } from "../_shared/env.ts";
 import { AppError } from "../_shared/errors.ts";
 import type { Logger } from "../_shared/log.ts";
+import { sha256 } from "../_shared/text/sha256.ts";
 
 export interface TurnstileDeps {
   env: Pick<Env, "checkout" | "allowedOrigins" | "siteUrl">;
@@ -115,7 +116,6 @@ function refused(message: string): AppError {
 
 /** A UUID that is always the same for the same text. */
 async function uuidOf(text: string): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
-  const hex = [...digest.slice(0, 16)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const hex = (await sha256(text)).slice(0, 32);
   return hex.replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12})$/, "$1-$2-4$3-8$4-$5");
 }

@@ -7,6 +7,7 @@ import type Stripe from "stripe";
 import type { Env } from "../env.ts";
 import { bestLocale } from "../text/locale.ts";
 import { beginningOf } from "../text/outside_text.ts";
+import { sha256 } from "../text/sha256.ts";
 import { webAddress } from "../text/web_address.ts";
 import type { Checkout, CheckoutItem, ShippingRate } from "../database/checkout.ts";
 import { AppError } from "../errors.ts";
@@ -109,8 +110,7 @@ export async function sessionIdempotencyKey(
 
 /** The first 64 bits of a SHA-256 digest in hexadecimal. */
 export async function shortHash(text: string): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
-  return [...digest.slice(0, 8)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return (await sha256(text)).slice(0, 16);
 }
 
 /** The page language nearest to a language tag; `auto` lets Stripe look at the browser. */

@@ -5,6 +5,7 @@
 import type Stripe from "stripe";
 import type { DisputedOrder } from "../database/disputes.ts";
 import { callStripe, stripeErrorOf } from "../stripe/client.ts";
+import { sha256 } from "../text/sha256.ts";
 import { appealParams, evidenceParams, textMax } from "./dispute_evidence.ts";
 import { filesKey, filesText, ourFiles, type StagedFile, withoutFiles } from "./dispute_files.ts";
 
@@ -189,9 +190,7 @@ function fieldsOf(dispute: Stripe.Dispute): Record<string, string> {
 
 /** A short hash of a field; Stripe may trim a text. */
 async function mark(name: string, value: string): Promise<string> {
-  const bytes = new TextEncoder().encode(`${name}\n${value.replaceAll(/\s+/g, " ").trim()}`);
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return Array.from(hash.slice(0, 4), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return (await sha256(`${name}\n${value.replaceAll(/\s+/g, " ").trim()}`)).slice(0, 8);
 }
 
 /** The card networks' compliance cases that a dispute is, and whether their fee is acknowledged. */

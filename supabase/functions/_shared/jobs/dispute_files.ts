@@ -5,6 +5,7 @@
 import type Stripe from "stripe";
 import { callStripe, classifyStripeFailure, isReplayedFailure } from "../stripe/client.ts";
 import { type Bytes, writePdf } from "../text/pdf.ts";
+import { sha256 } from "../text/sha256.ts";
 import { evidenceDocuments } from "./dispute_documents.ts";
 import type { EvidenceField } from "./dispute_fields.ts";
 import type { DisputedOrder } from "../database/disputes.ts";
@@ -55,7 +56,7 @@ export async function uploadFiles(
     evidenceDocuments(order, dispute, written).map(async (document): Promise<StagedFile[]> => {
       const data = writePdf(document);
       const { field } = document;
-      const digest = await hashOf(data);
+      const digest = await sha256(data);
       const hash = digest.slice(0, 8);
       const same = staged.find((file) => file.field === field && file.hash === hash);
       if (same !== undefined) return [same];
@@ -107,9 +108,4 @@ export function withoutFiles(params: Stripe.DisputeUpdateParams): Stripe.Dispute
     evidence.appeal = { card: { ...card, supporting_files } };
   }
   return { ...params, evidence, metadata: { ...metadata, [filesKey]: "" } };
-}
-
-async function hashOf(data: Bytes): Promise<string> {
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
-  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
